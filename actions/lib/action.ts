@@ -1,0 +1,73 @@
+// What a stage does becomes what a workflow's author sees: runAction is the only place that catches.
+import path from "node:path";
+import * as core from "@actions/core";
+import { changedExperiments } from "./changes.ts";
+import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
+import type { Jobs, Verdict } from "./generated/documents.d.ts";
+import { liveLine, progressLine } from "./progress.ts";
+import { openProject, type Project } from "./project.ts";
+
+/** Runs an action's body; an error becomes annotations and a failed step, with a stack only where it is a bug of ours. */
+export async function runAction(body: () => Promise<void>): Promise<void> {
+	try {
+		await body();
+	} catch (error) {
+		showError(error);
+		process.exitCode = 1;
+	}
+}
+
+function showError(error: unknown): void {
+	if (error instanceof InvalidFile) {
+		for (const problem of error.problems) annotate(problem);
+		return;
+	}
+	if (error instanceof InvalidInput) {
+		core.error(error.message);
+		return;
+	}
+	if (error instanceof ServiceError) {
+		core.error(`${error.service}: ${error.message}`);
+		if (error.cause) core.info(String(error.cause));
+		return;
+	}
+	core.error(`A bug in the action: ${error instanceof Error ? error.message : String(error)}`);
+	if (error instanceof Error && error.stack) core.info(error.stack);
+}
+
+/** Puts a problem on its own line of the pull request. */
+export function annotate(problem: Problem): void {
+	core.error(problem.message, { file: problem.file, startLine: problem.line, startColumn: problem.column });
+}
+
+/** The repository that the runner checked out. */
+export async function openWorkspace(): Promise<Project> {
+	return openProject(process.env["GITHUB_WORKSPACE"] ?? process.cwd());
+}
+
+/** The experiment files that an input names, or else those that changed since a revision. */
+export async function chosenFiles({ root }: Project, named: string[], since: string): Promise<string[]> {
+	if (named.length > 0) return named;
+	if (since === "") throw new InvalidInput("Neither `experiments` nor `since` says which experiments to plan.");
+	return changedExperiments(root, since);
+}
+
+/** A document in the folder of another. */
+export function documentBeside(file: string, name: string): string {
+	return path.join(path.dirname(file), `${name}.json`);
+}
+
+const live = liveLine(process.stdout);
+
+/** Logs how far the jobs are, now and then. */
+export function sayProgress(jobs: Jobs): void {
+	live.show(progressLine(jobs));
+}
+
+/** Puts each check that blocks on the line of the policy that asks for it. */
+export function annotateChecks({ checks, policy }: Verdict): void {
+	for (const check of checks.filter(({ blocking }) => blocking)) {
+		const title = `${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`;
+		core.error(check.why, { title, file: policy.file, startLine: check.line });
+	}
+}

@@ -1,0 +1,204 @@
+// experiments/<name>.yaml and the recipes it names become one resolved experiment, or every problem of every file at once.
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import type { ValidateFunction } from "ajv";
+import experimentSchema from "../../experiments/experiment.schema.json" with { type: "json" };
+import dataSchema from "../../recipes/data/data.schema.json" with { type: "json" };
+import slicesSchema from "../../recipes/data/slice_file.schema.json" with { type: "json" };
+import gateSchema from "../../recipes/gates/gate.schema.json" with { type: "json" };
+import machineSchema from "../../recipes/machines/machine.schema.json" with { type: "json" };
+import modelSchema from "../../recipes/models/model.schema.json" with { type: "json" };
+import { checkCombination } from "./combination.ts";
+import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
+import type {
+	Data,
+	Experiment,
+	Gate,
+	Machine,
+	Model,
+	PlanPolicy,
+	PlanRule,
+	SliceFile,
+} from "./generated/documents.d.ts";
+import validateData from "./generated/validate_data.js";
+import validateExperiment from "./generated/validate_experiment.js";
+import validateGate from "./generated/validate_gate.js";
+import validateMachine from "./generated/validate_machine.js";
+import validateModel from "./generated/validate_model.js";
+import validateSliceFile from "./generated/validate_slice_file.js";
+import { checkSchema, notAmong, problemAt } from "./problems.ts";
+import { parseYaml, type Source } from "./yaml.ts";
+
+const schemas = [experimentSchema, modelSchema, dataSchema, slicesSchema, machineSchema, gateSchema];
+const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+
+/** A file that was read and holds to its schema. */
+export interface Loaded<T> {
+	value: T;
+	source: Source;
+}
+
+/** An experiment with everything that it names. */
+export interface ResolvedExperiment {
+	name: string;
+	/** Path from the repository's root. */
+	file: string;
+	experiment: Loaded<Experiment>;
+	model: Loaded<Model>;
+	data: Loaded<Data>;
+	machine: Loaded<Machine>;
+	gate: Loaded<Gate>;
+	/** The recipe's training settings with the experiment's own laid over them. */
+	train: Model["train"];
+	policy: PlanPolicy;
+}
+
+export interface LoadOptions {
+	/** The repository that the experiment stands in. */
+	root: string;
+	/** Where machines (prices) and gates are read: a checkout of the base branch. The root, where it is left out. */
+	base?: string;
+}
+
+/** Loads an experiment and its recipes; throws InvalidFile with every problem of every file. */
+export async function loadExperiment(file: string, options: LoadOptions): Promise<ResolvedExperiment> {
+	const { root } = options;
+	const base = options.base ?? root;
+	const relative = path.relative(root, path.resolve(root, file)).split(path.sep).join("/");
+	const name = path.basename(relative).replace(/\.ya?ml$/, "");
+	const problems: Problem[] = [];
+	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems);
+	if (!NAME.test(name) || name.length > 40) {
+		problems.push({
+			file: relative,
+			line: 1,
+			column: 1,
+			message: `the file's name ${JSON.stringify(name)} names the experiment; it must match ${NAME.source} and have at most 40 characters`,
+		});
+	}
+	const written = (experiment.source.value ?? {}) as Partial<Experiment>;
+	const recipe = async <T>(
+		from: string,
+		folder: string,
+		key: "recipe" | "data" | "machine" | "gates",
+		validate: ValidateFunction,
+	) => {
+		const named = written[key];
+		if (typeof named !== "string" || !NAME.test(named)) return undefined;
+		const files = await namesIn(path.join(from, folder));
+		if (!files.includes(named)) {
+			problems.push(
+				problemAt(
+					experiment.source,
+					`/${key}`,
+					`${folder}/${named}.yaml doesn't exist; ${notAmong(named, files, "there")}`,
+				),
+			);
+			return undefined;
+		}
+		const before = problems.length;
+		const loaded = await loadFile<T>(from, `${folder}/${named}.yaml`, validate, problems);
+		return problems.length === before ? loaded : undefined;
+	};
+	const model = await recipe<Model>(root, "recipes/models", "recipe", validateModel);
+	const data = await recipe<Data>(root, "recipes/data", "data", validateData);
+	const machine = await recipe<Machine>(base, "recipes/machines", "machine", validateMachine);
+	const gate = await recipe<Gate>(base, "recipes/gates", "gates", validateGate);
+	if (!model || !data || !machine || !gate || problems.length > 0) throw new InvalidFile(problems);
+
+	const resolved: ResolvedExperiment = {
+		name,
+		file: relative,
+		experiment,
+		model,
+		data,
+		machine,
+		gate,
+		train: overlay(model.value.train, experiment.value.train ?? {}),
+		policy: { name: experiment.value.gates, file: gate.source.file, rules: rulesOf(gate) },
+	};
+	const slices = await declaredSlices(root, data);
+	problems.push(...checkCombination(resolved, slices));
+	if (problems.length > 0) throw new InvalidFile(problems);
+	return resolved;
+}
+
+/** The slices of a dataset that lies in a folder; throws InvalidFile. */
+export async function loadSlices(file: string): Promise<NonNullable<SliceFile["slices"]>> {
+	const problems: Problem[] = [];
+	const loaded = await loadFile<SliceFile>(path.dirname(file), path.basename(file), validateSliceFile, problems);
+	if (problems.length > 0) throw new InvalidFile(problems.map((problem) => ({ ...problem, file })));
+	return loaded.value.slices;
+}
+
+/** Names of the YAML files in a folder, without their ending. */
+export async function namesIn(folder: string): Promise<string[]> {
+	const files = await readdir(folder).catch(() => []);
+	return files
+		.filter((file) => file.endsWith(".yaml"))
+		.map((file) => file.slice(0, -".yaml".length))
+		.sort();
+}
+
+/** Reads a YAML file that has to hold to a schema; problems are added to the list. */
+export async function loadFile<T>(
+	root: string,
+	file: string,
+	validate: ValidateFunction,
+	problems: Problem[],
+): Promise<Loaded<T>> {
+	let text: string;
+	try {
+		text = await readFile(path.join(root, file), "utf8");
+	} catch (error) {
+		throw new InvalidInput(`${file}: the file can't be read (${(error as NodeJS.ErrnoException).code}).`);
+	}
+	const source = parseYaml(file, text);
+	problems.push(...source.problems, ...checkSchema(source, validate, schemas));
+	return { value: source.value as T, source };
+}
+
+/** Lays the keys that an experiment writes over its recipe's, mapping by mapping. */
+function overlay<T>(below: T, above: unknown): T {
+	if (!isMapping(below) || !isMapping(above)) return above as T;
+	const merged: Record<string, unknown> = { ...below };
+	for (const [key, value] of Object.entries(above)) merged[key] = key in merged ? overlay(merged[key], value) : value;
+	return merged as T;
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const bounds = ["min", "max", "max_drop", "max_regression_percent"] as const;
+
+/** Each bound of each rule is a check of its own, with the line it stands on. */
+function rulesOf(gate: Loaded<Gate>): PlanRule[] {
+	return gate.value.rules.flatMap((rule, index) =>
+		bounds
+			.filter((bound) => rule[bound] !== undefined)
+			.map((bound) => ({
+				metric: rule.metric,
+				slice: rule.slice ?? null,
+				bound,
+				value: rule[bound] as number,
+				min_frames: rule.min_frames ?? 1,
+				inconclusive: rule.inconclusive ?? gate.value.inconclusive ?? "block",
+				reason: rule.reason,
+				line: gate.source.placeOf(`/rules/${index}/${bound}`, "key").line,
+			})),
+	);
+}
+
+/** The slices that a dataset has or will have once it is imported; null where that is not known before it is there. */
+async function declaredSlices(root: string, data: Loaded<Data>): Promise<SliceFile["slices"] | null> {
+	const importer = data.value.importer as { slices?: SliceFile["slices"] } | undefined;
+	if (importer?.slices) return importer.slices;
+	const file = path.join(root, data.value.location, "slices.yaml");
+	try {
+		return await loadSlices(file);
+	} catch (error) {
+		if (error instanceof InvalidInput) return null;
+		throw error;
+	}
+}

@@ -1,0 +1,202 @@
+// A resolved experiment, its dataset and the registry's history become the plan: what would run, on what, against whom, at what cost.
+import canonicalize from "canonicalize";
+import type { Dataset } from "./dataset.ts";
+import { sha256 } from "./documents.ts";
+import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
+import type { ResolvedExperiment } from "./experiment.ts";
+import type { Entry, Plan, PlanBaseline, PlanChange, RunTrain } from "./generated/documents.d.ts";
+import { problemAt } from "./problems.ts";
+
+/** A version that the registry holds, and where its files lie. */
+export interface Version {
+	entry: Entry;
+	location: string;
+}
+
+/** One promotion: since then, `version` is production. */
+export interface Approval {
+	version: number;
+	replaced: number | null;
+	manifest: string;
+	verdict: string;
+	approved_by: string;
+	approved_at: string;
+}
+
+/** Keeps the versions of each line of models, and which of them is production. */
+export interface Registry {
+	/** The production version of a line; null before the first promotion. */
+	current(model: string): Promise<Version | null>;
+	/** Adds a version, whole or not at all; the same evaluation always gets the same version: safe to repeat. */
+	register(entry: Omit<Entry, "version">, files: Record<string, string>): Promise<Version>;
+	/** Makes a version production if `replaced` still is; approving what is production already changes nothing. */
+	approve(model: string, approval: Approval): Promise<Approval>;
+	/** Every version, oldest first, and every promotion, oldest first. */
+	history(model: string): Promise<{ versions: Version[]; approvals: Approval[] }>;
+}
+
+export interface PlanInputs {
+	resolved: ResolvedExperiment;
+	dataset: Dataset;
+	/** Digest of the trainer's code. */
+	code: string;
+	/** Digest of the image the job runs in; null outside a container. */
+	image: string | null;
+	history: Awaited<ReturnType<Registry["history"]>>;
+}
+
+/** Plans an experiment; throws InvalidFile where the data can't serve it. */
+export function planRun({ resolved, dataset, code, image, history }: PlanInputs): Plan {
+	const problems = checkLabels(resolved, dataset);
+	if (problems.length > 0) throw new InvalidFile(problems);
+	const { experiment, machine } = resolved;
+	const weights = startingWeights(resolved, history);
+	const run = identify<RunTrain>({
+		schema: 1,
+		kind: "train",
+		id: "",
+		experiment: resolved.name,
+		model: experiment.value.model,
+		seed: experiment.value.seed ?? 0,
+		processes: machine.value.processes,
+		data: dataset.run,
+		architecture: resolved.model.value.architecture,
+		train: resolved.train as RunTrain["train"],
+		code,
+		image,
+		weights: weights?.manifest ?? null,
+	});
+	const { baseline, promoted } = chooseBaseline(run.id, history);
+	const { description: _, ...place } = machine.value;
+	return {
+		schema: 1,
+		experiment: {
+			name: resolved.name,
+			file: resolved.file,
+			model: experiment.value.model,
+			recipe: experiment.value.recipe,
+			data: experiment.value.data,
+			machine: experiment.value.machine,
+			gates: experiment.value.gates,
+			why: experiment.value.why,
+		},
+		run,
+		machine: { name: experiment.value.machine, ...place },
+		data: { location: dataset.location, splits: dataset.splits, slices: dataset.slices },
+		weights,
+		baseline: baseline && describe(baseline),
+		promoted,
+		changes: baseline ? changesFrom(baseline.entry, run, dataset.splits) : [],
+		policy: resolved.policy,
+		estimate: estimate(resolved, dataset, baseline?.entry ?? null),
+	};
+}
+
+/** Names a run by the digest of its inputs: the same inputs are the same run, whenever and wherever they are planned. */
+export function identify<T extends { id: string; experiment: string }>(run: T): T {
+	const { id: _, ...inputs } = run;
+	const digest = sha256(canonicalize(inputs) ?? "").slice("sha256:".length);
+	return { ...run, id: `${run.experiment}-${digest.slice(0, 16)}` };
+}
+
+/** The registry's version as documents name it. */
+export function describe({ entry, location }: Version): PlanBaseline {
+	return { version: entry.version, run: entry.run, manifest: entry.manifest, location };
+}
+
+function checkLabels({ experiment, model, data }: ResolvedExperiment, dataset: Dataset): Problem[] {
+	return model.value.architecture.heads.flatMap((head) => {
+		const without = (["train", "test"] as const).filter((split) => dataset.labelled[split][head] === 0);
+		if (without.length === 0) return [];
+		const where = without.map((split) => dataset.run.manifests[split].file).join(" and ");
+		const message = `${model.source.file} has a ${head} head, and no frame in ${where} of ${data.source.file} has labels for it`;
+		return [problemAt(experiment.source, "/data", message)];
+	});
+}
+
+function startingWeights({ experiment }: ResolvedExperiment, { versions }: PlanInputs["history"]): Plan["weights"] {
+	const version = experiment.value.weights?.version;
+	if (version === undefined) return null;
+	const found = versions.find(({ entry }) => entry.version === version);
+	if (!found) {
+		const known = versions.map(({ entry }) => entry.version).join(", ") || "none yet";
+		const message = `${experiment.value.model} has no version ${version}; its versions: ${known}`;
+		throw new InvalidFile([problemAt(experiment.source, "/weights/version", message)]);
+	}
+	return { location: found.location, version, manifest: found.entry.manifest };
+}
+
+/** Production; for a run that was promoted before, what it replaced: judged again, it meets the same opponent. */
+function chooseBaseline(
+	run: string,
+	{ versions, approvals }: PlanInputs["history"],
+): { baseline: Version | null; promoted: number | null } {
+	const find = (version: number | null) => {
+		if (version === null) return null;
+		const found = versions.find(({ entry }) => entry.version === version);
+		if (!found)
+			throw new InvalidInput(`The registry's history names version ${version}, and the registry doesn't hold it.`);
+		return found;
+	};
+	const own = approvals.find(({ version }) => find(version)?.entry.run === run);
+	if (own) return { baseline: find(own.replaced), promoted: own.version };
+	return { baseline: find(approvals.at(-1)?.version ?? null), promoted: null };
+}
+
+function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
+	const before = flatten({
+		seed: entry.seed,
+		processes: entry.processes,
+		architecture: entry.architecture,
+		train: entry.train,
+		data: entry.data,
+	});
+	const after = flatten({
+		seed: run.seed,
+		processes: run.processes,
+		architecture: run.architecture,
+		train: run.train,
+		data: entryData(run, splits),
+	});
+	const paths = [...new Set([...before.keys(), ...after.keys()])];
+	return paths
+		.filter((path) => before.get(path) !== after.get(path) && path !== "data.version")
+		.map((path) => ({ path, production: before.get(path) ?? null, candidate: after.get(path) ?? null }));
+}
+
+/** What the registry remembers of the data, so that a later plan can say what differs. */
+export function entryData(run: RunTrain, splits: Plan["data"]["splits"]): Entry["data"] {
+	return { name: run.data.name, version: run.data.version, dvc: run.data.dvc, splits };
+}
+
+function flatten(value: unknown, path = "", into = new Map<string, unknown>()): Map<string, unknown> {
+	if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+		for (const [key, child] of Object.entries(value)) flatten(child, path ? `${path}.${key}` : key, into);
+	} else into.set(path, Array.isArray(value) ? value.join(", ") : value);
+	return into;
+}
+
+function estimate(
+	{ machine, train }: ResolvedExperiment,
+	dataset: Dataset,
+	production: Entry | null,
+): Plan["estimate"] {
+	const { price_usd_per_hour: price, max_minutes } = machine.value;
+	const max_cost_usd = (max_minutes / 60) * price;
+	if (!production || production.frames_trained === 0) {
+		return {
+			seconds: null,
+			cost_usd: null,
+			max_cost_usd,
+			basis: `no run of this line to go by; stopped after ${max_minutes} minutes`,
+		};
+	}
+	const frames = train.epochs * dataset.splits.train.frames;
+	const seconds = (production.seconds * frames) / production.frames_trained;
+	return {
+		seconds,
+		cost_usd: (seconds / 3600) * price,
+		max_cost_usd,
+		basis: `version ${production.version}'s time a training frame`,
+	};
+}

@@ -1,0 +1,205 @@
+// A plan becomes jobs: the training, then the evaluation of what it made against production; started once, followed, resumed, stopped.
+import { documentText, parseDocument, sha256 } from "./documents.ts";
+import { InvalidInput, ServiceError } from "./errors.ts";
+import type { Jobs, JobsJob, Plan, PlanMachine, RunEvaluate, RunTrain } from "./generated/documents.d.ts";
+import { identify } from "./plan.ts";
+
+export type RunId = string;
+export type Job = JobsJob;
+
+/** A run and the places it needs. */
+export interface Run {
+	document: RunTrain | RunEvaluate;
+	machine: PlanMachine;
+	/** Where the dataset lies. */
+	data: string;
+	/** Folders of artefacts that the job reads, by the trainer's name for each. */
+	inputs: { weights?: string; candidate?: string; production?: string };
+	/** Where its artefacts go. */
+	output: string;
+}
+
+/** A place that trains. */
+export interface Executor {
+	/** Starts the run, or adopts it if it was started before: safe to repeat, from several processes too. A run whose document differs is refused. */
+	start(run: Run): Promise<void>;
+	/** What is known of the run now. An unknown status is running, never success. */
+	look(id: RunId): Promise<Job>;
+	/** Asks it to stop, with the grace that lets it save a checkpoint. */
+	stop(id: RunId): Promise<void>;
+	/** Every run of this project that is still costing money. */
+	list(): Promise<readonly Job[]>;
+}
+
+/** Keeps documents and artefacts by key. */
+export interface Store {
+	/** The bytes at a key; null where there are none. */
+	get(key: string): Promise<Uint8Array | null>;
+	/** Writes if the key is free; true if this call wrote it. What is there is never changed. */
+	put(key: string, bytes: string | Uint8Array): Promise<boolean>;
+	/** Keys that begin with a prefix, sorted. */
+	list(prefix: string): Promise<string[]>;
+	/** Where a job finds or leaves what lies under a key. */
+	locate(key: string): string;
+}
+
+export interface TrainPorts {
+	executor: Executor;
+	store: Store;
+	/** Resamples of the bootstrap. */
+	resamples?: number;
+}
+
+/** The folder of a run's artefacts in the store. */
+export function runKey(id: RunId): string {
+	return `runs/${id}`;
+}
+
+/** Takes the next step towards the plan's jobs being done, and tells what it saw: starts what is absent, failed or stopped. */
+export async function startJobs(plan: Plan, ports: TrainPorts): Promise<Jobs> {
+	const training = await begin(trainingRun(plan, ports.store), ports);
+	const evaluation = training.state === "succeeded" ? await begin(await evaluationRun(plan, ports), ports) : null;
+	return jobsOf(plan, training, evaluation);
+}
+
+/** Looks at the jobs and goes on from training to evaluation; starts nothing a second time. */
+export async function lookAtJobs(plan: Plan, before: Jobs, ports: TrainPorts): Promise<Jobs> {
+	const [known, next] = before.jobs;
+	const training = await keepDeadline(
+		plan,
+		{ ...(await ports.executor.look(plan.run.id)), adopted: known?.adopted ?? true },
+		ports,
+	);
+	if (training.state !== "succeeded") return jobsOf(plan, training, null);
+	const run = await evaluationRun(plan, ports);
+	if (!next) return jobsOf(plan, training, await begin(run, ports));
+	const evaluation = { ...(await ports.executor.look(run.document.id)), adopted: next.adopted };
+	return jobsOf(plan, training, await keepDeadline(plan, evaluation, ports));
+}
+
+export interface FollowOptions {
+	onLook?: (jobs: Jobs) => void;
+	pollMs?: number;
+	signal?: AbortSignal;
+}
+
+/** The stage: starts or adopts, and looks once or follows to the end. */
+export async function trainPlan(
+	plan: Plan,
+	ports: TrainPorts,
+	options: FollowOptions & { follow: boolean },
+): Promise<Jobs> {
+	return options.follow ? followJobs(plan, ports, options) : startJobs(plan, ports);
+}
+
+/** Follows the jobs to their end: for a runner that is itself the machine that trains. */
+export async function followJobs(plan: Plan, ports: TrainPorts, options: FollowOptions = {}): Promise<Jobs> {
+	let jobs = await startJobs(plan, ports);
+	for (;;) {
+		options.onLook?.(jobs);
+		if (isSettled(jobs) || options.signal?.aborted) return jobs;
+		await new Promise((resolve) => setTimeout(resolve, options.pollMs ?? 500));
+		jobs = await lookAtJobs(plan, jobs, ports);
+	}
+}
+
+/** Asks every running job of the plan to stop, with a checkpoint saved. */
+export async function stopJobs(jobs: Jobs, executor: Executor): Promise<void> {
+	for (const job of jobs.jobs) if (job.state === "running") await executor.stop(job.id);
+}
+
+/** True once nothing more will happen by itself. */
+export function isSettled(jobs: Jobs): boolean {
+	const last = jobs.jobs.at(-1);
+	return last !== undefined && last.state !== "running" && !(last.kind === "train" && last.state === "succeeded");
+}
+
+/** True once there is something to report. */
+export function isEvaluated(jobs: Jobs): boolean {
+	return jobs.jobs.some((job) => job.kind === "evaluate" && job.state === "succeeded");
+}
+
+/** The evaluation's document: the very artefacts that were trained, against the baseline's, on the test manifest. */
+export function evaluationOf(plan: Plan, manifest: string, resamples: number): RunEvaluate {
+	const { run, baseline } = plan;
+	return identify<RunEvaluate>({
+		schema: 1,
+		kind: "evaluate",
+		id: "",
+		experiment: run.experiment,
+		model: run.model,
+		processes: run.processes,
+		data: run.data,
+		candidate: { run: run.id, manifest },
+		production: baseline && { version: baseline.version, run: baseline.run, manifest: baseline.manifest },
+		code: run.code,
+		resamples,
+		seed: run.seed,
+	});
+}
+
+function trainingRun(plan: Plan, store: Store): Run {
+	return {
+		document: plan.run,
+		machine: plan.machine,
+		data: plan.data.location,
+		inputs: plan.weights ? { weights: plan.weights.location } : {},
+		output: store.locate(runKey(plan.run.id)),
+	};
+}
+
+async function evaluationRun(plan: Plan, { store, resamples = 1000 }: TrainPorts): Promise<Run> {
+	const manifest = await store.get(`${runKey(plan.run.id)}/manifest.json`);
+	if (!manifest)
+		throw new ServiceError("store", `${runKey(plan.run.id)}/manifest.json is gone, and the training had succeeded.`);
+	const document = evaluationOf(plan, sha256(manifest), resamples);
+	return {
+		document,
+		machine: plan.machine,
+		data: plan.data.location,
+		inputs: {
+			candidate: store.locate(runKey(plan.run.id)),
+			...(plan.baseline ? { production: plan.baseline.location } : {}),
+		},
+		output: store.locate(runKey(document.id)),
+	};
+}
+
+async function begin(run: Run, { executor, store }: TrainPorts): Promise<Job> {
+	const { id } = run.document;
+	const key = `documents/${id}.json`;
+	const text = documentText(run.document);
+	if (!(await store.put(key, text))) {
+		const there = await store.get(key);
+		if (there && !Buffer.from(there).equals(Buffer.from(text))) {
+			await parseDocument("run", there, key);
+			throw new InvalidInput(
+				`The store has a run ${id} with another document: it isn't adopted. A run's id is the digest of its inputs, so one of the two was changed by hand.`,
+			);
+		}
+	}
+	const before = await executor.look(id);
+	await executor.start(run);
+	const after = await executor.look(id);
+	return { ...after, adopted: before.state === "running" || before.state === "succeeded" };
+}
+
+async function keepDeadline(plan: Plan, job: Job, { executor }: TrainPorts): Promise<Job> {
+	const { max_minutes } = plan.machine;
+	if (job.state !== "running" || (job.seconds ?? 0) <= max_minutes * 60) return job;
+	await executor.stop(job.id);
+	return {
+		...job,
+		diagnosis: `It ran longer than the ${max_minutes} minutes that its machine allows, and was asked to stop.`,
+	};
+}
+
+function jobsOf(plan: Plan, training: Job, evaluation: Job | null): Jobs {
+	return {
+		schema: 1,
+		experiment: plan.experiment.name,
+		run: plan.run.id,
+		evaluation: evaluation?.id ?? null,
+		jobs: evaluation ? [training, evaluation] : [training],
+	};
+}

@@ -1,0 +1,347 @@
+// One stage at a time, or all of them, over the documents in .proving-ground/documents/<name> and reports/<name>.
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { renderComment } from "./lib/comment.ts";
+import { type DocumentName, type DocumentTypes, readDocument, writeDocument } from "./lib/documents.ts";
+import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
+import { loadExperiment, namesIn } from "./lib/experiment.ts";
+import { judge } from "./lib/gate.ts";
+import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
+import { liveLine, progressLine } from "./lib/progress.ts";
+import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
+import { promote as promoteModel } from "./lib/promote.ts";
+import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
+import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
+
+export interface Context {
+	project: Project;
+	/** A checkout of the base branch. */
+	base?: string;
+	/** Says what is going on, beside the stage's own output. */
+	say: (line: string) => void;
+	/** Where the live line is shown. */
+	live: NodeJS.WriteStream;
+}
+
+/** What a stage returns to the command line: its document, its words, and whether the gate held. */
+export interface Outcome {
+	document: unknown;
+	text: string;
+	passed?: boolean;
+}
+
+export interface Options {
+	follow?: boolean;
+	stop?: boolean;
+	pending?: boolean;
+	by?: string;
+}
+
+/** Checks experiment files; throws InvalidFile with the problems of all of them. */
+export async function validate(context: Context, files: string[]): Promise<Outcome> {
+	const { root } = context.project;
+	const chosen =
+		files.length > 0
+			? files
+			: (await namesIn(path.join(root, "experiments"))).map((name) => `experiments/${name}.yaml`);
+	const problems: Problem[] = [];
+	for (const file of chosen) {
+		try {
+			await loadExperiment(file, { root, ...baseOf(context) });
+		} catch (error) {
+			if (!(error instanceof InvalidFile)) throw error;
+			problems.push(...error.problems);
+		}
+	}
+	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
+	return { document: { valid: chosen }, text: `${chosen.length} experiment${chosen.length === 1 ? "" : "s"} valid` };
+}
+
+export async function plan(context: Context, file: string): Promise<Outcome> {
+	const document = await makePlan(context, file);
+	return { document, text: planText(document) };
+}
+
+export async function train(context: Context, file: string, options: Options): Promise<Outcome> {
+	const plan = await read(context, file, "plan");
+	const { executor, store } = ports(context, plan);
+	let jobs: Jobs;
+	if (options.stop) {
+		jobs = await lookAtJobs(
+			plan,
+			{ schema: 1, experiment: plan.experiment.name, run: plan.run.id, evaluation: null, jobs: [] },
+			{ executor, store },
+		);
+		await stopJobs(jobs, executor);
+	} else if (options.follow === false) {
+		jobs = await startJobs(plan, { executor, store });
+	} else {
+		jobs = await follow(context, plan);
+	}
+	await write(context, file, "jobs", jobs);
+	return { document: jobs, text: options.stop ? "asked to stop" : jobsText(jobs) };
+}
+
+export async function report(context: Context, file: string): Promise<Outcome> {
+	const [plan, jobs] = [await read(context, file, "plan"), await read(context, file, "jobs")];
+	const document = await makeReports(context, plan, jobs);
+	return { document, text: reportFile(context, file, "report.json") };
+}
+
+export async function gate(context: Context, file: string): Promise<Outcome> {
+	const report = await readDocument("report", reportFile(context, file, "report.json"));
+	const verdict = judge(report);
+	await write(context, file, "verdict", verdict);
+	return { document: verdict, text: verdictText(verdict), passed: verdict.passed };
+}
+
+export async function comment(context: Context, file: string): Promise<Outcome> {
+	const markdown = await writeComment(context, file);
+	return { document: { markdown }, text: markdown };
+}
+
+export async function promote(context: Context, file: string, options: Options): Promise<Outcome> {
+	const [plan, verdict] = [await read(context, file, "plan"), await read(context, file, "verdict")];
+	const report = await readDocument("report", reportFile(context, file, "report.json"));
+	if (!verdict.passed) return { document: verdict, text: `not promoted: ${verdictText(verdict)}`, passed: false };
+	const promotion = await makePromotion(context, file, { plan, report, verdict }, options);
+	return { document: promotion, text: promotionText(promotion) };
+}
+
+/** All stages, for one experiment after the other; the outcome is that of the last. */
+export async function run(context: Context, files: string[], by: string): Promise<Outcome> {
+	const outcomes: { file: string; verdict: Verdict; promotion: Promotion | null }[] = [];
+	for (const file of files) outcomes.push({ file, ...(await runOne(context, file, by)) });
+	const text = outcomes
+		.map(
+			({ file, verdict, promotion }) =>
+				`${nameOf(file)}: ${promotion ? promotionText(promotion) : verdictText(verdict)}`,
+		)
+		.join("\n");
+	return { document: outcomes, text, passed: outcomes.every(({ verdict }) => verdict.passed) };
+}
+
+/** The examples: like `run`, and then where to look. That one of them is refused is what it is there to show. */
+export async function examples(context: Context, files: string[], by: string): Promise<Outcome> {
+	const { document, text } = await run(context, files, by);
+	const last = files.at(-1)!;
+	const markdown = await readFile(commentFile(context, last), "utf8");
+	const { showMarkdown } = await import("./lib/terminal.ts");
+	const reports = files.map(
+		(file) => `  ${relative(context, reportFile(context, file, ""))}/  report.json, model_card.md`,
+	);
+	const comments = files.map((file) => `  ${relative(context, commentFile(context, file))}`);
+	const sections = [
+		`The comment on ${nameOf(last)}, as a reviewer would get it:\n\n${showMarkdown(markdown)}`,
+		`Outcomes\n${text.replaceAll(/^/gm, "  ")}`,
+		`Reports and model cards\n${reports.join("\n")}`,
+		`Comments (Markdown)\n${comments.join("\n")}`,
+		`The registry's history (npx proving-ground history)\n${(await history(context, undefined)).text.replaceAll(/^/gm, "  ")}`,
+	];
+	return { document, text: `\n${sections.join("\n\n")}` };
+}
+
+export async function history(context: Context, model: string | undefined): Promise<Outcome> {
+	const { registry } = context.project;
+	const models = model ? [model] : await modelsOf(context);
+	const lines: string[] = [];
+	const document: Record<string, unknown> = {};
+	for (const name of models) {
+		const { versions, approvals } = await registry.history(name);
+		if (model && versions.length === 0) throw new InvalidInput(`The registry has no line of models ${model}.`);
+		document[name] = { versions, approvals };
+		const production = approvals.at(-1)?.version;
+		for (const { entry } of versions) {
+			const approval = approvals.find(({ version }) => version === entry.version);
+			const state = entry.version === production ? "production" : approval ? "replaced" : "pending";
+			const scores = ["map", "miou", "lane_f1"].flatMap((metric) =>
+				entry.scores[metric] == null ? [] : [`${metric} ${entry.scores[metric].toFixed(3)}`],
+			);
+			lines.push(
+				`${name} v${entry.version}  ${state.padEnd(10)}  ${entry.experiment}  ${scores.join("  ")}${approval ? `  approved by ${approval.approved_by}, ${approval.approved_at.slice(0, 16)}Z` : ""}`,
+			);
+		}
+	}
+	return { document, text: lines.join("\n") || "no version yet" };
+}
+
+async function runOne(
+	context: Context,
+	file: string,
+	by: string,
+): Promise<{ verdict: Verdict; promotion: Promotion | null }> {
+	const { say } = context;
+	const name = nameOf(file);
+	const plan = await makePlan(context, file);
+	say(`${name}: ${planText(plan)}`);
+	const jobs = await follow(context, plan);
+	await write(context, file, "jobs", jobs);
+	say(`${name}: ${jobsText(jobs)}`);
+	const report = await makeReports(context, plan, jobs);
+	const verdict = judge(report);
+	await write(context, file, "verdict", verdict);
+	const promotion = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
+	say(`${name}: ${promotion ? promotionText(promotion) : `refused: ${verdictText(verdict)}`}\n`);
+	await writeComment(context, file);
+	return { verdict, promotion };
+}
+
+async function makePlan(context: Context, file: string): Promise<Plan> {
+	const onImport = (name: string) => context.say(`${nameOf(file)}: making the dataset ${name} …`);
+	const plan = await planExperiment(context.project, file, { ...baseOf(context), onImport });
+	await write(context, file, "plan", plan);
+	return plan;
+}
+
+async function follow(context: Context, plan: Plan): Promise<Jobs> {
+	const live = liveLine(context.live);
+	const interrupted = new AbortController();
+	const onInterrupt = () => interrupted.abort();
+	process.once("SIGINT", onInterrupt);
+	let jobs: Jobs;
+	try {
+		const { executor, store } = ports(context, plan);
+		jobs = await followJobs(
+			plan,
+			{ executor, store },
+			{ onLook: (seen) => live.show(progressLine(seen)), signal: interrupted.signal },
+		);
+	} finally {
+		live.clear();
+		process.removeListener("SIGINT", onInterrupt);
+	}
+	if (interrupted.signal.aborted) {
+		throw new InvalidInput(
+			"Interrupted: the job goes on, and the same command follows it again. `proving-ground train <experiment> --stop` stops it with a checkpoint.",
+		);
+	}
+	return jobs;
+}
+
+async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Report> {
+	const evaluation = await readEvaluation(jobs, context.project.store);
+	const report = makeReport(plan, jobs, evaluation);
+	await writeReport(context.project.root, report, evaluation.card);
+	return report;
+}
+
+async function makePromotion(
+	context: Context,
+	file: string,
+	documents: { plan: Plan; report: Report; verdict: Verdict },
+	options: Options,
+): Promise<Promotion> {
+	const { registry, store } = context.project;
+	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
+	const promotion = await promoteModel(inputs, { registry, store });
+	await writeDocument("promotion", promotion, reportFile(context, file, "promotion.json"));
+	return promotion;
+}
+
+async function writeComment(context: Context, file: string): Promise<string> {
+	const documents = {
+		plan: await read(context, file, "plan"),
+		...(await readIfThere("jobs", documentFile(context, file, "jobs"))),
+		...(await readIfThere("report", reportFile(context, file, "report.json"))),
+		...(await readIfThere("verdict", documentFile(context, file, "verdict"))),
+		...(await readIfThere("promotion", reportFile(context, file, "promotion.json"))),
+	};
+	const markdown = renderComment(documents);
+	await mkdir(path.dirname(commentFile(context, file)), { recursive: true });
+	await writeFileAtomic(commentFile(context, file), markdown);
+	return markdown;
+}
+
+async function readIfThere<N extends DocumentName>(name: N, file: string): Promise<{ [K in N]?: DocumentTypes[N] }> {
+	return existsSync(file) ? ({ [name]: await readDocument(name, file) } as { [K in N]?: DocumentTypes[N] }) : {};
+}
+
+function ports(context: Context, plan: Plan) {
+	return { executor: context.project.executorFor(plan.machine), store: context.project.store };
+}
+
+function baseOf({ base }: Context): { base?: string } {
+	return base ? { base } : {};
+}
+
+function nameOf(file: string): string {
+	return path.basename(file).replace(/\.ya?ml$/, "");
+}
+
+function documentFile({ project }: Context, file: string, name: string): string {
+	return path.join(documentsOf(project, nameOf(file)), `${name}.json`);
+}
+
+function commentFile({ project }: Context, file: string): string {
+	return path.join(documentsOf(project, nameOf(file)), "comment.md");
+}
+
+function reportFile({ project }: Context, file: string, name: string): string {
+	return path.join(reportsOf(project.root, nameOf(file)), name);
+}
+
+function relative({ project }: Context, file: string): string {
+	return path.relative(project.root, file);
+}
+
+async function read<N extends DocumentName>(context: Context, file: string, name: N): Promise<DocumentTypes[N]> {
+	return readDocument(name, documentFile(context, file, name));
+}
+
+async function write<N extends DocumentName>(
+	context: Context,
+	file: string,
+	name: N,
+	value: DocumentTypes[N],
+): Promise<void> {
+	await writeDocument(name, value, documentFile(context, file, name));
+}
+
+async function modelsOf({ project }: Context): Promise<string[]> {
+	const files = await namesIn(path.join(project.root, "experiments"));
+	const models = new Set<string>();
+	for (const name of files) {
+		const resolved = await loadExperiment(`experiments/${name}.yaml`, { root: project.root }).catch(() => null);
+		if (resolved) models.add(resolved.experiment.value.model);
+	}
+	return [...models].sort();
+}
+
+function planText({ run, data, baseline, promoted, changes, estimate }: Plan): string {
+	const against =
+		promoted !== null
+			? `was promoted as v${promoted}`
+			: baseline
+				? `against production v${baseline.version}`
+				: "no production model yet";
+	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
+}
+
+function jobsText({ jobs }: Jobs): string {
+	return jobs
+		.map((job) => {
+			const adopted = job.adopted ? " (adopted: it was there already)" : "";
+			const took = job.seconds === null ? "" : ` in ${Math.round(job.seconds)} s`;
+			return `${job.kind} ${job.state}${job.adopted ? adopted : took}${job.diagnosis ? `: ${job.diagnosis}` : ""}`;
+		})
+		.join(", ");
+}
+
+function verdictText({ outcome, checks, counts }: Verdict): string {
+	const failed = [
+		...new Set(checks.filter((check) => check.blocking).map((check) => `${check.metric} ${check.slice ?? "overall"}`)),
+	];
+	const lost =
+		failed.length > 0
+			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
+			: "";
+	return `${outcome} (${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline)${lost}`;
+}
+
+function promotionText({ status, model, version, replaced }: Promotion): string {
+	if (status === "pending") return `registered as ${model} v${version}, pending`;
+	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}`;
+}

@@ -1,0 +1,102 @@
+// Sets up what the lock files ask for, then runs the examples (npm start), the tests, the checks or the benchmarks.
+// Plain JavaScript on Node 20 without packages: it runs before any is there.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const at = (...parts) => path.join(root, ...parts);
+const node = at("node_modules/.bin/node");
+const python = at(".venv/bin/python");
+const examples = ["experiments/baseline.yaml", "experiments/more-night.yaml", "experiments/tiny-backbone.yaml"];
+
+/** Runs a program by argument vector; ends this process where it fails, unless it is the main one. */
+function run(program, args, options = {}) {
+	const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit", ...options });
+	if (error) fail(`${program} can't be started: ${error.message}`);
+	return status ?? 1;
+}
+
+function fail(message) {
+	console.error(message);
+	process.exit(3);
+}
+
+/** Does a set-up once for each content of its lock files; the stamp is written last, so that a broken one is done again. */
+function once(name, locks, stampFile, setUp) {
+	const digest = createHash("sha256");
+	for (const lock of locks) digest.update(readFileSync(at(lock)));
+	const wanted = digest.digest("hex");
+	const stamp = at(stampFile);
+	if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) {
+		console.log(`${name}: already there`);
+		return;
+	}
+	const began = Date.now();
+	console.log(`${name}: installing what ${locks.join(", ")} ask${locks.length > 1 ? "" : "s"} for …`);
+	setUp();
+	writeFileSync(stamp, wanted);
+	console.log(`${name}: installed in ${Math.round((Date.now() - began) / 1000)} s`);
+}
+
+function findPython() {
+	for (const name of ["python3.11", "python3.12", "python3.13", "python3"]) {
+		const { status, stdout } = spawnSync(name, ["-c", "import sys, venv; print(sys.version_info >= (3, 11))"], {
+			encoding: "utf8",
+		});
+		if (status === 0 && stdout.trim() === "True") return name;
+	}
+	return fail("Python 3.11 or later with its venv module is needed for the trainer, and none was found.");
+}
+
+function setUp(development) {
+	once("Node packages", ["package-lock.json"], "node_modules/.lock", () => {
+		// npm's own output is kept for the case that it fails.
+		const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+			cwd: root,
+			encoding: "utf8",
+		});
+		if (status !== 0) fail(`npm ci failed:\n${stdout}${stderr}`);
+		if (spawnSync(node, ["--version"]).status !== 0)
+			fail("Node 24 is not among the packages: npm did not run the install script of the package node.");
+	});
+	// Where there is no GPU the small CPU build of torch is taken, if the package index has one.
+	const gpu = existsSync("/proc/driver/nvidia/version");
+	const locks = gpu ? ["trainer/requirements-cuda.txt"] : ["trainer/requirements.txt", "trainer/requirements-cuda.txt"];
+	once("Trainer's packages", locks, ".venv/.lock", () => installPython(locks));
+	if (development) {
+		const lock = "trainer/requirements-dev.txt";
+		once("Trainer's test packages", [lock], ".venv/.lock-dev", () => installPython([lock]));
+	}
+}
+
+/** Installs the first of the lock files that can be had. */
+function installPython(locks) {
+	if (!existsSync(python)) {
+		rmSync(at(".venv"), { recursive: true, force: true });
+		if (run(findPython(), ["-m", "venv", ".venv"]) !== 0) fail("The virtual environment .venv could not be made.");
+	}
+	const options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"];
+	for (const [index, lock] of locks.entries()) {
+		const { status, stdout, stderr } = spawnSync(python, [...options, lock], { cwd: root, encoding: "utf8" });
+		if (status === 0) return;
+		if (index === locks.length - 1) fail(`pip could not install ${lock}:\n${stdout}${stderr}`);
+		console.log(
+			`Trainer's packages: ${lock} can't be had from this package index; taking ${locks[index + 1]}, which is larger …`,
+		);
+	}
+}
+
+const [command = "start", ...rest] = process.argv.slice(2);
+const commands = {
+	start: () => run(node, ["actions/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)]),
+	setup: () => 0,
+	test: () => run(node, ["test/run.ts", ...rest]),
+	check: () => run(node, ["test/check.ts", ...rest]),
+	bench: () => run(node, ["test/bench/run.ts", ...rest]),
+};
+if (!commands[command]) fail(`npm has no script ${command} here; there are: ${Object.keys(commands).join(", ")}`);
+setUp(command !== "start");
+process.exit(commands[command]());

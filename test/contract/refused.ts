@@ -1,0 +1,81 @@
+// Experiment files that must be refused, one mistake each: a name, and the file's text made from a good one.
+
+const good = `model: perception-hydranet
+recipe: hydranet-small
+data: scenes
+machine: laptop
+gates: perception
+why: A good file, to be broken
+train:
+  epochs: 8
+  learning_rate: 0.002
+`;
+const replace = (found: string, by: string) => good.replace(found, by);
+const add = (text: string) => good + text;
+
+/** The good file, which must be accepted. */
+export const accepted = good;
+
+/** Every bad file by the mistake that its author made. */
+export const refused: Record<string, string> = {
+	"an empty file": "",
+	"nothing but a comment": "# later\n",
+	"a list instead of a mapping": "- model: perception-hydranet\n",
+	"a single word": "perception-hydranet\n",
+	"a key misspelt": replace("recipe:", "recepie:"),
+	"a key misspelt inside train": replace("learning_rate", "learnig_rate"),
+	"a key of another tool": add("command: [python, train.py]\n"),
+	"model missing": replace("model: perception-hydranet\n", ""),
+	"why missing": replace("why: A good file, to be broken\n", ""),
+	"everything missing but why": "why: nothing else\n",
+	"why empty": replace("A good file, to be broken", '""'),
+	"why left open": replace("why: A good file, to be broken", "why:"),
+	"why far too long": replace("A good file, to be broken", "x".repeat(501)),
+	"a recipe that doesn't exist": replace("hydranet-small", "resnet-giant"),
+	"a recipe misspelt": replace("hydranet-small", "hydranet-smal"),
+	"data that doesn't exist": replace("data: scenes", "data: waymo"),
+	"a machine that doesn't exist": replace("laptop", "laptpo"),
+	"gates that don't exist": replace("gates: perception", "gates: planning"),
+	"a recipe by path": replace("hydranet-small", "../../etc/passwd"),
+	"a recipe with capitals": replace("hydranet-small", "HydraNet-Small"),
+	"a recipe as a number": replace("hydranet-small", "42"),
+	"a recipe as a list": replace("hydranet-small", "[hydranet-small, hydranet-tiny]"),
+	"epochs as text": replace("epochs: 8", 'epochs: "8"'),
+	"epochs zero": replace("epochs: 8", "epochs: 0"),
+	"epochs negative": replace("epochs: 8", "epochs: -3"),
+	"epochs with a fraction": replace("epochs: 8", "epochs: 7.5"),
+	"epochs beyond measure": replace("epochs: 8", "epochs: 10001"),
+	"learning rate zero": replace("learning_rate: 0.002", "learning_rate: 0"),
+	"learning rate with a comma": replace("learning_rate: 0.002", "learning_rate: 0,002"),
+	"learning rate infinite": replace("learning_rate: 0.002", "learning_rate: .inf"),
+	"learning rate not a number": replace("learning_rate: 0.002", "learning_rate: .nan"),
+	"learning rate that overflows": replace("learning_rate: 0.002", "learning_rate: 1e999"),
+	"a seed past 2^53": add("seed: 9007199254740993\n"),
+	"a seed past 32 bits": add("seed: 4294967296\n"),
+	"a precision misspelt": add("  precision: bf-16\n"),
+	"train as a list": replace("train:\n  epochs: 8\n  learning_rate: 0.002\n", "train: [epochs, 8]\n"),
+	"a batch that the processes don't divide": add("  global_batch: 33\n"),
+	"a loss for a head that isn't there": add("  loss: { trajectory: { weight: 1 } }\n"),
+	"a loss setting misspelt": add("  loss: { detection: { gama: 2.5 } }\n"),
+	"weights of a version zero": add("weights: { version: 0 }\n"),
+	"the same key twice": add("model: other\n"),
+	"an anchor and its alias": replace(
+		"recipe: hydranet-small\ndata: scenes",
+		"recipe: &name hydranet-small\ndata: *name",
+	),
+	"a merge key": add("more:\n  <<: { epochs: 3 }\n"),
+	"a tag": replace("why: A good", "why: !!python/object A good"),
+	"a second document": add("---\nmodel: other\n"),
+	"a poisoned key": add("__proto__: { admin: true }\n"),
+	"a constructor for a key": replace("  epochs: 8", "  constructor: 8"),
+	"a tab for an indent": replace("  epochs", "\tepochs"),
+	"a bracket left open": add("notes: [one, two\n"),
+	"a quote left open": replace("A good file, to be broken", '"A good file'),
+	"a colon in plain text": replace("A good file, to be broken", "note: this: that"),
+	"a template from another tool": replace("hydranet-small", "{{ recipe }}"),
+	"a key that is a list": add("? [a, b]\n: c\n"),
+	"a file of 70,000 bytes": add(`# ${"x".repeat(70_000)}\n`),
+	"a file nested without end": add(`deep: ${"[".repeat(5000)}\n`),
+	"several mistakes at once":
+		"model: Perception\nrecipe: hydranet-smal\ndata: scenes\nmachine: laptop\ngates: perception\nwhy: x\ntrain: { epochs: 0, momentum: 0.9 }\n",
+};

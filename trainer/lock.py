@@ -1,0 +1,56 @@
+"""The .in files become lock files with digests: requirements.txt (torch for the CPU), requirements-cuda.txt, requirements-dev.txt.
+
+Run: .venv/bin/python trainer/lock.py
+"""
+
+import hashlib
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# What the CUDA build of torch asks for and the CPU build doesn't.
+CUDA = re.compile(r"^(nvidia-|cuda-|triton)")
+
+
+def resolve(*arguments: str) -> str:
+    """Resolve for every platform that Python 3.11 and later run on; returns the lock file's text."""
+    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet"]
+    done = subprocess.run(["uv", "pip", "compile", *options, *arguments], cwd=HERE, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def find_cpu_build(torch: str) -> str | None:
+    """Digest of the CPU build of torch where pip finds one; None where it finds only what the index has."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, torch]
+        subprocess.run(command, check=True)
+        wheel = next(Path(folder).iterdir())
+        return hashlib.sha256(wheel.read_bytes()).hexdigest() if "+cpu" in wheel.name else None
+
+
+def split_entries(lock: str) -> list[str]:
+    """One text for each locked package, with its digests."""
+    return re.split(r"\n(?=[a-zA-Z0-9])", lock.strip())
+
+
+def main() -> None:
+    """Write the three lock files."""
+    header = "# Locked by trainer/lock.py from {}.\n"
+    cuda = resolve("requirements.in")
+    (HERE / "requirements-cuda.txt").write_text(header.format("requirements.in, with the CUDA build of torch") + cuda)
+    entries = [entry for entry in split_entries(cuda) if not CUDA.match(entry)]
+    torch = next(entry for entry in entries if entry.startswith("torch=="))
+    digest = find_cpu_build(torch.split()[0])
+    if digest is None:
+        sys.exit("pip finds no CPU build of torch here: requirements.txt is left as it was.")
+    with_cpu = torch.replace(" \\\n", f" \\\n    --hash=sha256:{digest} \\\n", 1)
+    text = "\n".join(with_cpu if entry is torch else entry for entry in entries)
+    (HERE / "requirements.txt").write_text(header.format("requirements.in, with the CPU build of torch") + text + "\n")
+    (HERE / "requirements-dev.txt").write_text(header.format("requirements-dev.in") + resolve("requirements-dev.in"))
+
+
+if __name__ == "__main__":
+    main()
