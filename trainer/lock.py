@@ -17,8 +17,18 @@ CUDA = re.compile(r"^(nvidia-|cuda-|triton)")
 
 def resolve(*arguments: str) -> str:
     """Resolve for every platform that Python 3.11 and later run on; returns the lock file's text."""
-    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet"]
-    done = subprocess.run(["uv", "pip", "compile", *options, *arguments], cwd=HERE, check=True, capture_output=True, text=True)
+    options = [
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--no-header",
+        "--quiet",
+    ]
+    done = subprocess.run(
+        ["uv", "pip", "compile", *options, *arguments], cwd=HERE, check=True, capture_output=True, text=True
+    )
     return done.stdout
 
 

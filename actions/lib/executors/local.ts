@@ -103,7 +103,7 @@ async function launch(trainer: Trainer, folder: string, run: Run): Promise<void>
 			"-m",
 			"proving_ground",
 			document.kind,
-			"--run",
+			"--document",
 			path.join(folder, "run.json"),
 			"--data",
 			path.resolve(run.data),

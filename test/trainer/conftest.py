@@ -1,0 +1,125 @@
+"""A generated dataset of a few small frames and the run documents that name it, for every test that needs one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proving_ground.data.scenes import import_scenes
+from proving_ground.files import digest
+
+CATEGORIES = {
+    "detection": ["vehicle", "pedestrian", "rider"],
+    "segmentation": ["background", "sky", "road", "lane", "vehicle", "pedestrian", "rider"],
+}
+SLICES = [
+    {"name": "night", "where": {"timeofday": "night"}, "protected": True},
+    {"name": "night-pedestrian", "where": {"timeofday": "night"}, "category": "pedestrian"},
+]
+ZERO = "sha256:" + "0" * 64
+
+
+def scenes_spec(**changes: Any) -> dict[str, Any]:
+    """Settings of the importer for a dataset that is made in a tenth of a second."""
+    splits = {"train": [{"frames": 24}], "val": [{"frames": 6}], "test": [{"frames": 9}]}
+    spec = {"name": "scenes", "seed": 1, "width": 96, "height": 64, "splits": splits, "slices": SLICES}
+    return {**spec, "categories": CATEGORIES, **changes}
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 24 training, 6 validation and 9 test frames of 96x64 pixels."""
+    out = tmp_path_factory.mktemp("data") / "scenes"
+    import_scenes(scenes_spec(), out)
+    return out
+
+
+def data_document(folder: Path) -> dict[str, Any]:
+    """The `data` part of run.json for a dataset's folder."""
+    manifests = {
+        split: {
+            "file": f"golden_{split}.manifest",
+            "sha256": digest(folder / f"golden_{split}.manifest"),
+            "frames": len((folder / f"golden_{split}.manifest").read_text().splitlines()),
+        }
+        for split in ("train", "val", "test")
+    }
+    slices = {"file": "slices.yaml", "sha256": digest(folder / "slices.yaml")}
+    return {
+        "name": "scenes",
+        "version": ZERO,
+        "dvc": None,
+        "manifests": manifests,
+        "slices": slices,
+        "categories": CATEGORIES,
+    }
+
+
+def train_document(folder: Path, **train: Any) -> dict[str, Any]:
+    """A run.json that trains a network of a few thousand parameters; `train` changes its settings."""
+    settings = {
+        "epochs": 2,
+        "global_batch": 4,
+        "learning_rate": 0.003,
+        "weight_decay": 0.0001,
+        "warmup_steps": 2,
+        "clip_norm": 10,
+        "precision": "fp32",
+        "checkpoint_steps": 2,
+        "loss": {
+            "detection": {"weight": 1, "gamma": 2, "box_weight": 0.5},
+            "segmentation": {"weight": 1},
+            "lanes": {"weight": 0.5},
+        },
+        "augment": {"flip": 0.5, "photometric": 0.2},
+    }
+    return {
+        "schema": 1,
+        "kind": "train",
+        "id": "train-tiny",
+        "experiment": "tiny",
+        "model": "perception",
+        "seed": 3,
+        "processes": 2,
+        "data": data_document(folder),
+        "architecture": {
+            "input": {"width": 96, "height": 64},
+            "backbone": {"widths": [4, 8, 8, 8], "depth": 1},
+            "neck": {"channels": 8},
+            "heads": ["detection", "segmentation", "lanes"],
+        },
+        "train": {**settings, **train},
+        "code": ZERO,
+        "image": None,
+        "weights": None,
+    }
+
+
+def evaluate_document(folder: Path, candidate: Path, production: Path | None) -> dict[str, Any]:
+    """A run.json that compares two trained models, or judges one alone."""
+    measured = {"run": "train-tiny", "manifest": digest(candidate / "manifest.json")}
+    against = None
+    if production is not None:
+        against = {"version": 1, "run": "train-tiny", "manifest": digest(production / "manifest.json")}
+    return {
+        "schema": 1,
+        "kind": "evaluate",
+        "id": "evaluate-tiny",
+        "experiment": "tiny",
+        "model": "perception",
+        "processes": 2,
+        "data": data_document(folder),
+        "candidate": measured,
+        "production": against,
+        "code": ZERO,
+        "resamples": 100,
+        "seed": 3,
+    }
+
+
+def write_document(file: Path, document: dict[str, Any]) -> Path:
+    """Write a run.json and return its path."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document))
+    return file

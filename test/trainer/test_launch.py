@@ -1,0 +1,174 @@
+"""The launcher ..."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+TRAINER = Path(__file__).parents[2] / "trainer"
+
+
+class Jobs:
+    """Launchers of one job's folder, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def launch(self, code: str, grace: float = 5.0, gate: Path | None = None) -> subprocess.Popen[bytes]:
+        """Launch a Python program as the job; with a gate, the launcher is ready before the gate's file is there."""
+        options = ["--job", str(self.folder), "--grace", str(grace), "--done", str(self.folder / "done")]
+        arguments = [*options, "--", sys.executable, "-c", code]
+        wait = f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.001)" if gate else ""
+        program = (
+            "import pathlib, sys, time\nfrom proving_ground import launch\n"
+            f"{wait}\nsys.argv = ['launch', *{arguments!r}]\nsys.exit(launch.main())"
+        )
+        with (self.folder.parent / f"said-{len(self.started)}.txt").open("wb") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                env={**os.environ, "PYTHONPATH": str(TRAINER)},
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def said(self, process: subprocess.Popen[bytes]) -> str:
+        """What a launcher printed."""
+        return (self.folder.parent / f"said-{self.started.index(process)}.txt").read_text().strip()
+
+    def read(self, name: str) -> dict[str, object] | None:
+        """A document in the job's folder."""
+        file = self.folder / name
+        return json.loads(file.read_text()) if file.exists() else None
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    jobs = Jobs(tmp_path / "job")
+    yield jobs
+    for process in jobs.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(found: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something is there."""
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def test_writes_how_the_job_ended_and_keeps_its_output(jobs: Jobs) -> None:
+    launcher = jobs.launch("import sys; print('said'); print('complained', file=sys.stderr); sys.exit(65)")
+    launcher.wait(20)
+    ended = jobs.read("exit.json")
+    assert ended is not None
+    assert (ended["code"], ended["signal"]) == (65, None)
+    assert sorted((jobs.folder / "log.txt").read_text().split()) == ["complained", "said"]
+
+
+def test_names_its_process_so_that_it_can_be_told_from_a_later_one(jobs: Jobs) -> None:
+    launcher = jobs.launch("import time; time.sleep(30)")
+    wait_for(lambda: jobs.read("process.json"))
+    written = jobs.read("process.json")
+    assert written is not None
+    started = int(Path(f"/proc/{launcher.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    assert (written["pid"], written["pgid"], written["start_time"]) == (launcher.pid, launcher.pid, started)
+    assert written["attempt"] == 1
+
+
+def test_starts_one_job_of_twenty_launched_at_the_same_instant(jobs: Jobs) -> None:
+    gate = jobs.folder.parent / "go"
+    code = "import os, time; open('runs.txt', 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
+    for _ in range(20):
+        jobs.launch(code, gate=gate)
+    # Interpreters take their time to start: all of them are to be at the gate.
+    time.sleep(1)
+    gate.touch()
+    wait_for(lambda: sum(process.poll() is not None for process in jobs.started) == 19)
+    wait_for((jobs.folder / "runs.txt").exists)
+    left = [process for process in jobs.started if process.poll() is not None]
+    assert [(process.returncode, jobs.said(process)) for process in left] == [(0, "already running")] * 19
+    assert len((jobs.folder / "runs.txt").read_text().split()) == 1
+
+
+def test_leaves_a_finished_job_alone(jobs: Jobs) -> None:
+    jobs.folder.mkdir()
+    (jobs.folder / "done").touch()
+    launcher = jobs.launch("open('ran', 'w')")
+    assert launcher.wait(20) == 0
+    assert not (jobs.folder / "ran").exists()
+    assert jobs.read("process.json") is None
+
+
+def test_counts_attempts_and_removes_the_end_of_the_one_before(jobs: Jobs) -> None:
+    jobs.launch("import sys; sys.exit(3)").wait(20)
+    assert (jobs.read("exit.json") or {}).get("attempt") == 1
+    jobs.launch("import time; time.sleep(30)")
+    wait_for(lambda: (jobs.read("process.json") or {}).get("attempt") == 2)
+    ended = jobs.read("exit.json")
+    assert ended is None or ended["attempt"] == 1
+
+
+def test_passes_sigterm_on_and_waits_for_the_job_to_save(jobs: Jobs) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "def save(*_):\n    time.sleep(0.3); open('saved', 'w'); sys.exit(75)\n"
+        "signal.signal(signal.SIGTERM, save); open('ready', 'w'); time.sleep(60)"
+    )
+    launcher = jobs.launch(code)
+    wait_for((jobs.folder / "ready").exists)
+    launcher.terminate()
+    launcher.wait(20)
+    assert (jobs.folder / "saved").exists()
+    assert (jobs.read("exit.json") or {}).get("code") == 75
+
+
+def test_kills_the_whole_group_when_the_grace_is_over(jobs: Jobs) -> None:
+    code = (
+        "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "worker = subprocess.Popen([sys.executable, '-c', 'import signal, time; "
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)'])\n"
+        "open('worker', 'w').write(str(worker.pid)); open('ready', 'w'); time.sleep(60)"
+    )
+    launcher = jobs.launch(code, grace=0.3)
+    wait_for((jobs.folder / "ready").exists)
+    worker = int((jobs.folder / "worker").read_text())
+    launcher.terminate()
+    launcher.wait(20)
+    assert (jobs.read("exit.json") or {}).get("signal") == "SIGKILL"
+    wait_for(lambda: not is_alive(worker))
+
+
+def test_says_already_running_while_workers_of_a_killed_launcher_live(jobs: Jobs) -> None:
+    launcher = jobs.launch("import os, time; open('worker', 'w').write(str(os.getpid())); time.sleep(60)")
+    wait_for(lambda: (jobs.folder / "worker").exists() and (jobs.folder / "worker").read_text())
+    launcher.kill()
+    launcher.wait(20)
+    worker = int((jobs.folder / "worker").read_text())
+    assert is_alive(worker)
+    second = jobs.launch("open('second', 'w')")
+    assert (second.wait(20), jobs.said(second)) == (0, "already running")
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: not is_alive(worker))
+    jobs.launch("open('second', 'w')").wait(20)
+    assert (jobs.folder / "second").exists()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

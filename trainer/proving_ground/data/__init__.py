@@ -1,0 +1,1 @@
+"""Manifests become tensors: reading, importing, generating and augmenting frames."""

@@ -1,0 +1,54 @@
+"""Predicted and labelled lane lines become hits and misses, as CULane counts them (Pan et al. 2018, section 4).
+
+Each line is drawn with a width of 30 pixels in CULane's 1,640, scaled to the frame; a predicted and a labelled line whose
+drawings overlap with an IoU of at least 0.5 can be a pair, and pairs are one to one.
+"""
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.optimize import linear_sum_assignment
+
+LINE_WIDTH = 30 / 1640
+MIN_PIXELS = 2
+MIN_IOU = 0.5
+
+
+def count_lanes(predicted: list[np.ndarray], labelled: list[np.ndarray], size: tuple[int, int]) -> tuple[int, int, int]:
+    """Hits, false alarms and misses of a frame.
+
+    Args:
+        predicted, labelled: lines, each [P, 2] float64 in pixels; one with fewer than two points can't be drawn and is
+            never hit.
+        size: width and height of the frame.
+    """
+    overlaps = lane_iou([draw_lane(line, size) for line in predicted], [draw_lane(line, size) for line in labelled])
+    # As many pairs as can be: which of several possible pairs is taken doesn't matter to the counts.
+    rows, columns = linear_sum_assignment(overlaps >= MIN_IOU, maximize=True)
+    hits = int((overlaps[rows, columns] >= MIN_IOU).sum())
+    return hits, len(predicted) - hits, len(labelled) - hits
+
+
+def draw_lane(line: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Draw a line: [H, W] bool."""
+    image = Image.new("1", size)
+    if len(line) >= 2:
+        width = max(MIN_PIXELS, round(LINE_WIDTH * size[0]))
+        ImageDraw.Draw(image).line([(float(x), float(y)) for x, y in line], fill=1, width=width, joint="curve")
+    return np.asarray(image, dtype=bool)
+
+
+def lane_iou(predicted: list[np.ndarray], labelled: list[np.ndarray]) -> np.ndarray:
+    """IoU of drawings: [P, L] float64, 0 where nothing is drawn."""
+    overlaps = np.zeros((len(predicted), len(labelled)))
+    for row, one in enumerate(predicted):
+        for column, other in enumerate(labelled):
+            union = np.count_nonzero(one | other)
+            overlaps[row, column] = np.count_nonzero(one & other) / union if union else 0.0
+    return overlaps
+
+
+def lane_f1(counts: np.ndarray) -> np.ndarray:
+    """F1 from sums of hits, false alarms and misses [..., 3]: [...], NaN where there is no line at all."""
+    hits, alarms, misses = counts[..., 0], counts[..., 1], counts[..., 2]
+    total = (2 * hits + alarms + misses).astype(np.float64)
+    return np.divide(2.0 * hits, total, out=np.full(total.shape, np.nan), where=total > 0)

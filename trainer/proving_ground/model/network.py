@@ -1,0 +1,132 @@
+"""An architecture becomes a network: residual backbone, feature pyramid, one head for each task."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from proving_ground.config import Architecture
+from proving_ground.model.targets import LANE_SLOTS, STRIDE, lane_rows
+
+# Prior probability of an object at a place, so that the focal loss starts quiet (Lin et al. 2017, section 4.1).
+PRIOR_BIAS = -4.0
+
+
+def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Two convolutions and a shortcut (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, C, H, W] to the same shape."""
+        return functional.relu(features + self.second(self.first(features)))
+
+
+class Backbone(nn.Module):
+    """Four stages at strides 2, 4, 8 and 16."""
+
+    def __init__(self, widths: tuple[int, ...], depth: int) -> None:
+        super().__init__()
+        inputs = (3, *widths[:-1])
+        self.stages = nn.ModuleList(
+            # The first stage works on the largest maps and has no blocks: it would cost more than all the others.
+            nn.Sequential(convolution(i, o, stride=2), *(Residual(o) for _ in range(depth if number > 0 else 0)))
+            for number, (i, o) in enumerate(zip(inputs, widths, strict=True))
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] to the features of strides 4, 8 and 16."""
+        features = []
+        for stage in self.stages:
+            image = stage(image)
+            features.append(image)
+        return features[1:]
+
+
+class Neck(nn.Module):
+    """Feature pyramid summed down to stride 4 (Lin et al. 2017, Feature Pyramid Networks)."""
+
+    def __init__(self, widths: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths[1:])
+        self.smooth = convolution(channels, channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Features of strides 4, 8 and 16 to [B, channels, H/4, W/4]."""
+        merged = self.laterals[2](features[2])
+        for level in (1, 0):
+            merged = self.laterals[level](features[level]) + functional.interpolate(
+                merged, scale_factor=2.0, mode="nearest"
+            )
+        return self.smooth(merged)
+
+
+class LaneHead(nn.Module):
+    """For each lane slot and row, a distribution over columns and `none` (Qin et al. 2020, Ultra Fast Lane Detection)."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.rows = lane_rows(height)
+        self.trunk = convolution(channels, channels)
+        self.place = nn.Conv2d(channels, LANE_SLOTS, 1)
+        # Whether a lane is there at all is seen along its whole row.
+        self.none = nn.Conv2d(channels, LANE_SLOTS, (1, width // STRIDE))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, C, H/4, W/4] to logits [B, slots, rows, W/4 + 1], the last column for `none`."""
+        trunk = self.trunk(features)[:, :, -self.rows :]
+        return torch.cat([self.place(trunk), self.none(trunk)], dim=3)
+
+
+class Network(nn.Module):
+    """The whole network; its input is [B, 3, H, W] uint8, and normalisation is part of it."""
+
+    def __init__(self, architecture: Architecture, detection: int, segmentation: int) -> None:
+        super().__init__()
+        self.backbone = Backbone(architecture.widths, architecture.depth)
+        self.neck = Neck(architecture.widths, architecture.neck)
+        channels = architecture.neck
+        heads: dict[str, nn.Module] = {}
+        for name in architecture.heads:
+            if name == "lanes":
+                heads[name] = LaneHead(channels, architecture.height, architecture.width)
+                continue
+            outputs = detection + 4 if name == "detection" else segmentation
+            heads[name] = nn.Sequential(convolution(channels, channels), nn.Conv2d(channels, outputs, 1))
+        self.heads = nn.ModuleDict(heads)
+        if "detection" in heads:
+            with torch.no_grad():
+                heads["detection"][1].bias[:detection] = PRIOR_BIAS
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Raw outputs of each head.
+
+        detection: [B, C + 4, H/4, W/4], logits of the C categories, then log distances left, top, right, bottom in
+        cells. segmentation: [B, K, H/4, W/4] logits. lanes: see LaneHead.
+        """
+        pixels = (image.float() - 110.0) / 60.0
+        features = self.neck(self.backbone(pixels))
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def build_network(architecture: Architecture, detection: int, segmentation: int, seed: int) -> Network:
+    """Build a network whose initial weights are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(architecture, detection, segmentation)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(parameter.numel() for parameter in network.parameters())
