@@ -71,3 +71,19 @@ export function annotateChecks({ checks, policy }: Verdict): void {
 		core.error(check.why, { title, file: policy.file, startLine: check.line });
 	}
 }
+
+/** Where the pull request is and who writes there, by the runner's environment and the action's inputs; null where there is none. */
+export function pullRequestPlace() {
+	const number = core.getInput("pull-request");
+	if (number === "") return null;
+	if (!/^[1-9]\d*$/.test(number))
+		throw new InvalidInput(`pull-request: found ${JSON.stringify(number)}; it must be a number.`);
+	return {
+		pullRequest: Number(number),
+		sha: core.getInput("sha", { required: true }),
+		token: core.getInput("token", { required: true }),
+		author: core.getInput("author", { required: true }),
+		repository: process.env["GITHUB_REPOSITORY"] ?? "",
+		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
+	};
+}

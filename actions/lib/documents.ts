@@ -42,6 +42,17 @@ export async function readDocument<N extends DocumentName>(name: N, file: string
 	return parseDocument(name, text, file);
 }
 
+/** Reads those documents whose path `pathOf` knows; an empty path means that there is none yet. */
+export async function readDocuments<N extends DocumentName>(
+	names: readonly N[],
+	pathOf: (name: N) => string,
+): Promise<{ [K in N]?: DocumentTypes[K] }> {
+	const entries = await Promise.all(
+		names.filter((name) => pathOf(name) !== "").map(async (name) => [name, await readDocument(name, pathOf(name))]),
+	);
+	return Object.fromEntries(entries) as { [K in N]?: DocumentTypes[K] };
+}
+
 /** Checks a document's text; `where` is named in the error. */
 export async function parseDocument<N extends DocumentName>(
 	name: N,

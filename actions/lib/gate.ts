@@ -106,8 +106,11 @@ function assessLevel(rule: PlanRule, level: number, interval: Interval): Finding
 			interval,
 			why: `No interval can be given for ${format(level, latency)}, so ${bound} can't be told.`,
 		};
-	const sign = rule.bound === "min" ? 1 : -1;
-	return decide(sign * (interval[0] - rule.value), sign * (interval[1] - rule.value), level, interval, {
+	const [low, high] =
+		rule.bound === "min"
+			? [interval[0] - rule.value, interval[1] - rule.value]
+			: [rule.value - interval[1], rule.value - interval[0]];
+	return decide(low, high, level, interval, {
 		found: `${format(level, latency)} (${formatInterval(interval, latency)})`,
 		bound,
 	});

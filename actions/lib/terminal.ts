@@ -20,7 +20,10 @@ export function showMarkdown(markdown: string): string {
 		else shown.push(plain(line));
 	}
 	flush();
-	return shown.join("\n").replaceAll(/\n{3,}/g, "\n\n").trim();
+	return shown
+		.join("\n")
+		.replaceAll(/\n{3,}/g, "\n\n")
+		.trim();
 }
 
 function unfolded(markdown: string): string {
@@ -30,12 +33,24 @@ function unfolded(markdown: string): string {
 }
 
 function showTable(rows: string[]): string[] {
-	const cells = rows.map((row) => row.split("|").slice(1, -1).map((cell) => plain(cell.trim())));
+	const cells = rows.map((row) =>
+		row
+			.split("|")
+			.slice(1, -1)
+			.map((cell) => plain(cell.trim())),
+	);
 	const [head, rule, ...body] = cells;
 	if (!head || !rule) return rows;
 	const align = rule.map((cell) => (cell.endsWith(":") ? "r" : "l"));
-	const lines = markdownTable([head, ...body], { align, stringLength: displayWidth, delimiterStart: false, delimiterEnd: false }).split("\n");
-	return lines.map((line, place) => (place === 1 ? line.replaceAll(/[^|]/g, "─").replaceAll("|", "┼") : line.replaceAll(" | ", " │ ")));
+	const lines = markdownTable([head, ...body], {
+		align,
+		stringLength: displayWidth,
+		delimiterStart: false,
+		delimiterEnd: false,
+	}).split("\n");
+	return lines.map((line, place) =>
+		place === 1 ? line.replaceAll(/[^|]/g, "─").replaceAll("|", "┼") : line.replaceAll(" | ", " │ "),
+	);
 }
 
 /** Text without its Markdown and HTML, entities as the characters they stand for. */
@@ -57,5 +72,8 @@ function printable(code: number): string {
 
 /** Columns that a text takes: emoji take two. */
 function displayWidth(text: string): number {
-	return [...text].reduce((width, character) => width + (/\p{Emoji_Presentation}/u.test(character) ? 2 : character === "\uFE0F" ? 0 : 1), 0);
+	return [...text].reduce(
+		(width, character) => width + (/\p{Emoji_Presentation}/u.test(character) ? 2 : character === "\uFE0F" ? 0 : 1),
+		0,
+	);
 }

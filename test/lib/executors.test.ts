@@ -12,7 +12,7 @@ import type { Trainer } from "../../actions/lib/trainer.ts";
 const root = path.resolve(import.meta.dirname, "../..");
 
 /** A run that lives as its `why` says, in a trainer of a few lines: the executor's part is real, the training isn't. */
-export function exampleRun(output: string, experiment = "example"): Run {
+function exampleRun(output: string, experiment = "example"): Run {
 	const document = {
 		...{
 			schema: 1,

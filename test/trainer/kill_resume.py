@@ -29,7 +29,7 @@ class Training:
     def __init__(self, folder: Path, run: Path, data: Path) -> None:
         self.folder, self.output = folder, folder / "output"
         folder.mkdir(parents=True, exist_ok=True)
-        job = ["--run", str(run), "--data", str(data), "--work", str(folder), "--output", str(self.output)]
+        job = ["--document", str(run), "--data", str(data), "--work", str(folder), "--output", str(self.output)]
         self.command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         self.command += ["-m", "proving_ground", "train", *job]
 

@@ -21,10 +21,12 @@ class Jobs:
         self.folder = folder
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def launch(self, code: str, grace: float = 5.0, gate: Path | None = None) -> subprocess.Popen[bytes]:
+    def launch(
+        self, code: str, grace: float = 5.0, gate: Path | None = None, command: list[str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Launch a Python program as the job; with a gate, the launcher is ready before the gate's file is there."""
         options = ["--job", str(self.folder), "--grace", str(grace), "--done", str(self.folder / "done")]
-        arguments = [*options, "--", sys.executable, "-c", code]
+        arguments = [*options, "--", *(command or [sys.executable, "-c", code])]
         wait = f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.001)" if gate else ""
         program = (
             "import pathlib, sys, time\nfrom proving_ground import launch\n"
@@ -117,8 +119,29 @@ def test_counts_attempts_and_removes_the_end_of_the_one_before(jobs: Jobs) -> No
     assert (jobs.read("exit.json") or {}).get("attempt") == 1
     jobs.launch("import time; time.sleep(30)")
     wait_for(lambda: (jobs.read("process.json") or {}).get("attempt") == 2)
-    ended = jobs.read("exit.json")
-    assert ended is None or ended["attempt"] == 1
+    assert jobs.read("exit.json") is None
+
+
+def test_writes_the_end_of_a_command_that_cannot_be_started(jobs: Jobs) -> None:
+    jobs.launch("", command=["/no/such/python"]).wait(20)
+    assert (jobs.read("exit.json") or {}).get("code") == 127
+    assert "/no/such/python can't be started: No such file" in (jobs.folder / "log.txt").read_text()
+
+
+def test_stops_the_workers_of_a_killed_job(jobs: Jobs) -> None:
+    worker = "import time; time.sleep(60)"
+    code = (
+        "import subprocess, sys, time\n"
+        f"worker = subprocess.Popen([sys.executable, '-c', {worker!r}])\n"
+        "open('.pids', 'w').write(f'{worker.pid}'); import os; os.rename('.pids', 'worker'); time.sleep(60)"
+    )
+    launcher = jobs.launch(code)
+    wait_for((jobs.folder / "worker").exists)
+    (child,) = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+    launcher.wait(20)
+    assert (jobs.read("exit.json") or {}).get("signal") == "SIGKILL"
+    wait_for(lambda: not is_alive(int((jobs.folder / "worker").read_text())))
 
 
 def test_passes_sigterm_on_and_waits_for_the_job_to_save(jobs: Jobs) -> None:

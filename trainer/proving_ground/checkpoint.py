@@ -6,7 +6,7 @@ renamed, so its name vouches for it; loading verifies the digest and falls back 
 
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def save(folder: Path, state: State) -> None:
         shutil.rmtree(place)
     with whole_folder(place) as beside:
         file = beside / "state.pt"
-        torch.save(asdict(state), file)
+        torch.save(vars(state), file)
         with open(file, "rb") as handle:
             os.fsync(handle.fileno())
         write_json(beside / "manifest.json", {"run": state.run, "step": state.step, "state.pt": digest(file)})
@@ -58,6 +58,9 @@ def load(folder: Path, run: str) -> tuple[State | None, list[str]]:
     Raises Refused for a checkpoint of another run: that is a mix-up, not damage.
     """
     passed_over = []
+    # What a process that was killed while saving left behind.
+    for part in folder.glob(".step-*"):
+        shutil.rmtree(part, ignore_errors=True)
     for place in reversed(checkpoints(folder)):
         try:
             if digest(place / "state.pt") != read_json(place / "manifest.json")["state.pt"]:

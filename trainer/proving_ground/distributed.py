@@ -32,11 +32,12 @@ class Group:
         dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return [bool(value) for value in values.tolist()]
 
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum of a tensor over all ranks, on every rank."""
-        total = values.clone().to(self.device)
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """Mean of each value over the ranks, the same on every rank; all ranks have the same keys."""
+        names = sorted(values)
+        total = torch.tensor([values[name] for name in names], dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return total.cpu()
+        return dict(zip(names, (total / self.size).tolist(), strict=True))
 
     def gather(self, value: Any) -> list[Any]:
         """One value from each rank, in the order of ranks, on rank 0; an empty list elsewhere."""

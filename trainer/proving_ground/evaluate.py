@@ -121,7 +121,12 @@ def write_artefacts(
         values.save(output / file)
         kept.append({"of": name, "file": file, "sha256": digest(output / file)})
     scores = compare(
-        statistics["candidate"], statistics.get("production"), slices, resamples=run.resamples, seed=run.seed, total_frames=len(frames)
+        statistics["candidate"],
+        statistics.get("production"),
+        slices,
+        resamples=run.resamples,
+        seed=run.seed,
+        total_frames=len(frames),
     )
     progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}

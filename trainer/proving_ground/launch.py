@@ -47,41 +47,56 @@ def now() -> str:
 
 
 def supervise(job: Path, command: list[str], grace: float, lock: int) -> int:
-    """Run the command to its end and write down how it ended; SIGTERM is passed on, and after the grace the group is killed."""
+    """Run the command to its end and write how it ended; SIGTERM is passed on, and after the grace the group is killed."""
     attempt = ((read_json(job / "process.json") or {}).get("attempt") or 0) + 1
-    with open(job / "log.txt", "ab") as log:
-        # The lock's descriptor goes to the child: the job stays locked while any of its processes lives.
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock], cwd=job, start_new_session=False
-        )
+    pid, group = os.getpid(), os.getpgid(0)
+    child: subprocess.Popen[bytes] | None = None
+    asked = False
+
+    def finish(code: int | None, ended_by: str | None) -> None:
+        write_json(job / "exit.json", {"attempt": attempt, "code": code, "signal": ended_by, "finished_at": now()})
 
     def stop(*_: object) -> None:
-        child.terminate()
-        signal.setitimer(signal.ITIMER_REAL, grace)
+        nonlocal asked
+        # Asking twice doesn't make the grace longer.
+        if not asked:
+            signal.setitimer(signal.ITIMER_REAL, max(grace, 0.001))
+        asked = True
+        if child is not None:
+            child.terminate()
 
     def kill(*_: object) -> None:
         # This process goes with its group, so the end is written first.
-        write_json(job / "exit.json", {"attempt": attempt, "code": None, "signal": "SIGKILL", "finished_at": now()})
-        os.killpg(os.getpgid(0), signal.SIGKILL)
+        finish(None, "SIGKILL")
+        os.killpg(group, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGALRM, kill)
-    pid = os.getpid()
-    started = {
-        "pid": pid,
-        "pgid": os.getpgid(0),
-        "start_time": start_time(pid),
-        "attempt": attempt,
-        "started_at": now(),
-    }
+    (job / "exit.json").unlink(missing_ok=True)
+    # Written before the child is there: a job that runs can always be found.
+    started = {"pid": pid, "pgid": group, "start_time": start_time(pid), "attempt": attempt, "started_at": now()}
     write_json(job / "process.json", started)
+    with (job / "log.txt").open("ab") as log:
+        try:
+            # The lock's descriptor goes to the child: the job stays locked while any of its processes lives.
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock], cwd=job
+            )
+        except OSError as error:
+            log.write(f"{command[0]} can't be started: {error.strerror}\n".encode())
+            finish(127, None)
+            return 0
+    if asked:
+        child.terminate()
     code = child.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    ended_by = signal.Signals(-code).name if code < 0 else None
-    write_json(
-        job / "exit.json",
-        {"attempt": attempt, "code": None if code < 0 else code, "signal": ended_by, "finished_at": now()},
-    )
+    if code < 0:
+        # A child that was killed could not stop its own workers: they are asked to, and keep the lock until they are gone.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(group, signal.SIGTERM)
+        finish(None, signal.Signals(-code).name)
+    else:
+        finish(code, None)
     return 0
 
 

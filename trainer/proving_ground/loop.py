@@ -49,6 +49,8 @@ def train(
     total = steps * config.epochs
 
     def save() -> None:
+        # Each rank summed its own losses: what is saved, and goes on, is their mean.
+        state.loss_sums = group.mean(state.loss_sums)
         if group.is_first:
             state.model, state.optimizer, state.scaler = (
                 network.state_dict(),
@@ -59,7 +61,11 @@ def train(
             checkpoint.save(work / "checkpoints", state)
         group.barrier()
 
-    while state.step < total:
+    while True:
+        if state.step == steps * (len(state.history) + 1):
+            end_epoch(run, group, network, validation, state, steps, progress)
+        if state.step == total:
+            break
         epoch, step = divmod(state.step, steps)
         indices = rank_batch(
             epoch_order(len(training), run.seed, epoch), step, config.global_batch, group.rank, group.size
@@ -77,9 +83,6 @@ def train(
         non_finite, stop = group.any(not bool(loss.isfinite()), group.stop_requested)
         if non_finite:
             raise NonFiniteLoss(describe_non_finite(group, training, batch, loss, epoch, state.step))
-        if stop:
-            save()
-            raise Stopped(f"It was asked to stop, and saved a checkpoint at step {state.step} of {total}.")
 
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
@@ -99,10 +102,11 @@ def train(
             metric=last_metric(state),
         )
 
-        if state.step % steps == 0:
-            end_epoch(run, group, network, validation, state, epoch, steps, progress)
-        if state.step % config.checkpoint_steps == 0 or state.step == total:
+        if stop or state.step % config.checkpoint_steps == 0 or state.step == total:
             save()
+        # Only a whole step can be repeated to the bit: its forward pass has already moved the batch norms.
+        if stop:
+            raise Stopped(f"It was asked to stop, and saved a checkpoint at step {state.step} of {total}.")
     if state.best is not None:
         network.load_state_dict(state.best)
     state.seconds = earlier + time.monotonic() - began
@@ -220,17 +224,15 @@ def end_epoch(
     network: Network,
     validation: FrameDataset,
     state: State,
-    epoch: int,
     steps: int,
     progress: Progress,
 ) -> None:
     """Validate, remember the epoch, and keep its weights if they are the best."""
+    epoch = len(state.history) + 1
     from proving_ground.evaluate import measure
     from proving_ground.evaluation import score
 
-    names = sorted(state.loss_sums)
-    sums = group.sum(torch.tensor([state.loss_sums[name] for name in names], dtype=torch.float64))
-    means = {name: float(value) / (steps * group.size) for name, value in zip(names, sums, strict=True)}
+    means = {name: value / steps for name, value in group.mean(state.loss_sums).items()}
     state.loss_sums = {}
     # Every rank's batch norm saw its own frames: rank 0's are the model's.
     for buffer in network.buffers():
@@ -242,11 +244,11 @@ def end_epoch(
         wanted = [MAIN_METRICS[head] for head in run.architecture.heads]
         figures = {name: measured[name, None] for name in wanted}
     figures = group.broadcast(figures)
-    state.history.append({"epoch": epoch + 1, "loss": means, "validation": figures})
+    state.history.append({"epoch": epoch, "loss": means, "validation": figures})
     known = [value for value in figures.values() if value is not None]
     quality = sum(known) / len(known) if known else float("-inf")
     if state.best is None or quality > state.best_score:
-        state.best_score, state.best_epoch = quality, epoch + 1
+        state.best_score, state.best_epoch = quality, epoch
         state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 

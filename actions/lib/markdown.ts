@@ -1,0 +1,73 @@
+// Values become GitHub Markdown that says what they say and does nothing else.
+import { markdownTable } from "markdown-table";
+
+/** Longest text of a person's that is shown; the rest is in the documents. */
+const MAX_TEXT = 160;
+
+/**
+ * Untrusted text as code. GitHub notifies an @name even where its characters are entities, and links #1, hashes and
+ * addresses after rendering: only inside code it does neither. Every character that could end the code, begin other markup or
+ * break a table is an entity; those that steer the reading direction or can't be seen are named by their number.
+ */
+export function code(text: string): string {
+	const characters = [...text];
+	const shown = characters.length > MAX_TEXT ? [...characters.slice(0, MAX_TEXT - 1), "…"] : characters;
+	const escaped = shown.map((character) => (/[A-Za-z0-9 ]/.test(character) ? character : entity(character)));
+	// Several spaces would fold into one, and empty code would show nothing.
+	const inner = escaped.join("").replaceAll(/ {2,}/g, (run) => "&#160;".repeat(run.length));
+	return `<code>${inner.trim() === "" ? "&#160;" : inner}</code>`;
+}
+
+function entity(character: string): string {
+	if (/[\n\r\t]/.test(character)) return "&#160;";
+	const point = character.codePointAt(0)!;
+	// Controls, format characters (bidi among them), half surrogates and private use.
+	if (/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u.test(character))
+		return `U&#43;${point.toString(16).toUpperCase().padStart(4, "0")}`;
+	return `&#${point};`;
+}
+
+/** A table and how many rows of it may be shown. */
+export interface Table {
+	head: string[];
+	/** A letter for each column: l or r. */
+	align: string;
+	rows: string[][];
+	/** Where the rows are that are cut. */
+	rest: string;
+	/** Columns that name a row; the first, where it is left out. */
+	named?: number[];
+}
+
+/** A table cut at a row, with the rest counted and, by their first column, the next of them named. */
+export function renderTable({ head, align, rows, rest, named: columns = [0] }: Table, maxRows: number): string {
+	const shown = rows.slice(0, maxRows);
+	const left = rows.slice(maxRows);
+	const table = shown.length > 0 ? markdownTable([head, ...shown], { align: [...align], alignDelimiters: false }) : "";
+	if (left.length === 0) return table;
+	const named = [...new Set(left.map((row) => columns.map((column) => row[column]).join(" ")))].slice(0, 5).join(", ");
+	return `${table}\n\n…and ${left.length} more ${left.length === 1 ? "row" : "rows"} (${named}${left.length > 5 ? ", …" : ""}), all in ${rest}.`;
+}
+
+/** A fold: GitHub needs the empty line between HTML and Markdown. */
+export function fold(summary: string, body: string): string {
+	return `<details>\n<summary>${summary}</summary>\n\n${body}\n\n</details>`;
+}
+
+/** A score or another figure, with three decimals; a dash where there is none. */
+export function figure(value: number | null | undefined, decimals = 3): string {
+	return value === null || value === undefined || !Number.isFinite(value)
+		? "–"
+		: value.toFixed(decimals).replace("-", "−");
+}
+
+/** A change with its sign; a dash where there is none. */
+export function change(value: number | null | undefined, decimals = 3): string {
+	const shown = figure(value, decimals);
+	return shown === "–" || shown.startsWith("−") || Number(shown) === 0 ? shown : `+${shown}`;
+}
+
+/** Both ends of an interval; empty where there is none. */
+export function interval(ends: readonly number[] | null | undefined, show: (value: number) => string): string {
+	return ends ? `${show(ends[0]!)} to ${show(ends[1]!)}` : "–";
+}

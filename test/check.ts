@@ -1,0 +1,35 @@
+// Checks types, lint, format and whether generated files are fresh, in both languages. Run: npm run check
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+
+const root = path.resolve(import.meta.dirname, "..");
+const bin = (name: string) => path.join(root, "node_modules/.bin", name);
+const python = (...args: string[]) => [path.join(root, ".venv/bin/python"), "-m", ...args];
+const ruff = ["--config", "trainer/pyproject.toml", "trainer", "test"];
+
+/** Each check, and the command that mends what it finds. */
+const checks: [name: string, command: string[], mend: string][] = [
+	["types", [bin("tsc"), "-p", "."], "by hand"],
+	["lint and format of TypeScript", [bin("biome"), "check", "."], "npx biome check --write ."],
+	[
+		"lint of Python",
+		python("ruff", "check", "--quiet", ...ruff),
+		".venv/bin/ruff check --fix --config trainer/pyproject.toml trainer test",
+	],
+	[
+		"format of Python",
+		python("ruff", "format", "--quiet", "--check", ...ruff),
+		".venv/bin/ruff format --config trainer/pyproject.toml trainer test",
+	],
+	["generated validators and types", [process.execPath, "actions/schemas.ts", "--check"], "npm run schemas"],
+	["bundles and README tables", [process.execPath, "actions/bundle.ts", "--check"], "npm run bundle"],
+];
+
+let failed = 0;
+for (const [name, [program, ...args], mend] of checks) {
+	const { status, error } = spawnSync(program!, args, { cwd: root, stdio: "inherit" });
+	if (error) throw error;
+	console.log(`${status === 0 ? "ok  " : "FAIL"} ${name}${status === 0 ? "" : `; to mend it: ${mend}`}`);
+	if (status !== 0) failed += 1;
+}
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,178 @@
+// A verdict
+import { describe, expect, test } from "vitest";
+import { judge } from "../../actions/lib/gate.ts";
+import type { PlanRule, Report } from "../../actions/lib/generated/documents.d.ts";
+
+type Score = Report["scores"][number];
+
+const score = (changes: Partial<Score> = {}): Score => ({
+	metric: "map",
+	slice: null,
+	frames: 100,
+	objects: 300,
+	candidate: 0.5,
+	candidate_interval: [0.46, 0.54],
+	production: 0.49,
+	delta: 0.01,
+	delta_interval: [-0.01, 0.03],
+	...changes,
+});
+const rule = (changes: Partial<PlanRule> = {}): PlanRule => ({
+	metric: "map",
+	slice: null,
+	bound: "max_drop",
+	value: 0.02,
+	min_frames: 30,
+	inconclusive: "block",
+	reason: "because",
+	line: 5,
+	...changes,
+});
+
+function verdictOn(rules: PlanRule[], scores: Score[], protectedSlice = false) {
+	const slices = [{ name: "night", where: {}, category: null, protected: protectedSlice, frames: 100, objects: 300 }];
+	const report = {
+		experiment: { name: "mine", model: "line" },
+		run: "mine-1",
+		evaluation: "mine-2",
+		manifest: `sha256:${"a".repeat(64)}`,
+		baseline: { version: 1 },
+		policy: { name: "perception", file: "recipes/gates/perception.yaml", rules },
+		slices,
+		scores,
+	} as unknown as Report;
+	return judge(report);
+}
+const only = (rules: PlanRule[], scores: Score[]) => {
+	const { checks, outcome } = verdictOn(rules, scores);
+	expect(checks).toHaveLength(1);
+	return { outcome, check: checks[0]!.outcome, why: checks[0]!.why, blocking: checks[0]!.blocking };
+};
+
+describe("on a drop from production", () => {
+	test.each([
+		["passes where the whole interval is within what is allowed", [-0.02, 0.03], "pass"],
+		["fails where the whole interval is below what is allowed", [-0.09, -0.021], "fail"],
+		["is inconclusive where the interval holds both", [-0.05, 0.01], "inconclusive"],
+		["is inconclusive where the interval's upper end is just what is allowed", [-0.05, -0.02], "inconclusive"],
+	] as const)("%s", (_, interval, outcome) => {
+		expect(
+			only([rule()], [score({ delta: (interval[0] + interval[1]) / 2, delta_interval: [...interval] })]).check,
+		).toBe(outcome);
+	});
+
+	test("has nothing to say without production, and does not let a model through by that alone", () => {
+		const none = score({ production: null, delta: null, delta_interval: null });
+		expect(only([rule()], [none])).toMatchObject({ check: "no_baseline", blocking: false, outcome: "inconclusive" });
+		const level = rule({ bound: "min", value: 0.4 });
+		expect(verdictOn([rule(), level], [none]).outcome).toBe("pass");
+	});
+
+	test("tells figure, interval and bound in its sentence", () => {
+		expect(only([rule()], [score({ delta: -0.06, delta_interval: [-0.08, -0.04] })]).why).toBe(
+			"−0.060 (−0.080 to −0.040) does not meet a drop of at most 0.020, with 95 % confidence.",
+		);
+	});
+});
+
+describe("on a level", () => {
+	test.each([
+		["min", 0.4, "pass"],
+		["min", 0.55, "fail"],
+		["min", 0.5, "inconclusive"],
+		["max", 0.6, "pass"],
+		["max", 0.4, "fail"],
+		["max", 0.5, "inconclusive"],
+	] as const)("%s %d is judged by the candidate's interval: %s", (bound, value, outcome) => {
+		expect(only([rule({ bound, value })], [score()]).check).toBe(outcome);
+	});
+});
+
+describe("on a latency", () => {
+	const latency = (changes: Partial<Score>) =>
+		score({
+			metric: "latency_p95_ms",
+			candidate: 11,
+			candidate_interval: [10.8, 11.2],
+			production: 10,
+			delta: 1,
+			delta_interval: [0.8, 1.2],
+			...changes,
+		});
+	test.each([
+		[15, "pass"],
+		[5, "fail"],
+		[10, "inconclusive"],
+	] as const)("a rise of a tenth against a bound of %d per cent ends in %s", (value, outcome) => {
+		expect(
+			only([rule({ metric: "latency_p95_ms", bound: "max_regression_percent", value })], [latency({})]).check,
+		).toBe(outcome);
+	});
+	test("gives no percentage of zero", () => {
+		const found = only(
+			[rule({ metric: "latency_p95_ms", bound: "max_regression_percent", value: 10 })],
+			[latency({ production: 0, delta: 11 })],
+		);
+		expect(found).toMatchObject({
+			check: "inconclusive",
+			why: "Production's latency is zero: no percentage can be given.",
+		});
+	});
+});
+
+describe("never passes what wasn't measured", () => {
+	test.each([
+		["a metric that isn't there", [] as Score[]],
+		[
+			"a candidate without a figure",
+			[score({ candidate: null, candidate_interval: null, delta: null, delta_interval: null })],
+		],
+		["a candidate that is NaN", [score({ candidate: Number.NaN })]],
+		["a difference that is NaN", [score({ delta: Number.NaN })]],
+		["an interval that is NaN", [score({ delta_interval: [Number.NaN, Number.NaN] })]],
+		["production without a figure but with a difference", [score({ production: Number.NaN })]],
+		["too few frames", [score({ frames: 29 })]],
+		["no interval", [score({ delta_interval: null })]],
+	])("%s", (_, scores) => {
+		const { outcome, check } = only([rule()], scores);
+		expect(check).not.toBe("pass");
+		expect(outcome).not.toBe("pass");
+	});
+
+	test("nor a policy in which nothing passed", () => {
+		expect(verdictOn([], []).passed).toBe(false);
+	});
+});
+
+describe("on slices", () => {
+	const slices = [
+		score({ slice: "night" }),
+		score({ slice: "day", delta: -0.1, delta_interval: [-0.12, -0.08] }),
+		score(),
+	];
+	test("applies * to every slice and not to the overall score", () => {
+		const { checks } = verdictOn([rule({ slice: "*" })], slices);
+		expect(checks.map((check) => [check.slice, check.outcome])).toEqual([
+			["night", "pass"],
+			["day", "fail"],
+		]);
+	});
+	test("fails where a policy's slice has no score", () => {
+		expect(only([rule({ slice: "snow" })], slices)).toMatchObject({
+			check: "fail",
+			why: "map was not measured on snow; what is not measured does not pass.",
+		});
+	});
+	test("lets an inconclusive check by where the policy allows it, never on a protected slice", () => {
+		const unsure = score({ slice: "night", delta_interval: [-0.05, 0.05] });
+		const rules = [rule({ slice: "*", inconclusive: "allow" }), rule()];
+		expect(verdictOn(rules, [unsure, score()]).outcome).toBe("pass");
+		expect(verdictOn(rules, [unsure, score()], true).outcome).toBe("inconclusive");
+		expect(verdictOn([rule({ slice: "*" }), rule()], [unsure, score()]).outcome).toBe("inconclusive");
+	});
+	test("fails as a whole when one check fails, whatever is inconclusive", () => {
+		expect(verdictOn([rule({ slice: "*" })], [...slices, score({ slice: "dusk", delta_interval: null })]).outcome).toBe(
+			"fail",
+		);
+	});
+});
