@@ -7,9 +7,11 @@ import { parse } from "yaml";
 
 const folder = import.meta.dirname;
 
-// Node looks for `require` in ESM bundles of packages that were written for CommonJS.
-const BANNER =
-	'import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url);';
+// What packages written for CommonJS look for, and a bundle in ESM doesn't have.
+const BANNER = [
+	'import { createRequire as createRequireOfBundle } from "node:module";',
+	"const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;",
+].join(" ");
 
 /** The bundle's files by their path from actions/, with SDKs behind import() in files of their own. */
 async function bundle(action: string): Promise<Map<string, string>> {
@@ -56,8 +58,18 @@ async function describe(action: string): Promise<[string, string]> {
 	]);
 	const outputRows = Object.entries(outputs).map(([name, output]) => [`\`${name}\``, output.description]);
 	let text = await readFile(path.join(folder, file), "utf8");
-	text = replaceBetween(text, "inputs", markdownTable([["input", "what it is", "default"], ...inputRows]), file);
-	text = replaceBetween(text, "outputs", markdownTable([["output", "what it is"], ...outputRows]), file);
+	text = replaceBetween(
+		text,
+		"inputs",
+		markdownTable([["input", "what it is", "default"], ...inputRows], { alignDelimiters: false }),
+		file,
+	);
+	text = replaceBetween(
+		text,
+		"outputs",
+		markdownTable([["output", "what it is"], ...outputRows], { alignDelimiters: false }),
+		file,
+	);
 	return [file, text];
 }
 

@@ -45,6 +45,19 @@ export async function openWorkspace(): Promise<Project> {
 	return openProject(process.env["GITHUB_WORKSPACE"] ?? process.cwd());
 }
 
+/** Stops a job that would run or promote what a fork's pull request brings; throws InvalidInput. */
+export async function refuseFork(): Promise<void> {
+	const { context } = await import("@actions/github");
+	const { payload } = context;
+	const head = payload.pull_request?.["head"]?.repo;
+	// A fork that was deleted has no repository any more.
+	if (payload.pull_request && (!head || head.id !== payload.repository?.["id"])) {
+		throw new InvalidInput(
+			"A fork's pull request can be planned, never run: the code and data of a stranger would run with this repository's rights.",
+		);
+	}
+}
+
 /** The experiment files that an input names, or else those that changed since a revision. */
 export async function chosenFiles({ root }: Project, named: string[], since: string): Promise<string[]> {
 	if (named.length > 0) return named;

@@ -391,7 +391,9 @@ function provenance({ plan, report }: Documents): string {
 		["gates", policy.file],
 		["seed", String(run.seed)],
 	];
-	const lines = facts.filter(([, value]) => value).map(([name, value]) => `- ${name}: ${code(value!)}`);
+	const lines = facts
+		.filter(([, value]) => value !== null && value !== undefined)
+		.map(([name, value]) => `- ${name}: ${code(value!)}`);
 	const files = (report?.files ?? []).map(({ name, location }) => `- ${code(name)} files: ${code(location)}`);
 	return [...lines, ...files].join("\n");
 }

@@ -4,27 +4,30 @@ import { markdownTable } from "markdown-table";
 /** Longest text of a person's that is shown; the rest is in the documents. */
 const MAX_TEXT = 160;
 
+// What would end a code span or a table's cell, and the character that is shown for it.
+const LOOKALIKES: Record<string, string> = { "`": "\u02CB", "|": "\u2223", "\n": " ", "\r": " ", "\t": " " };
+
 /**
- * Untrusted text as code. GitHub notifies an @name even where its characters are entities, and links #1, hashes and
- * addresses after rendering: only inside code it does neither. Every character that could end the code, begin other markup or
- * break a table is an entity; those that steer the reading direction or can't be seen are named by their number.
+ * Untrusted text as a code span. Inside code GitHub neither notifies an @name nor links #1, hashes and addresses, which it
+ * does everywhere else, even where the characters are written as entities. Characters that would end the code are shown by
+ * their likes; those that steer the reading direction or can't be seen are named by their number.
  */
 export function code(text: string): string {
 	const characters = [...text];
 	const shown = characters.length > MAX_TEXT ? [...characters.slice(0, MAX_TEXT - 1), "…"] : characters;
-	const escaped = shown.map((character) => (/[A-Za-z0-9 ]/.test(character) ? character : entity(character)));
-	// Several spaces would fold into one, and empty code would show nothing.
-	const inner = escaped.join("").replaceAll(/ {2,}/g, (run) => "&#160;".repeat(run.length));
-	return `<code>${inner.trim() === "" ? "&#160;" : inner}</code>`;
+	const inner = shown
+		.map((character) => LOOKALIKES[character] ?? nameInvisible(character))
+		.join("")
+		.replaceAll(/ {2,}/g, " ")
+		.trim();
+	// Empty code would be two backticks in the text.
+	return `\`${inner === "" ? " " : inner}\``;
 }
 
-function entity(character: string): string {
-	if (/[\n\r\t]/.test(character)) return "&#160;";
-	const point = character.codePointAt(0)!;
+function nameInvisible(character: string): string {
 	// Controls, format characters (bidi among them), half surrogates and private use.
-	if (/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u.test(character))
-		return `U&#43;${point.toString(16).toUpperCase().padStart(4, "0")}`;
-	return `&#${point};`;
+	if (!/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u.test(character)) return character;
+	return `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 /** A table and how many rows of it may be shown. */

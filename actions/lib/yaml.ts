@@ -148,6 +148,10 @@ class Reader {
 			this.problem(offset, "found a number that is not finite; write a finite one");
 			return undefined;
 		}
+		if (typeof value === "string" && !value.isWellFormed()) {
+			this.problem(offset, "found half of a character (a lone surrogate); write it whole or leave it out");
+			return undefined;
+		}
 		return value;
 	}
 }

@@ -1,10 +1,11 @@
 // Registers the model that was judged, and on merge makes it production.
 import * as core from "@actions/core";
-import { documentBeside, openWorkspace, runAction } from "../lib/action.ts";
+import { documentBeside, openWorkspace, refuseFork, runAction } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
 import { promote } from "../lib/promote.ts";
 
 await runAction(async () => {
+	await refuseFork();
 	const { registry, store } = await openWorkspace();
 	const reportFile = core.getInput("report", { required: true });
 	const plan = await readDocument("plan", core.getInput("plan", { required: true }));

@@ -1,10 +1,11 @@
 // Starts or adopts a plan's jobs, and follows them where the runner is the machine that trains.
 import * as core from "@actions/core";
-import { documentBeside, openWorkspace, runAction, sayProgress } from "../lib/action.ts";
+import { documentBeside, openWorkspace, refuseFork, runAction, sayProgress } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
 import { isEvaluated, trainPlan } from "../lib/train.ts";
 
 await runAction(async () => {
+	await refuseFork();
 	const project = await openWorkspace();
 	const planFile = core.getInput("plan", { required: true });
 	const plan = await readDocument("plan", planFile);

@@ -73,6 +73,7 @@ export const refused: Record<string, string> = {
 	"a quote left open": replace("A good file, to be broken", '"A good file'),
 	"a colon in plain text": replace("A good file, to be broken", "note: this: that"),
 	"a template from another tool": replace("hydranet-small", "{{ recipe }}"),
+	"half of a character": replace("A good file, to be broken", '"\\uD800"'),
 	"a key that is a list": add("? [a, b]\n: c\n"),
 	"a file of 70,000 bytes": add(`# ${"x".repeat(70_000)}\n`),
 	"a file nested without end": add(`deep: ${"[".repeat(5000)}\n`),

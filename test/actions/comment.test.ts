@@ -1,0 +1,158 @@
+// The comment action
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type DocumentName, type DocumentTypes, writeDocument } from "../../actions/lib/documents.ts";
+import { makeJob, makeJobs, makeJudged, makePlan, makeScores } from "../fixtures.ts";
+import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
+import { type Ran, runAction } from "./runner.ts";
+
+let github: GitHubServer;
+let workspace: string;
+
+beforeEach(async () => {
+	github = await startGitHub();
+	workspace = await mkdtemp(path.join(tmpdir(), "comment-"));
+});
+afterEach(async () => {
+	await github.close();
+	await rm(workspace, { recursive: true });
+});
+
+async function comment(
+	documents: { [N in DocumentName]?: DocumentTypes[N] },
+	changes: Record<string, string> = {},
+): Promise<Ran> {
+	const inputs: Record<string, string> = {
+		jobs: "",
+		report: "",
+		verdict: "",
+		promotion: "",
+		"pull-request": String(github.pullRequest),
+		sha: github.sha,
+		token: "bot-token",
+		author: BOT,
+	};
+	for (const [name, value] of Object.entries(documents)) {
+		inputs[name] = await writeDocument(name as DocumentName, value as never, path.join(workspace, `${name}.json`));
+	}
+	return runAction("comment", {
+		workspace,
+		inputs: { ...inputs, ...changes },
+		environment: { GITHUB_API_URL: github.url, GITHUB_REPOSITORY: github.repository },
+	});
+}
+
+interface Comment {
+	body: string;
+	user: { login: string };
+}
+const comments = () =>
+	github.call<Comment[]>("GET", `/repos/ann/road/issues/${github.pullRequest}/comments?per_page=100`);
+const ours = async () => (await comments()).filter(({ user }) => user.login === BOT);
+const checks = async () =>
+	(
+		await github.call<{
+			check_runs: { name: string; status: string; conclusion: string; output: { title: string } }[];
+		}>("GET", `/repos/ann/road/commits/${github.sha}/check-runs`)
+	).check_runs;
+
+test("writes the summary, one comment and one check run", async () => {
+	const judged = makeJudged();
+	const ran = await comment({ ...judged });
+	expect(ran).toMatchObject({ code: 0, annotations: [], outputs: { comment: "created", "check-run": "created" } });
+	const [only, ...more] = await comments();
+	expect(more).toEqual([]);
+	expect(only!.body.trimEnd()).toBe(ran.outputs["body"]!.trimEnd());
+	expect(ran.summary).toContain("passed: no worse than production v1");
+	expect(await checks()).toEqual([
+		expect.objectContaining({ name: "proving-ground / more-night", status: "completed", conclusion: "success" }),
+	]);
+});
+
+test("writes nothing where nothing changed", async () => {
+	await comment({ ...makeJudged() });
+	github.writes();
+	const again = await comment({ ...makeJudged() });
+	expect(again.outputs).toMatchObject({ comment: "unchanged", "check-run": "unchanged" });
+	expect(github.writes()).toEqual([]);
+});
+
+test("changes the same comment and check run from planned to running to judged", async () => {
+	const plan = makePlan();
+	await comment({ plan });
+	expect((await checks())[0]).toMatchObject({ status: "queued" });
+	const running = makeJob({
+		state: "running",
+		progress: { stage: "train", epoch: 1, epochs: 2, step: 10, steps: 74, loss: 1, metric: null, seconds_left: 20 },
+	});
+	await comment({ plan, jobs: makeJobs(plan, running) });
+	expect((await ours())[0]!.body).toContain("is running");
+	const ran = await comment({ ...makeJudged(makeScores({ night: 0.2 })) });
+	expect(ran.outputs).toMatchObject({ comment: "updated", "check-run": "updated" });
+	expect(await ours()).toHaveLength(1);
+	expect((await ours())[0]!.body).toContain("failed: it lost");
+	expect(await checks()).toEqual([expect.objectContaining({ status: "completed", conclusion: "failure" })]);
+});
+
+test("leaves alone a comment of somebody else that bears its marker", async () => {
+	const forged = "<!-- proving-ground: more-night -->\nforged";
+	await github.call("POST", `/repos/ann/road/issues/${github.pullRequest}/comments`, { body: forged });
+	await comment({ ...makeJudged() });
+	expect((await comments()).map(({ body, user }) => [user.login, body === forged])).toEqual([
+		["ann", true],
+		[BOT, false],
+	]);
+});
+
+test("finds its comment behind more than a page of others", async () => {
+	await comment({ plan: makePlan() });
+	for (let n = 0; n < 120; n++)
+		await github.call("POST", `/repos/ann/road/issues/${github.pullRequest}/comments`, { body: `comment ${n}` });
+	// Newer ones of ours without the marker are no comment of ours.
+	await github.call(
+		"POST",
+		`/repos/ann/road/issues/${github.pullRequest}/comments`,
+		{ body: "quoting <!-- proving-ground: more-night -->" },
+		"bot-token",
+	);
+	const ran = await comment({ ...makeJudged() });
+	expect(ran.outputs["comment"]).toBe("updated");
+});
+
+test("ends with one comment when the answer to its creation is lost", async () => {
+	github.loseAnswer("POST", /\/comments$/);
+	const ran = await comment({ ...makeJudged() });
+	expect(ran.code).toBe(0);
+	expect(await ours()).toHaveLength(1);
+});
+
+test("ends with one comment after two runs that raced", async () => {
+	const judged = makeJudged();
+	const marker = "<!-- proving-ground: more-night -->\n";
+	for (const body of ["first", "second"])
+		await github.call(
+			"POST",
+			`/repos/ann/road/issues/${github.pullRequest}/comments`,
+			{ body: marker + body },
+			"bot-token",
+		);
+	await comment({ ...judged });
+	expect(await ours()).toHaveLength(1);
+});
+
+test("writes the summary alone without a pull request", async () => {
+	const ran = await comment({ plan: makePlan() }, { "pull-request": "", sha: "", token: "" });
+	expect(ran).toMatchObject({ code: 0, annotations: [] });
+	expect(ran.summary).toContain("is planned");
+	expect(github.requests).toEqual([]);
+});
+
+test("says in one error what it could not do, without the token", async () => {
+	const ran = await comment({ plan: makePlan() }, { "pull-request": "999" });
+	expect(ran.code).toBe(1);
+	expect(ran.annotations).toHaveLength(1);
+	expect(ran.annotations[0]).toContain("GitHub: could not list comments: 404");
+	expect(ran.log).not.toContain("bot-token");
+});

@@ -1,0 +1,344 @@
+// Documents of one small experiment, valid by their schemas, for tests to change.
+import { documentText, sha256 } from "../actions/lib/documents.ts";
+import { judge } from "../actions/lib/gate.ts";
+import type {
+	EvalReport,
+	Jobs,
+	JobsJob,
+	Plan,
+	PlanRule,
+	Promotion,
+	Report,
+	Verdict,
+} from "../actions/lib/generated/documents.d.ts";
+import { makeReport } from "../actions/lib/report.ts";
+import { evaluationOf } from "../actions/lib/train.ts";
+
+const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
+
+export const manifest = digest("1");
+
+export function makePlan(changes: Partial<Plan> = {}): Plan {
+	const splits = {
+		train: {
+			frames: 1200,
+			objects: { pedestrian: 1574, vehicle: 3007 },
+			attributes: { timeofday: { day: 873, night: 327 } },
+		},
+		val: { frames: 90, objects: { pedestrian: 120, vehicle: 230 }, attributes: { timeofday: { day: 60, night: 30 } } },
+		test: {
+			frames: 360,
+			objects: { pedestrian: 480, vehicle: 900 },
+			attributes: { timeofday: { day: 240, night: 120 } },
+		},
+	};
+	return {
+		schema: 1,
+		experiment: {
+			name: "more-night",
+			file: "experiments/more-night.yaml",
+			model: "perception-hydranet",
+			recipe: "hydranet-small",
+			data: "scenes-more-night",
+			machine: "laptop",
+			gates: "perception",
+			why: "Night frames are rare; 300 more of them should lift the night",
+		},
+		run: {
+			schema: 1,
+			kind: "train",
+			id: "more-night-0123456789abcdef",
+			experiment: "more-night",
+			model: "perception-hydranet",
+			seed: 0,
+			processes: 2,
+			data: {
+				name: "scenes-more-night",
+				version: digest("d"),
+				dvc: null,
+				manifests: {
+					train: { file: "golden_train.manifest", sha256: digest("2"), frames: 1200 },
+					val: { file: "golden_val.manifest", sha256: digest("3"), frames: 90 },
+					test: { file: "golden_test.manifest", sha256: digest("4"), frames: 360 },
+				},
+				slices: { file: "slices.yaml", sha256: digest("5") },
+				categories: { detection: ["vehicle", "pedestrian"], segmentation: ["road", "sky"] },
+			},
+			architecture: {
+				input: { width: 192, height: 112 },
+				backbone: { widths: [16, 32, 64, 96], depth: 1 },
+				neck: { channels: 48 },
+				heads: ["detection", "segmentation", "lanes"],
+			},
+			train: {
+				epochs: 2,
+				global_batch: 32,
+				learning_rate: 0.003,
+				weight_decay: 0.0001,
+				warmup_steps: 30,
+				clip_norm: 10,
+				precision: "auto",
+				checkpoint_steps: 25,
+				loss: {
+					detection: { weight: 1, gamma: 2, box_weight: 0.5 },
+					segmentation: { weight: 1 },
+					lanes: { weight: 0.5 },
+				},
+				augment: { flip: 0.5, photometric: 0.2 },
+			},
+			code: digest("c"),
+			image: null,
+			weights: null,
+		},
+		machine: {
+			name: "laptop",
+			executor: "local",
+			processes: 2,
+			threads: 1,
+			price_usd_per_hour: 0,
+			max_minutes: 60,
+			grace_seconds: 30,
+		},
+		data: {
+			location: "/data/scenes-more-night",
+			splits,
+			slices: [
+				{ name: "day", where: { timeofday: "day" }, category: null, protected: false, frames: 240, objects: 900 },
+				{ name: "night", where: { timeofday: "night" }, category: null, protected: true, frames: 120, objects: 480 },
+				{
+					name: "night-pedestrian",
+					where: { timeofday: "night" },
+					category: "pedestrian",
+					protected: true,
+					frames: 120,
+					objects: 160,
+				},
+			],
+		},
+		weights: null,
+		baseline: { version: 1, run: "baseline-fedcba9876543210", manifest: digest("9"), location: "/registry/v1/model" },
+		promoted: null,
+		changes: [
+			{ path: "data.name", production: "scenes", candidate: "scenes-more-night" },
+			{ path: "data.splits.train.frames", production: 900, candidate: 1200 },
+			{ path: "data.splits.train.attributes.timeofday.night", production: 27, candidate: 327 },
+			{ path: "train.loss.detection.gamma", production: 2, candidate: 2.5 },
+		],
+		policy: {
+			name: "perception",
+			file: "recipes/gates/perception.yaml",
+			rules: [
+				makeRule({ metric: "map", value: 0.03, line: 6, reason: "detection must hold over all frames" }),
+				makeRule({
+					metric: "map",
+					slice: "*",
+					value: 0.05,
+					line: 12,
+					inconclusive: "allow",
+					reason: "an average may not hide a condition that got worse",
+				}),
+				makeRule({
+					metric: "latency_p95_ms",
+					bound: "max_regression_percent",
+					value: 50,
+					min_frames: 1,
+					line: 20,
+					reason: "the planner waits for this model",
+				}),
+			],
+		},
+		estimate: { seconds: 40, cost_usd: 0, max_cost_usd: 0, basis: "version 1's time a training frame" },
+		...changes,
+	};
+}
+
+export function makeRule(changes: Partial<PlanRule>): PlanRule {
+	return {
+		metric: "map",
+		slice: null,
+		bound: "max_drop",
+		value: 0.03,
+		min_frames: 30,
+		inconclusive: "block",
+		reason: "because",
+		line: 1,
+		...changes,
+	};
+}
+
+export function makeJob(changes: Partial<JobsJob> = {}): JobsJob {
+	return {
+		id: "more-night-0123456789abcdef",
+		kind: "train",
+		state: "succeeded",
+		attempt: 1,
+		adopted: false,
+		url: null,
+		output: "/store/runs/more-night-0123456789abcdef",
+		started_at: "2026-01-01T00:00:00.000Z",
+		seconds: 41,
+		cost_usd: 0,
+		progress: null,
+		diagnosis: null,
+		...changes,
+	};
+}
+
+export function makeJobs(plan: Plan, ...jobs: JobsJob[]): Jobs {
+	const evaluation = evaluationOf(plan, manifest, 1000).id;
+	const both = [
+		makeJob(),
+		makeJob({ id: evaluation, kind: "evaluate", seconds: 9, output: `/store/runs/${evaluation}` }),
+	];
+	return {
+		schema: 1,
+		experiment: plan.experiment.name,
+		run: plan.run.id,
+		evaluation: jobs.length === 0 ? evaluation : null,
+		jobs: jobs.length === 0 ? both : jobs,
+	};
+}
+
+type Score = Report["scores"][number];
+
+export function makeScore(changes: Partial<Score> & { drop?: number; spread?: number } = {}): Score {
+	const { drop = 0, spread = 0.02, ...rest } = changes;
+	const production = 0.3;
+	const candidate = production - drop;
+	return {
+		metric: "map",
+		slice: null,
+		frames: 360,
+		objects: 1380,
+		candidate,
+		candidate_interval: [candidate - spread, candidate + spread],
+		production,
+		delta: -drop,
+		delta_interval: [-drop - spread, -drop + spread],
+		...rest,
+	};
+}
+
+export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
+	const run = evaluationOf(plan, manifest, 1000);
+	return {
+		schema: 1,
+		run: run.id,
+		candidate: { ...run.candidate, parameters: 440_790 },
+		production: run.production && { ...run.production, parameters: 440_790 },
+		data: {
+			name: plan.run.data.name,
+			version: plan.run.data.version,
+			frames: 360,
+			objects: { vehicle: 900, pedestrian: 480 },
+		},
+		slices: plan.data.slices,
+		scores,
+		uncertainty: { method: "paired percentile bootstrap", unit: "frame", resamples: 1000, seed: 0, level: 0.95 },
+		latency: {
+			format: "onnx",
+			batch: 1,
+			threads: 1,
+			repeats: 200,
+			device: "cpu",
+			candidate: { p50_ms: 2.7, p95_ms: 2.9 },
+			production: run.production && { p50_ms: 2.7, p95_ms: 2.8 },
+		},
+		exports: [
+			{
+				format: "torchscript",
+				file: "model.torchscript.pt",
+				sha256: digest("6"),
+				bytes: 1_902_133,
+				max_abs_difference: 0,
+				tolerance: 0.001,
+				agrees: true,
+			},
+			{
+				format: "onnx",
+				file: "model.onnx",
+				sha256: digest("7"),
+				bytes: 1_867_261,
+				max_abs_difference: 4.8e-6,
+				tolerance: 0.001,
+				agrees: true,
+			},
+		],
+		training: {
+			epochs: [
+				{ epoch: 1, loss: { total: 4.3, detection: 2.05 }, validation: { map: 0.05, miou: 0.36, lane_f1: 0.25 } },
+				{ epoch: 2, loss: { total: 1.5, detection: 0.81 }, validation: { map: 0.31, miou: 0.61, lane_f1: null } },
+			],
+			best_epoch: 2,
+			seconds: 38.2,
+			device: "cpu",
+			precision: "bf16",
+			processes: 2,
+			attempts: 1,
+		},
+		statistics: [{ of: "candidate", file: "statistics/candidate.npz", sha256: digest("8") }],
+	};
+}
+
+/** Scores of a candidate that lifts the night and leaves the rest as it is; a drop of each may be given. */
+export function makeScores(drops: { overall?: number; day?: number; night?: number } = {}): Score[] {
+	const latency = {
+		frames: 200,
+		objects: null,
+		candidate: 2.9,
+		candidate_interval: [2.85, 2.95] as [number, number],
+		production: 2.8,
+		delta: 0.1,
+		delta_interval: [0.05, 0.15] as [number, number],
+	};
+	return [
+		makeScore({ drop: drops.overall ?? -0.05 }),
+		makeScore({ slice: "day", frames: 240, objects: 900, drop: drops.day ?? 0.004 }),
+		makeScore({ slice: "night", frames: 120, objects: 480, drop: drops.night ?? -0.12 }),
+		makeScore({
+			slice: "night-pedestrian",
+			metric: "ap/pedestrian",
+			frames: 120,
+			objects: 160,
+			drop: drops.night ?? -0.13,
+		}),
+		makeScore({ metric: "latency_p95_ms", ...latency }),
+	];
+}
+
+export interface Judged {
+	plan: Plan;
+	jobs: Jobs;
+	report: Report;
+	verdict: Verdict;
+}
+
+/** All documents up to the verdict. */
+export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan> = {}): Judged {
+	const plan = makePlan(changes);
+	const jobs = makeJobs(plan);
+	const evaluation = makeEvaluation(plan, scores);
+	const report = makeReport(plan, jobs, {
+		report: evaluation,
+		digest: sha256(documentText(evaluation)),
+		card: "# card\n",
+	});
+	return { plan, jobs, report, verdict: judge(report) };
+}
+
+export function makePromotion({ verdict }: Judged): Promotion {
+	return {
+		schema: 1,
+		experiment: verdict.experiment,
+		model: verdict.model,
+		version: 2,
+		status: "approved",
+		run: verdict.run,
+		manifest: verdict.manifest,
+		verdict: sha256(documentText(verdict)),
+		replaced: verdict.baseline,
+		approved_by: "ann",
+		approved_at: "2026-01-02T00:00:00.000Z",
+		location: "/registry/v2/model",
+	};
+}

@@ -1,0 +1,330 @@
+// A comment
+import { execFileSync } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { checkRunOf, type Documents, renderComment } from "../../actions/lib/comment.ts";
+import {
+	makeEvaluation,
+	makeJob,
+	makeJobs,
+	makeJudged,
+	makePlan,
+	makePromotion,
+	makeScore,
+	makeScores,
+} from "../fixtures.ts";
+import { renderMarkdown } from "../screenshot.ts";
+
+const hasRenderer = (() => {
+	try {
+		execFileSync("cmark-gfm", ["--version"]);
+		return true;
+	} catch {
+		return false;
+	}
+})();
+
+describe("is one document that a reviewer can decide from", () => {
+	const judged = makeJudged();
+	const running = makeJob({
+		state: "running",
+		progress: {
+			stage: "train",
+			epoch: 1,
+			epochs: 2,
+			step: 30,
+			steps: 74,
+			loss: 1.2,
+			metric: { map: 0.1 },
+			seconds_left: 95,
+		},
+	});
+	const broken = makeJob({
+		state: "failed",
+		diagnosis: "The loss is not a finite number at step 12 (epoch 1), on the frames images/train-000017.jpg.",
+	});
+	const first = makeJudged(
+		makeScores().map((score) => ({ ...score, production: null, delta: null, delta_interval: null })),
+		{ baseline: null, changes: [] },
+	);
+	test.each<[string, Documents]>([
+		["planned", { plan: judged.plan }],
+		["running", { plan: judged.plan, jobs: makeJobs(judged.plan, running) }],
+		["broken", { plan: judged.plan, jobs: makeJobs(judged.plan, broken) }],
+		["measured", { plan: judged.plan, jobs: judged.jobs, report: judged.report }],
+		["first", first],
+		["passed", judged],
+		["promoted", { ...judged, promotion: makePromotion(judged) }],
+		["failed", makeJudged(makeScores({ overall: 0.09, day: 0.01, night: 0.2 }))],
+		["inconclusive", makeJudged(makeScores({ night: 0.05 }))],
+	])("when %s", async (state, documents) => {
+		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
+	});
+
+	test("in the order in which it is decided: verdict, changes, checks, slices, latency, the rest folded", () => {
+		const text = renderComment(makeJudged(makeScores({ night: 0.2 })));
+		const places = [
+			"failed: it lost",
+			"**What changed**",
+			"**Checks not passed**",
+			"**Slices that moved**",
+			"**Latency**",
+			"<details>",
+		].map((part) => text.indexOf(part));
+		expect(places).toEqual(places.toSorted((a, b) => a - b));
+		expect(Math.min(...places)).toBeGreaterThan(0);
+	});
+
+	test("with the worst slice first", () => {
+		const text = renderComment(makeJudged(makeScores({ day: 0.3, night: 0.2 })));
+		const moved = text.slice(text.indexOf("**Slices that moved**"));
+		expect(moved.indexOf("`day`")).toBeLessThan(moved.indexOf("`night`"));
+	});
+});
+
+describe("goes with a check run", () => {
+	const judged = makeJudged();
+	test.each([
+		["queued", null, { plan: judged.plan }],
+		["in_progress", null, { plan: judged.plan, jobs: makeJobs(judged.plan, makeJob({ state: "running" })) }],
+		["completed", "failure", { plan: judged.plan, jobs: makeJobs(judged.plan, makeJob({ state: "failed" })) }],
+		["completed", "cancelled", { plan: judged.plan, jobs: makeJobs(judged.plan, makeJob({ state: "stopped" })) }],
+		["completed", "success", judged],
+		["completed", "failure", makeJudged(makeScores({ night: 0.2 }))],
+		["completed", "neutral", makeJudged(makeScores({ night: 0.05 }))],
+	] as [string, string | null, Documents][])("%s %s", (status, conclusion, documents) => {
+		expect(checkRunOf(documents, "abc")).toMatchObject({ status, conclusion, sha: "abc" });
+	});
+
+	test("and doesn't show a verdict that was given on an earlier evaluation", () => {
+		const { verdict, ...rest } = makeJudged();
+		expect(checkRunOf({ ...rest, verdict: { ...verdict, evaluation: "another-0000000000000000" } }, "abc").status).toBe(
+			"in_progress",
+		);
+	});
+});
+
+describe("stays under GitHub's limit", () => {
+	test.each([50, 1_000, 5_000])(
+		"with %d slices, rules and changes, cut at a row that says where the rest is",
+		(count) => {
+			const name = (n: number) => `slice-${n}-${"x".repeat(60)}`;
+			const slices = Array.from({ length: count }, (_, n) => ({
+				name: name(n),
+				where: { key: "value" },
+				category: null,
+				protected: false,
+				frames: 100,
+				objects: 100,
+			}));
+			const scores = [
+				makeScore(),
+				...slices.map((slice, n) => makeScore({ slice: slice.name, drop: (n % 2 ? 0.2 : -0.2) + n / 1e6 })),
+			];
+			const base = makePlan();
+			const changes = slices.map((slice) => ({ path: `train.${slice.name}`, production: 1, candidate: 2 }));
+			const judged = makeJudged(scores, {
+				data: { ...base.data, slices },
+				changes,
+				policy: {
+					...base.policy,
+					rules: base.policy.rules.flatMap((rule) => Array(20).fill(rule)),
+				},
+			});
+			const text = renderComment(judged);
+			expect(text.length).toBeLessThan(65_536);
+			expect(Buffer.byteLength(text)).toBeLessThan(65_536);
+			expect(text).toContain("failed: it lost");
+			expect(text).toMatch(/…and \d+ more rows? \(.*\), all in report\.json/);
+			// A row cut in its middle would end the table without its last cell.
+			for (const row of text.split("\n").filter((line) => line.startsWith("|"))) expect(row.endsWith("|")).toBe(true);
+			expect(text.match(/<details>/g)?.length).toBe(text.match(/<\/details>/g)?.length);
+		},
+	);
+
+	test("with names as long as they can be", () => {
+		const judged = makeJudged();
+		judged.plan.experiment.why = "@everyone ".repeat(50_000);
+		judged.plan.changes = [
+			{ path: "x".repeat(100_000), production: "y".repeat(100_000), candidate: "|".repeat(100_000) },
+		];
+		expect(Buffer.byteLength(renderComment(judged))).toBeLessThan(65_536);
+	});
+});
+
+/** Strings that do something in one Markdown, HTML or GitHub context or another. */
+const hostile = [
+	"@octocat",
+	"@org/team",
+	"user@example.com",
+	"#1",
+	"GH-1",
+	"owner/repo#1",
+	"a5c3785ed8d6a35868bc169f07e40e889087fd2e",
+	"https://evil.example",
+	"www.evil.example",
+	"<https://evil.example>",
+	"[click](https://evil.example)",
+	"![x](https://evil.example/x.png)",
+	"[ref]: https://evil.example",
+	"[^1]",
+	"<img src=x onerror=alert(1)>",
+	"<a href=javascript:alert(1)>x</a>",
+	"</code>@octocat<code>",
+	"</details></details>",
+	"<!--",
+	"-->",
+	"<!-- proving-ground: other -->",
+	"<script>alert(1)</script>",
+	"<style>*{display:none}</style>",
+	"| a | b |",
+	"a|b",
+	"\\|",
+	"a\nb",
+	"a\r\n\r\n# heading",
+	"- item",
+	"1. item",
+	"> quote",
+	"```",
+	"~~~",
+	"`",
+	"``",
+	"*bold*",
+	"**bold**",
+	"_em_",
+	"__em__",
+	"~~gone~~",
+	"$x^2$",
+	":rocket:",
+	"&lt;b&gt;",
+	"&#64;octocat",
+	"&commat;octocat",
+	"\\",
+	"\\@octocat",
+	"---",
+	"===",
+	"\t",
+	"  ",
+	"",
+	"\u202Eevil\u202C",
+	"\u200B",
+	"\uFEFF",
+	"\u0000",
+	"\u001B[31mred",
+	"\uD800",
+	"é",
+	"日本語",
+	"👩‍🚀",
+	"<details open>",
+	"<summary>",
+	"{{ secrets.TOKEN }}",
+	"$" + "{{ github.token }}",
+	"::error::x",
+	"%0A::error::x",
+	"x".repeat(100_000),
+	"- [ ] task",
+	"<input type=checkbox>",
+	"<table><tr><td>",
+	"<svg onload=alert(1)>",
+	"javascript:alert(1)",
+	"data:text/html,<b>",
+	"ftp://evil.example",
+	"mailto:a@b.example",
+	"&",
+	"&amp;amp;",
+	"'\"",
+	"%s%n",
+	"../../etc/passwd",
+	"'; rm -rf / #",
+];
+
+/** The kinds and nesting of tags of a rendered comment, without what they hold. */
+function tree(markdown: string): string[] {
+	return [...renderMarkdown(markdown).matchAll(/<(\/?[a-z0-9]+)/gi)].map((match) => match[1]!);
+}
+
+describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark-gfm is not installed)", () => {
+	/** Documents in which every text that a person or a file can choose is the given one. */
+	function documentsWith(text: string): Documents {
+		const slices = makePlan().data.slices.map((slice, n) => ({ ...slice, name: `${text}${n}`, category: null }));
+		const base = makePlan();
+		const scores = [
+			makeScore(),
+			makeScore({ metric: "latency_p95_ms" }),
+			...slices.map((slice, n) => makeScore({ slice: slice.name, drop: n === 0 ? 0.2 : -0.2 })),
+		];
+		const policy = { name: text, file: text, rules: base.policy.rules.map((rule) => ({ ...rule, reason: text })) };
+		const splits = {
+			...base.data.splits,
+			train: { frames: 1, objects: { [`k${text}`]: 1 }, attributes: { [`k${text}`]: { [`v${text}`]: 1 } } },
+		};
+		const plan = makePlan({
+			experiment: { ...base.experiment, why: text, file: text },
+			changes: [{ path: `a${text}`, production: text, candidate: [text] }],
+			policy,
+			data: { ...base.data, slices, splits },
+			run: {
+				...base.run,
+				data: { ...base.run.data, name: text.toWellFormed(), dvc: `p${text.toWellFormed()}` },
+				image: `i${text}`,
+			},
+		});
+		const judged = makeJudged(scores, plan);
+		const evaluation = makeEvaluation(plan, scores);
+		const { exports, training, latency } = evaluation;
+		const report = {
+			...judged.report,
+			latency: { ...latency, device: text },
+			training: {
+				...training,
+				device: text,
+				epochs: training.epochs.map((epoch) => ({ ...epoch, validation: { [text]: 1 } })),
+			},
+			exports,
+			files: [{ name: text, location: text }],
+		};
+		return { ...judged, plan, report };
+	}
+	const shape = tree(renderComment(documentsWith("plain")));
+
+	test.each(hostile.map((text) => [JSON.stringify(text).slice(0, 40), text]))("%s in every text", (_, text) => {
+		const markdown = renderComment(documentsWith(text));
+		expect(tree(markdown)).toEqual(shape);
+		const html = renderMarkdown(markdown);
+		expect(html).not.toMatch(/<(a|img|script|style|input|svg)\b/i);
+		// What stands outside code, where GitHub would notify and link.
+		const outside = html.replaceAll(/<code>[^<]*<\/code>/g, "").replaceAll(/<!--[\s\S]*?-->/g, "");
+		expect(outside).not.toContain("@");
+		expect(outside).not.toMatch(/https?:|www\./);
+		expect(markdown.startsWith("<!-- proving-ground: more-night -->\n")).toBe(true);
+	});
+
+	test("in a job's diagnosis and stage", () => {
+		const plan = makePlan();
+		const broken = (diagnosis: string) =>
+			renderComment({ plan, jobs: makeJobs(plan, makeJob({ state: "failed", diagnosis })) });
+		const stage = (text: string) =>
+			renderComment({
+				plan,
+				jobs: makeJobs(
+					plan,
+					makeJob({
+						state: "running",
+						progress: {
+							stage: text,
+							epoch: 1,
+							epochs: 2,
+							step: 1,
+							steps: 2,
+							loss: null,
+							metric: null,
+							seconds_left: null,
+						},
+					}),
+				),
+			});
+		for (const text of hostile) {
+			expect(tree(broken(text))).toEqual(tree(broken("plain")));
+			expect(tree(stage(text))).toEqual(tree(stage("plain")));
+		}
+	});
+});
