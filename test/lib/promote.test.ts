@@ -1,0 +1,159 @@
+// A promotion
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { documentText, sha256 } from "../../actions/lib/documents.ts";
+import { judge } from "../../actions/lib/gate.ts";
+import type { Registry } from "../../actions/lib/plan.ts";
+import { promote } from "../../actions/lib/promote.ts";
+import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
+import { makeReport } from "../../actions/lib/report.ts";
+import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
+import { evaluationOf, type Store } from "../../actions/lib/train.ts";
+import { makeEvaluation, makeJobs, makePlan, makeScores } from "../fixtures.ts";
+
+let temporary: string;
+let store: Store;
+let registry: Registry;
+const now = new Date("2026-01-02T03:04:05.000Z");
+const judgement = { approve: true, by: "ann", now };
+
+beforeEach(async () => {
+	temporary = await mkdtemp(path.join(tmpdir(), "promote-"));
+	store = storeIn(path.join(temporary, "store"));
+	registry = registryIn(path.join(temporary, "registry"));
+});
+afterEach(() => rm(temporary, { recursive: true }));
+
+/** Documents whose artefacts lie in the store; `name` tells one experiment from another. */
+async function makeDocuments({ name = "more-night", first = false, scores = makeScores() } = {}) {
+	const base = makePlan();
+	const own = first
+		? scores.map((score) => ({ ...score, production: null, delta: null, delta_interval: null }))
+		: scores;
+	const current = await registry.current("perception-hydranet");
+	const baseline = current && {
+		version: current.entry.version,
+		run: current.entry.run,
+		manifest: current.entry.manifest,
+		location: current.location,
+	};
+	const run = { ...base.run, id: `${name}-0123456789abcdef`, experiment: name };
+	const policy = first
+		? { ...base.policy, rules: [{ ...base.policy.rules[0]!, bound: "min" as const, value: 0.1 }] }
+		: base.policy;
+	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name }, policy });
+	const weights = `weights of ${name}`;
+	const manifest = documentText({
+		schema: 1,
+		run: run.id,
+		files: [{ file: "weights.safetensors", sha256: sha256(weights), bytes: weights.length }],
+	});
+	const digest = sha256(manifest);
+	const evaluation = { ...makeEvaluation(plan, own), ...evaluated(plan, digest) };
+	await store.put(`runs/${run.id}/weights.safetensors`, weights);
+	await store.put(`runs/${run.id}/manifest.json`, manifest);
+	await store.put(`runs/${evaluation.run}/eval_report.json`, documentText(evaluation));
+	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
+	const report = makeReport(plan, jobs, { report: evaluation, digest: sha256(documentText(evaluation)), card: "" });
+	return { plan, report, verdict: judge(report) };
+}
+
+function evaluated(plan: ReturnType<typeof makePlan>, manifest: string) {
+	const run = evaluationOf(plan, manifest, 1000);
+	const production = run.production && { ...run.production, parameters: 1 };
+	return { run: run.id, candidate: { ...run.candidate, parameters: 1 }, production };
+}
+
+const ports = () => ({ registry, store });
+
+describe("makes the judged model production", () => {
+	test("the first of its line, then one in the place of the one it was judged against", async () => {
+		const first = await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
+		expect(first).toMatchObject({
+			version: 1,
+			status: "approved",
+			replaced: null,
+			approved_by: "ann",
+			approved_at: now.toISOString(),
+		});
+		const second = await promote({ ...(await makeDocuments()), ...judgement }, ports());
+		expect(second).toMatchObject({ version: 2, status: "approved", replaced: 1 });
+		const current = await registry.current("perception-hydranet");
+		expect(current?.entry).toMatchObject({ version: 2, run: "more-night-0123456789abcdef", experiment: "more-night" });
+	});
+
+	test("once, however often it is asked", async () => {
+		const documents = await makeDocuments({ first: true });
+		const promotion = await promote({ ...documents, ...judgement }, ports());
+		const again = await promote({ ...documents, ...judgement, by: "bob", now: new Date() }, ports());
+		expect(again).toEqual(promotion);
+		expect((await registry.history("perception-hydranet")).approvals).toHaveLength(1);
+	});
+
+	test("after a call that was interrupted between registering and approving", async () => {
+		const documents = await makeDocuments({ first: true });
+		const pending = await promote({ ...documents, ...judgement, approve: false }, ports());
+		expect(pending).toMatchObject({ status: "pending", approved_by: null });
+		expect(await registry.current("perception-hydranet")).toBeNull();
+		expect(await promote({ ...documents, ...judgement }, ports())).toMatchObject({
+			version: pending.version,
+			status: "approved",
+		});
+	});
+});
+
+describe("refuses", () => {
+	test("a verdict that did not pass", async () => {
+		await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
+		const failed = await makeDocuments({ scores: makeScores({ night: 0.3 }) });
+		expect(failed.verdict.outcome).toBe("fail");
+		await expect(promote({ ...failed, ...judgement }, ports())).rejects.toThrow(
+			"ended in fail: only a passed verdict is promoted",
+		);
+		expect((await registry.history("perception-hydranet")).versions).toHaveLength(1);
+	});
+
+	test("a verdict that was turned by hand", async () => {
+		const documents = await makeDocuments({ first: true });
+		const report = { ...documents.report, scores: [] };
+		await expect(promote({ ...documents, report, ...judgement }, ports())).rejects.toThrow(
+			"verdict.json was not given on this report.json",
+		);
+	});
+
+	test("a report on another plan", async () => {
+		const documents = await makeDocuments({ first: true });
+		const plan = { ...documents.plan, policy: { ...documents.plan.policy, rules: [] } };
+		await expect(promote({ ...documents, plan, ...judgement }, ports())).rejects.toThrow(
+			"report.json was not made from this plan.json",
+		);
+	});
+
+	test("artefacts that are not the judged bytes", async () => {
+		const documents = await makeDocuments({ first: true });
+		await writeFile(store.locate(`runs/${documents.report.run}/weights.safetensors`), "other weights");
+		await expect(promote({ ...documents, ...judgement }, ports())).rejects.toThrow(
+			"weights.safetensors is not the file that was judged: nothing is promoted",
+		);
+		expect((await registry.history("perception-hydranet")).versions).toEqual([]);
+	});
+
+	test("a manifest that is not the judged one", async () => {
+		const documents = await makeDocuments({ first: true });
+		await writeFile(store.locate(`runs/${documents.report.run}/manifest.json`), "{}");
+		await expect(promote({ ...documents, ...judgement }, ports())).rejects.toThrow(
+			"manifest.json is not the one that was judged",
+		);
+	});
+
+	test("a model whose opponent is production no more", async () => {
+		const late = await makeDocuments({ name: "late", first: true });
+		await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
+		await expect(promote({ ...late, ...judgement }, ports())).rejects.toThrow(
+			"late was judged against no production model, and production is version 1 now: plan, train and gate again (the training is adopted, only the comparison is made anew).",
+		);
+		expect((await registry.history("perception-hydranet")).versions).toHaveLength(1);
+	});
+});

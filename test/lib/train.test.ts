@@ -1,0 +1,169 @@
+// The train stage
+import { describe, expect, test } from "vitest";
+import { documentText, sha256 } from "../../actions/lib/documents.ts";
+import {
+	type Executor,
+	evaluationOf,
+	followJobs,
+	isEvaluated,
+	isSettled,
+	type Job,
+	lookAtJobs,
+	type Run,
+	type Store,
+	startJobs,
+	stopJobs,
+} from "../../actions/lib/train.ts";
+import { makeJob, makePlan } from "../fixtures.ts";
+
+/** A place where jobs go from state to state as the test says. */
+function scripted() {
+	const jobs = new Map<string, Job>();
+	const started: Run[] = [];
+	const stopped: string[] = [];
+	const executor: Executor = {
+		async start(run) {
+			const { id, kind } = run.document;
+			const state = jobs.get(id)?.state;
+			if (state === "running" || state === "succeeded") return;
+			started.push(run);
+			jobs.set(id, makeJob({ id, kind, state: "running", seconds: 1 }));
+		},
+		look: async (id) => jobs.get(id) ?? makeJob({ id, state: "absent", attempt: 0, seconds: null }),
+		async stop(id) {
+			stopped.push(id);
+		},
+		list: async () => [...jobs.values()],
+	};
+	const kept = new Map<string, Uint8Array>();
+	const store: Store = {
+		get: async (key) => kept.get(key) ?? null,
+		async put(key, bytes) {
+			if (kept.has(key)) return false;
+			kept.set(key, Buffer.from(bytes));
+			return true;
+		},
+		list: async (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)),
+		locate: (key) => `/store/${key}`,
+	};
+	const settle = (id: string, state: Job["state"], more: Partial<Job> = {}) => {
+		jobs.set(id, { ...jobs.get(id)!, state, ...more });
+		if (state === "succeeded") kept.set(`runs/${id}/manifest.json`, Buffer.from(`manifest of ${id}`));
+	};
+	return { ports: { executor, store }, started, stopped, settle, kept };
+}
+
+const plan = makePlan();
+const evaluation = evaluationOf(plan, sha256(`manifest of ${plan.run.id}`), 1000);
+
+describe("takes the next step", () => {
+	test("starts the training, then the evaluation of what it made", async () => {
+		const { ports, started, settle } = scripted();
+		const first = await startJobs(plan, ports);
+		expect(first.jobs.map(({ kind, state }) => [kind, state])).toEqual([["train", "running"]]);
+		settle(plan.run.id, "succeeded");
+		const second = await lookAtJobs(plan, first, ports);
+		expect(second.evaluation).toBe(evaluation.id);
+		expect(second.jobs.map(({ kind, state }) => [kind, state])).toEqual([
+			["train", "succeeded"],
+			["evaluate", "running"],
+		]);
+		expect(started.map((run) => run.inputs)).toEqual([
+			{},
+			{ candidate: `/store/runs/${plan.run.id}`, production: "/registry/v1/model" },
+		]);
+		settle(evaluation.id, "succeeded");
+		const done = await lookAtJobs(plan, second, ports);
+		expect([isSettled(done), isEvaluated(done)]).toEqual([true, true]);
+	});
+
+	test("adopts what is there, and says so", async () => {
+		const { ports, started, settle } = scripted();
+		await startJobs(plan, ports);
+		settle(plan.run.id, "succeeded");
+		await startJobs(plan, ports);
+		settle(evaluation.id, "succeeded");
+		const again = await startJobs(plan, ports);
+		expect(again.jobs.map(({ adopted }) => adopted)).toEqual([true, true]);
+		expect(started).toHaveLength(2);
+	});
+
+	test("makes the comparison again, not the training, when production has moved", async () => {
+		const { ports, started, settle } = scripted();
+		await startJobs(plan, ports);
+		settle(plan.run.id, "succeeded");
+		await startJobs(plan, ports);
+		const moved = makePlan({ baseline: { ...plan.baseline!, version: 2, manifest: `sha256:${"8".repeat(64)}` } });
+		const jobs = await startJobs(moved, ports);
+		expect(jobs.evaluation).not.toBe(evaluation.id);
+		expect(started.map((run) => run.document.kind)).toEqual(["train", "evaluate", "evaluate"]);
+	});
+
+	test("starts again what failed or was stopped, and only when asked to start", async () => {
+		const { ports, started, settle } = scripted();
+		const jobs = await startJobs(plan, ports);
+		settle(plan.run.id, "failed", { diagnosis: "the machine went away" });
+		const seen = await lookAtJobs(plan, jobs, ports);
+		expect([isSettled(seen), isEvaluated(seen), seen.jobs[0]!.diagnosis]).toEqual([
+			true,
+			false,
+			"the machine went away",
+		]);
+		expect(started).toHaveLength(1);
+		await startJobs(plan, ports);
+		expect(started).toHaveLength(2);
+	});
+
+	test("starts from the weights that the plan names", async () => {
+		const { ports, started } = scripted();
+		await startJobs(
+			makePlan({ weights: { location: "/registry/v1/model", version: 1, manifest: `sha256:${"9".repeat(64)}` } }),
+			ports,
+		);
+		expect(started[0]!.inputs).toEqual({ weights: "/registry/v1/model" });
+	});
+
+	test("refuses a run that the store has with another document, and starts nothing", async () => {
+		const { ports, started, kept } = scripted();
+		kept.set(`documents/${plan.run.id}.json`, Buffer.from(documentText({ ...plan.run, seed: 1 })));
+		await expect(startJobs(plan, ports)).rejects.toThrow("with another document: it isn't adopted");
+		expect(started).toEqual([]);
+	});
+});
+
+describe("follows the jobs", () => {
+	test("to their end, looking and telling", async () => {
+		const { ports, settle } = scripted();
+		let looks = 0;
+		const jobs = await followJobs(plan, ports, {
+			pollMs: 1,
+			onLook: (seen) => {
+				looks += 1;
+				const last = seen.jobs.at(-1)!;
+				if (looks % 3 === 0 && last.state === "running") settle(last.id, "succeeded");
+			},
+		});
+		expect(isEvaluated(jobs)).toBe(true);
+		expect(looks).toBeGreaterThan(4);
+	});
+
+	test("stops a job that runs past its machine's deadline", async () => {
+		const { ports, settle, stopped } = scripted();
+		const jobs = await startJobs(plan, ports);
+		settle(plan.run.id, "running", { seconds: plan.machine.max_minutes * 60 + 1 });
+		const seen = await lookAtJobs(plan, jobs, ports);
+		expect(stopped).toEqual([plan.run.id]);
+		expect(seen.jobs[0]!.diagnosis).toBe(
+			"It ran longer than the 60 minutes that its machine allows, and was asked to stop.",
+		);
+	});
+
+	test("asks every running job to stop, and no other", async () => {
+		const { ports, settle, stopped } = scripted();
+		const jobs = await startJobs(plan, ports);
+		await stopJobs(jobs, ports.executor);
+		settle(plan.run.id, "succeeded");
+		await stopJobs({ ...jobs, jobs: [makeJob({ state: "succeeded" })] }, ports.executor);
+		expect(stopped).toEqual([plan.run.id]);
+	});
+});
