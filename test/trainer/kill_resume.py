@@ -91,27 +91,33 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def compare(folder: Path, times: int, seed: int, steps_between: int = 1) -> list[str]:
-    """Kill `times` trainings, each at one or two random instants, and finish them; returns a line for each.
+def kill_and_finish(training: Training, expected: bytes, rng: random.Random, kills: int) -> str:
+    """Kill a training at random instants, finish it, and compare its weights; returns a line that says what happened.
 
     Raises:
-        AssertionError: a finished training's weights differ from the undisturbed one's.
+        AssertionError: the weights differ.
     """
+    killed = [training.kill_worker(rng, first=turn == 0) for turn in range(kills)]
+    equal = training.run() == expected
+    line = f"killed {'; '.join(killed)}: {'equal' if equal else 'DIFFERENT'}"
+    assert equal, line
+    return line
+
+
+def compare(folder: Path, times: int, seed: int) -> list[str]:
+    """Kill `times` trainings, each at one or two random instants, and finish them; returns a line for each."""
     data = folder / "data"
     import_scenes(
         scenes_spec(splits={"train": [{"frames": 64}], "val": [{"frames": 6}], "test": [{"frames": 3}]}), data
     )
-    run = write_document(folder / "run.json", train_document(data, epochs=3, checkpoint_steps=steps_between))
+    run = write_document(folder / "run.json", train_document(data, epochs=3, checkpoint_steps=1))
     expected = Training(folder / "undisturbed", run, data).run()
     lines = []
     for number in range(times):
         rng = random.Random(seed * 1000 + number)
         training = Training(folder / f"killed-{number}", run, data)
-        killed = [training.kill_worker(rng, first=turn == 0) for turn in range(rng.randint(1, 2))]
-        equal = training.run() == expected
-        lines.append(f"{number + 1}: killed {'; '.join(killed)}: {'equal' if equal else 'DIFFERENT'}")
+        lines.append(f"{number + 1}: {kill_and_finish(training, expected, rng, rng.randint(1, 2))}")
         print(lines[-1], flush=True)
-        assert equal, lines[-1]
     return lines
 
 

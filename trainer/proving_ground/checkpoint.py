@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -66,7 +67,7 @@ def load(folder: Path, run: str) -> tuple[State | None, list[str]]:
             if digest(place / "state.pt") != read_json(place / "manifest.json")["state.pt"]:
                 raise OSError("its content is not what its manifest says")
             state = State(**torch.load(place / "state.pt", map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as error:
             passed_over.append(f"{place.name} is damaged and was passed over: {error}")
             continue
         if state.run != run:

@@ -44,7 +44,8 @@ def train(
     state = resume(run, group, work / "checkpoints", network, optimizer, scaler)
     earlier = state.seconds
     # Gradients of heads without labels in a batch are zero, not absent: every parameter takes part in every step.
-    parallel = DistributedDataParallel(network, device_ids=None if group.device.type == "cpu" else [group.device])
+    device_ids = None if group.device.type == "cpu" else [group.device]
+    parallel = DistributedDataParallel(network, device_ids=device_ids, gradient_as_bucket_view=True)
     steps = steps_of(len(training), config.global_batch)
     total = steps * config.epochs
 
@@ -133,7 +134,7 @@ def make_optimizer(network: nn.Module, config: Training) -> torch.optim.Optimize
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def learning_rate(config: Training, step: int, total: int) -> float:

@@ -42,6 +42,8 @@ def augment(
     strength = settings["photometric"]
     if strength > 0:
         mean = image.mean()
-        changed = (image - mean) * np.float32(1 + strength * contrast) + mean * np.float32(1 + strength * brightness)
-        image = np.clip(changed, 0, 255).astype(np.uint8)
+        # A pixel has 256 values: the arithmetic is done for those, and the image only looks them up.
+        levels = np.arange(256, dtype=np.float32)
+        changed = (levels - mean) * (1 + strength * contrast) + mean * (1 + strength * brightness)
+        image = np.clip(changed, 0, 255).astype(np.uint8)[image]
     return np.ascontiguousarray(image), boxes, None if mask is None else np.ascontiguousarray(mask), lanes

@@ -1,7 +1,17 @@
 """Predictions and labels become exact scores, with intervals: matching, accumulation, slices, bootstrap."""
 
+from typing import Any
+
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.scores import compare, score
 from proving_ground.evaluation.statistics import Evaluator, Prediction, Statistics, Target
 
 __all__ = ["Evaluator", "FrameSlice", "Prediction", "Statistics", "Target", "compare", "score"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what scores at its first use: numba takes half a second, and of all ranks one alone scores."""
+    if name in ("compare", "score"):
+        from proving_ground.evaluation import scores
+
+        return getattr(scores, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

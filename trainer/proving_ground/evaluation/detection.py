@@ -1,10 +1,11 @@
-"""Matches become average precision and recall, overall, on any subset of frames, or on frames with weights.
+"""Matches become average precision and recall, overall, on any subset of frames, or on frames that count several times.
 
 A stable sort of all scores, restricted to some frames, is the stable sort of those frames' scores: one matching and one
 order for each category serve every slice and every resample.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -13,20 +14,23 @@ from proving_ground.evaluation.matching import IOU_THRESHOLDS, MAX_DETECTIONS, M
 
 # np.linspace's own rounding is part of the definition.
 RECALL_THRESHOLDS = np.linspace(0.0, 1.00, 101)
+# pycocotools adds np.spacing(1) to every denominator of a precision.
+SPACING = float(np.spacing(1.0))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ordered:
-    """Matches of all categories by falling score: `begins` [K + 1] are the categories' runs.
+class Ordered(NamedTuple):
+    """Matches of all categories by falling score, as numba takes them.
 
-    frame is [N] int64; matched and ignored are [N] uint16; truth is [K, F] int64, objects of each category and frame that
-    aren't ignored.
+    begins is [K + 1] int64, the categories' runs; frame is [N] int64; matched and ignored are [N] uint16 with a bit for
+    each IoU threshold; tied is [N] bool, whether a row has the score and the frame of the row before it; truth is
+    [K, F] int64, the objects of each category and frame that aren't ignored.
     """
 
     begins: np.ndarray
     frame: np.ndarray
     matched: np.ndarray
     ignored: np.ndarray
+    tied: np.ndarray
     truth: np.ndarray
 
 
@@ -34,14 +38,18 @@ def order(matches: Matches, categories: int, frames: int, max_detections: int = 
     """Sort matches by category and falling score; frames are 0 to `frames` - 1."""
     kept = np.flatnonzero(matches.rank < max_detections)
     by_score = kept[np.lexsort((-matches.score[kept], matches.category[kept]))]
+    category, frame, score = matches.category[by_score], matches.frame[by_score], matches.score[by_score]
+    tied = np.zeros(len(by_score), dtype=bool)
+    tied[1:] = (category[1:] == category[:-1]) & (frame[1:] == frame[:-1]) & (score[1:] == score[:-1])
     counted = ~matches.gt_ignored
     truth = np.zeros((categories, frames), dtype=np.int64)
     np.add.at(truth, (matches.gt_category[counted], matches.gt_frame[counted]), 1)
     return Ordered(
-        begins=np.searchsorted(matches.category[by_score], np.arange(categories + 1)),
-        frame=matches.frame[by_score],
+        begins=np.searchsorted(category, np.arange(categories + 1)),
+        frame=frame,
         matched=matches.matched[by_score],
         ignored=matches.ignored[by_score],
+        tied=tied,
         truth=truth,
     )
 
@@ -56,90 +64,141 @@ def restrict(ordered: Ordered, frames: np.ndarray) -> Ordered:
         frame=places[ordered.frame[kept]],
         matched=ordered.matched[kept],
         ignored=ordered.ignored[kept],
+        tied=ordered.tied[kept],
         truth=np.ascontiguousarray(ordered.truth[:, frames]),
+    )
+
+
+def single_category(ordered: Ordered, place: int) -> Ordered:
+    """The same for one category alone."""
+    rows = slice(ordered.begins[place], ordered.begins[place + 1])
+    return Ordered(
+        begins=ordered.begins[place : place + 2] - ordered.begins[place],
+        frame=ordered.frame[rows],
+        matched=ordered.matched[rows],
+        ignored=ordered.ignored[rows],
+        tied=ordered.tied[rows],
+        truth=ordered.truth[place : place + 1],
     )
 
 
 def accumulate(ordered: Ordered, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Precision [T, R, K] and recall [T, K] as pycocotools' COCOeval.accumulate has them; -1 where there is no object.
 
-    weights: [F] int64, how often each frame counts; once where it is left out.
+    weights: [F] int64, how often each frame counts; once where it is left out. The result is that of a dataset in which
+    each frame stands as often, its copies side by side.
     """
     categories = len(ordered.begins) - 1
     precision = -np.ones((len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), categories))
     recall = -np.ones((len(IOU_THRESHOLDS), categories))
     if weights is None:
         weights = np.ones(ordered.truth.shape[1], dtype=np.int64)
-    accumulate_into(
-        ordered.begins,
-        ordered.frame,
-        ordered.matched,
-        ordered.ignored,
-        ordered.truth,
-        weights,
-        RECALL_THRESHOLDS,
-        precision,
-        recall,
-    )
+    accumulate_into(ordered, weights, RECALL_THRESHOLDS, precision, recall)
     return precision, recall
 
 
 @njit(cache=True)
-def accumulate_into(begins, frame, matched, ignored, truth, weights, recall_thresholds, precision, recall):
+def accumulate_into(ordered, weights, recall_thresholds, precision, recall):
     """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` times."""
-    longest = 0
-    for category in range(len(begins) - 1):
-        longest = max(longest, begins[category + 1] - begins[category])
-    heights = np.empty(longest)
-    reached = np.empty(longest)
-    for category in range(len(begins) - 1):
-        objects = 0
-        for place in range(truth.shape[1]):
-            objects += truth[category, place] * weights[place]
+    curve = np.empty(len(recall_thresholds))
+    for category in range(recall.shape[1]):
+        objects = count_objects(ordered.truth[category], weights)
         if objects == 0:
             continue
-        for number in range(precision.shape[0]):
-            bit = np.uint16(1 << number)
-            hits, misses, points = 0.0, 0.0, 0
-            for row in range(begins[category], begins[category + 1]):
-                weight = weights[frame[row]]
-                if weight == 0 or ignored[row] & bit:
-                    continue
-                if matched[row] & bit:
-                    hits += weight
-                    # Only a hit can be the first to reach a recall; a miss only lowers what stands before it.
-                    reached[points] = hits / objects
-                    heights[points] = hits / (misses + hits + 2.220446049250313e-16)
-                    points += 1
-                else:
-                    misses += weight
-            recall[number, category] = hits / objects
-            for place in range(points - 1, 0, -1):
-                heights[place - 1] = max(heights[place - 1], heights[place])
-            place = 0
-            for target in range(len(recall_thresholds)):
-                while place < points and reached[place] < recall_thresholds[target]:
-                    place += 1
-                precision[number, target, category] = heights[place] if place < points else 0.0
+        times, matched, ignored = repeat_rows(ordered, category, weights)
+        for number in range(recall.shape[0]):
+            recall[number, category] = trace(times, matched, ignored, number, objects, recall_thresholds, curve)
+            precision[number, :, category] = curve
 
 
 @njit(cache=True)
-def resample_into(begins, frame, matched, ignored, truth, weights, recall_thresholds, figures):
+def resample_into(ordered, weights, recall_thresholds, figures):
     """For each row of weights [B, F], AP, AP50 and AR of each category into figures [B, 3, K]; NaN without objects."""
-    categories = len(begins) - 1
-    precision = np.empty((10, len(recall_thresholds), categories))
-    recall = np.empty((10, categories))
-    for sample in range(weights.shape[0]):
-        precision[:] = -1.0
-        recall[:] = -1.0
-        accumulate_into(begins, frame, matched, ignored, truth, weights[sample], recall_thresholds, precision, recall)
-        for category in range(categories):
-            if recall[0, category] < 0:
+    curve = np.empty(len(recall_thresholds))
+    thresholds = 10
+    for category in range(figures.shape[2]):
+        for sample in range(weights.shape[0]):
+            objects = count_objects(ordered.truth[category], weights[sample])
+            if objects == 0:
                 figures[sample, :, category] = np.nan
                 continue
-            figures[sample, 0, category] = precision[:, :, category].mean()
-            figures[sample, 1, category] = precision[0, :, category].mean()
-            figures[sample, 2, category] = recall[:, category].mean()
+            times, matched, ignored = repeat_rows(ordered, category, weights[sample])
+            heights, recalls = 0.0, 0.0
+            for number in range(thresholds):
+                recalls += trace(times, matched, ignored, number, objects, recall_thresholds, curve)
+                mean = curve.sum() / len(curve)
+                heights += mean
+                if number == 0:
+                    figures[sample, 1, category] = mean
+            figures[sample, 0, category] = heights / thresholds
+            figures[sample, 2, category] = recalls / thresholds
+
+
+@njit(cache=True)
+def count_objects(truth, weights):
+    """Objects of a category in frames that count `weights` times."""
+    objects = 0
+    for frame in range(len(truth)):
+        objects += truth[frame] * weights[frame]
+    return objects
+
+
+@njit(cache=True)
+def repeat_rows(ordered, category, weights):
+    """A category's rows with the times that each counts [P] float64, and its bits of matched and ignored.
+
+    The copies of a row are one entry: between them precision is never above that of the last. Rows of a frame that tie
+    with one another are written out, since copies of a frame keep their order (a, b, a, b and not a, a, b, b).
+    """
+    begin, end = ordered.begins[category], ordered.begins[category + 1]
+    size = 0
+    for row in range(begin, end):
+        alone = not ordered.tied[row] and not (row + 1 < end and ordered.tied[row + 1])
+        weight = weights[ordered.frame[row]]
+        size += min(weight, 1) if alone else weight
+    times, matched, ignored = np.empty(size), np.empty(size, np.uint16), np.empty(size, np.uint16)
+    place, row = 0, begin
+    while row < end:
+        stop = row + 1
+        while stop < end and ordered.tied[stop]:
+            stop += 1
+        weight = weights[ordered.frame[row]]
+        alone = stop == row + 1
+        for _ in range(min(weight, 1) if alone else weight):
+            for one in range(row, stop):
+                times[place] = weight if alone else 1
+                matched[place] = ordered.matched[one]
+                ignored[place] = ordered.ignored[one]
+                place += 1
+        row = stop
+    return times, matched, ignored
+
+
+@njit(cache=True)
+def trace(times, matched, ignored, number, objects, recall_thresholds, curve):
+    """Fill `curve` [R] with precision at each recall threshold, for the IoU threshold `number`; returns the recall."""
+    bit = np.uint16(1 << number)
+    heights, reached = np.empty(len(times)), np.empty(len(times))
+    hits, misses, points = 0.0, 0.0, 0
+    for row in range(len(times)):
+        if ignored[row] & bit:
+            continue
+        if matched[row] & bit:
+            hits += times[row]
+            # Only a hit can be the first to reach a recall; a miss only lowers what stands before it.
+            reached[points] = hits / objects
+            heights[points] = hits / (misses + hits + SPACING)
+            points += 1
+        else:
+            misses += times[row]
+    for place in range(points - 1, 0, -1):
+        heights[place - 1] = max(heights[place - 1], heights[place])
+    place = 0
+    for target in range(len(recall_thresholds)):
+        while place < points and reached[place] < recall_thresholds[target]:
+            place += 1
+        curve[target] = heights[place] if place < points else 0.0
+    return hits / objects
 
 
 def mean_of_measured(values: np.ndarray) -> float | None:
@@ -148,7 +207,7 @@ def mean_of_measured(values: np.ndarray) -> float | None:
     return float(np.mean(measured)) if measured.size else None
 
 
-def detection_scores(ordered: Ordered, names: tuple[str, ...]) -> dict[str, float | None]:
+def detection_scores(ordered: Ordered, names: Sequence[str]) -> dict[str, float | None]:
     """map, ap50, ar and ap/<category>."""
     precision, recall = accumulate(ordered)
     scores = {
@@ -161,23 +220,17 @@ def detection_scores(ordered: Ordered, names: tuple[str, ...]) -> dict[str, floa
     return scores
 
 
-def resampled_detection(ordered: Ordered, names: tuple[str, ...], weights: np.ndarray) -> dict[str, np.ndarray]:
-    """map, ap50, ar and ap/<category> of each resample, [B] each; weights [B, F] int64."""
+def resampled_detection(ordered: Ordered, names: Sequence[str], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """map, ap50, ar and ap/<category> of each resample, [B] each, NaN without objects; weights [B, F] int64.
+
+    Equal to `detection_scores` but for the order of the sums: the last bits may differ.
+    """
     figures = np.empty((len(weights), 3, len(names)))
-    resample_into(
-        ordered.begins,
-        ordered.frame,
-        ordered.matched,
-        ordered.ignored,
-        ordered.truth,
-        weights,
-        RECALL_THRESHOLDS,
-        figures,
-    )
+    resample_into(ordered, weights, RECALL_THRESHOLDS, figures)
     # Every measured category has the same number of entries: the mean of means is the mean of all.
-    measured = ~np.isnan(figures[:, 0])
-    sums = np.where(measured[:, None], figures, 0.0).sum(axis=2)
-    with np.errstate(invalid="ignore"):
-        means = sums / measured.sum(axis=1)[:, None]
+    measured = ~np.isnan(figures)
+    count = measured.sum(axis=2)
+    total = np.where(measured, figures, 0.0).sum(axis=2)
+    means = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     values = {"map": means[:, 0], "ap50": means[:, 1], "ar": means[:, 2]}
     return values | {f"ap/{name}": figures[:, 0, place] for place, name in enumerate(names)}

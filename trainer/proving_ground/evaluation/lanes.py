@@ -1,19 +1,23 @@
 """Predicted and labelled lane lines become hits and misses, as CULane counts them (Pan et al. 2018, section 4).
 
-Each line is drawn with a width of 30 pixels in CULane's 1,640, scaled to the frame; a predicted and a labelled line whose
-drawings overlap with an IoU of at least 0.5 can be a pair, and pairs are one to one.
+Each line is drawn with a width of 30 pixels in CULane's 1,640, scaled to the frame and at least 2; a predicted and a
+labelled line whose drawings overlap with an IoU of at least 0.5 can be a pair, and pairs are one to one.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.optimize import linear_sum_assignment
 
 LINE_WIDTH = 30 / 1640
+# A line of one pixel has no overlap with its neighbour: in small frames every drawing would be a miss.
 MIN_PIXELS = 2
 MIN_IOU = 0.5
 
 
-def count_lanes(predicted: list[np.ndarray], labelled: list[np.ndarray], size: tuple[int, int]) -> tuple[int, int, int]:
+def count_lanes(
+    predicted: Sequence[np.ndarray], labelled: Sequence[np.ndarray], size: tuple[int, int]
+) -> tuple[int, int, int]:
     """Hits, false alarms and misses of a frame.
 
     Args:
@@ -21,6 +25,9 @@ def count_lanes(predicted: list[np.ndarray], labelled: list[np.ndarray], size: t
             never hit.
         size: width and height of the frame.
     """
+    # It takes as long to import as all else here together; models without lanes don't wait for it.
+    from scipy.optimize import linear_sum_assignment
+
     overlaps = lane_iou([draw_lane(line, size) for line in predicted], [draw_lane(line, size) for line in labelled])
     # As many pairs as can be: which of several possible pairs is taken doesn't matter to the counts.
     rows, columns = linear_sum_assignment(overlaps >= MIN_IOU, maximize=True)
@@ -37,18 +44,19 @@ def draw_lane(line: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image, dtype=bool)
 
 
-def lane_iou(predicted: list[np.ndarray], labelled: list[np.ndarray]) -> np.ndarray:
+def lane_iou(predicted: Sequence[np.ndarray], labelled: Sequence[np.ndarray]) -> np.ndarray:
     """IoU of drawings: [P, L] float64, 0 where nothing is drawn."""
     overlaps = np.zeros((len(predicted), len(labelled)))
+    found, wanted = [np.count_nonzero(one) for one in predicted], [np.count_nonzero(one) for one in labelled]
     for row, one in enumerate(predicted):
         for column, other in enumerate(labelled):
-            union = np.count_nonzero(one | other)
-            overlaps[row, column] = np.count_nonzero(one & other) / union if union else 0.0
+            both = np.count_nonzero(one & other)
+            overlaps[row, column] = both / (found[row] + wanted[column] - both) if both else 0.0
     return overlaps
 
 
 def lane_f1(counts: np.ndarray) -> np.ndarray:
-    """F1 from sums of hits, false alarms and misses [..., 3]: [...], NaN where there is no line at all."""
+    """F1 from sums of hits, false alarms and misses [..., 3]: [...], NaN where no line is labelled."""
     hits, alarms, misses = counts[..., 0], counts[..., 1], counts[..., 2]
     total = (2 * hits + alarms + misses).astype(np.float64)
-    return np.divide(2.0 * hits, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.divide(2.0 * hits, total, out=np.full(total.shape, np.nan), where=hits + misses > 0)

@@ -26,7 +26,7 @@ class Boxes:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """Detections after matching, sorted by category, then frame, then falling score; at most 100 of a frame and category.
+    """Detections after matching, by category, then frame, then falling score; at most 100 of a frame and category.
 
     matched and ignored are [N] uint16 with a bit for each IoU threshold, rank is the place among the frame's detections
     of the category. gt_ignored is [M] bool in the order of gt_frame and gt_category.
@@ -142,7 +142,7 @@ def match_groups(
 
 @njit(cache=True)
 def find_match(overlaps, taken, crowd, ignored, threshold):
-    """Best ground truth for a detection, -1 for none: the last of the best, and an ignored one only for want of a real one."""
+    """Best ground truth for a detection, -1 for none: the last of equals, an ignored one only where no other is."""
     best, most = -1, threshold
     for place in range(len(overlaps)):
         if taken[place] and not crowd[place]:
@@ -156,7 +156,8 @@ def find_match(overlaps, taken, crowd, ignored, threshold):
     return best
 
 
-@njit(cache=True)
+# As in C, nothing divided by nothing is NaN and no error: boxes whose areas underflow are still boxes.
+@njit(cache=True, error_model="numpy")
 def box_iou(found, truth, crowd):
     """IoU of boxes x y w h, [N, M]; against a crowd the overlap is divided by the detection's own area."""
     overlaps = np.zeros((len(found), len(truth)))

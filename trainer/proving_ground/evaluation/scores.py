@@ -1,8 +1,4 @@
-"""Statistics become scores: overall and for each slice, of one model, or of two on the same frames with intervals.
-
-Intervals are of the percentile bootstrap (Efron 1979) over frames. A slice's own frames are drawn with replacement, as
-many as it has; both models get the same draws, so the interval of their difference is paired.
-"""
+"""Statistics become scores: overall and for each slice, of one model, or of two on the same frames with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +7,38 @@ from typing import Any
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.detection import Ordered, detection_scores, order, resampled_detection, restrict
+from proving_ground.evaluation.detection import (
+    Ordered,
+    detection_scores,
+    order,
+    resampled_detection,
+    restrict,
+    single_category,
+)
+from proving_ground.evaluation.intervals import draw_weights, interval
 from proving_ground.evaluation.lanes import lane_f1
 from proving_ground.evaluation.matching import Boxes, match
 from proving_ground.evaluation.segmentation import segmentation_scores
 from proving_ground.evaluation.statistics import Statistics
 
-LEVEL = 0.95
-# With more resamples than this share having nothing to measure, the rest is no fair sample of what could have been.
-MAX_UNMEASURED = 0.05
+# The order in which scores are listed.
+HEADS = ("detection", "segmentation", "lanes")
+# What is scored on a slice that names no category; overall has the scores of each category and class beside these.
+SLICE_METRICS = ("map", "ap50", "ar", "miou", "lane_f1")
 
-Key = tuple[str, str | None]
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The frames behind some scores: overall where the name is None; frames is [F] bool over the manifest."""
+
+    name: str | None
+    category: str | None
+    frames: np.ndarray
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads that have scores here: a category is one of detection's."""
+        return HEADS if self.category is None else ("detection",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,43 +46,39 @@ class Tables:
     """A model's statistics by frame of the manifest, ready to be summed.
 
     labelled: by head, [F] bool. ordered: detections. confusion [F, K, K] and lanes [F, 3] are zero for frames without
-    labels. lane_truth [F] counts labelled lines.
+    labels.
     """
 
-    names: tuple[str, ...]
+    categories: tuple[str, ...]
     classes: tuple[str, ...]
-    heads: tuple[str, ...]
     labelled: dict[str, np.ndarray]
     ordered: Ordered
     confusion: np.ndarray
     lanes: np.ndarray
-    lane_truth: np.ndarray
 
 
 def tabulate(statistics: Statistics, total: int) -> Tables:
-    """Match detections once, and lay all statistics out by frame; `total` is the number of frames in the manifest."""
+    """Match detections once, and lay all statistics out by frame; `total` is the number of frames in the manifest.
+
+    Raises ValueError where they are not of each frame of the manifest.
+    """
     columns = statistics.columns
     frames = columns["frames/frame"]
-    labelled = {}
-    for head in statistics.heads:
-        labelled[head] = np.zeros(total, dtype=bool)
-        labelled[head][frames] = columns[f"frames/{head}"]
+    if not np.array_equal(frames, np.arange(total)):
+        raise ValueError(f"the statistics are of {len(frames)} frames, and not of each of the manifest's {total}")
     found, truth = boxes_of(columns, "detections"), boxes_of(columns, "truth")
     matches = match(found, columns["detections/score"], truth, columns["truth/crowd"])
     confusion = np.zeros((total, len(statistics.classes), len(statistics.classes)), dtype=np.int64)
     confusion[columns["confusion/frame"]] = columns["confusion/matrix"]
-    lanes, lane_truth = np.zeros((total, 3), dtype=np.int64), np.zeros(total, dtype=np.int64)
+    lanes = np.zeros((total, 3), dtype=np.int64)
     lanes[columns["lane_counts/frame"]] = columns["lane_counts/counts"]
-    lane_truth[columns["lane_counts/frame"]] = columns["lane_counts/labelled"]
     return Tables(
-        names=statistics.categories,
+        categories=statistics.categories,
         classes=statistics.classes,
-        heads=statistics.heads,
-        labelled=labelled,
+        labelled={head: columns[f"frames/{head}"] for head in HEADS if head in statistics.heads},
         ordered=order(matches, len(statistics.categories), total),
         confusion=confusion,
         lanes=lanes,
-        lane_truth=lane_truth,
     )
 
 
@@ -80,12 +93,20 @@ def boxes_of(columns: dict[str, np.ndarray], table: str) -> Boxes:
     )
 
 
-def score(statistics: Statistics, slices: Sequence[FrameSlice], total_frames: int) -> dict[Key, float | None]:
-    """Scores by metric and slice (None: overall); None where there is nothing to measure."""
+def score(
+    statistics: Statistics, slices: Sequence[FrameSlice], total_frames: int
+) -> dict[tuple[str, str | None], float | None]:
+    """Scores by metric and slice (None: overall); None where there is nothing to measure.
+
+    Raises ValueError where statistics or slices are not of the manifest's `total_frames` frames.
+    """
     tables = tabulate(statistics, total_frames)
-    scores = measured(tables, np.ones(total_frames, dtype=bool), None, None)
-    for item in slices:
-        scores |= measured(tables, item.frames, item.name, item.category)
+    scores = {}
+    for part in parts_of(slices, total_frames):
+        for head in part.heads:
+            if head in tables.labelled:
+                values, _ = measure(tables, head, part, part.frames & tables.labelled[head], None)
+                scores |= {(metric, part.name): value for metric, value in values.items()}
     return scores
 
 
@@ -100,129 +121,138 @@ def compare(
 ) -> list[dict[str, Any]]:
     """The report's scores of two models on the same frames, overall first, with 95 % intervals.
 
-    Raises ValueError where the two were not measured on the same frames.
+    A head that one of the two doesn't have is listed all the same, with None for that model: what was lost is seen.
+    Raises ValueError where the two were not measured on the same frames and labels, all `total_frames` of a manifest.
     """
-    frames = candidate.columns["frames/frame"]
-    if production is not None and not np.array_equal(frames, production.columns["frames/frame"]):
-        raise ValueError("candidate and production were not measured on the same frames")
-    total = total_frames if total_frames is not None else int(frames.max(initial=-1)) + 1
-    models = [tabulate(candidate, total), *([tabulate(production, total)] if production is not None else [])]
-    everything = np.ones(total, dtype=bool)
+    if production is not None:
+        check_same_labels(candidate, production)
+    total = len(candidate.columns["frames/frame"]) if total_frames is None else total_frames
+    models = [tabulate(each, total) for each in (candidate, production) if each is not None]
     rows = []
-    for number, (chosen, name, category) in enumerate(
-        [(everything, None, None), *((item.frames, item.name, item.category) for item in slices)]
-    ):
-        values = [measured(model, chosen, name, category) for model in models]
-        weights = draw_weights(int(chosen.sum()), resamples, seed, number)
-        spreads = [resampled(model, chosen, name, category, weights) for model in models]
-        rows += [describe(key, values, spreads, models[0], chosen, category) for key in values[0]]
+    for part in parts_of(slices, total):
+        for head in part.heads:
+            owners = [model for model in models if head in model.labelled]
+            if owners:
+                frames = part.frames & owners[0].labelled[head]
+                weights = draw_weights(int(frames.sum()), resamples, seed, part.name)
+                measures = [
+                    measure(model, head, part, frames, weights) if head in model.labelled else ({}, {})
+                    for model in models
+                ]
+                rows += describe(measures, owners[0], head, part, frames)
     return rows
 
 
-def draw_weights(count: int, resamples: int, seed: int, place: int) -> np.ndarray:
-    """How often each of `count` frames is drawn in each resample: [B, count] int64, a function of seed and place."""
-    if count == 0:
-        return np.zeros((resamples, 0), dtype=np.int64)
-    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, place, 0, 0]))
-    return rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+def check_same_labels(candidate: Statistics, production: Statistics) -> None:
+    """Raise ValueError where two models' statistics are not of the same frames, categories and labels."""
+    one, other = candidate.columns, production.columns
+    if not np.array_equal(one["frames/frame"], other["frames/frame"]):
+        raise ValueError("candidate and production were not measured on the same frames")
+    for head in set(candidate.heads) & set(production.heads):
+        same = np.array_equal(one[f"frames/{head}"], other[f"frames/{head}"])
+        if head == "detection":
+            truth = [name for name in one if name.startswith("truth/")]
+            same &= candidate.categories == production.categories
+            same &= all(np.array_equal(one[name], other[name]) for name in truth)
+        elif head == "segmentation":
+            same &= candidate.classes == production.classes
+            same = same and np.array_equal(one["confusion/matrix"].sum(axis=2), other["confusion/matrix"].sum(axis=2))
+        elif same:
+            hits_and_misses = [columns["lane_counts/counts"][:, [0, 2]].sum(axis=1) for columns in (one, other)]
+            same = np.array_equal(*hits_and_misses)
+        if not same:
+            raise ValueError(f"candidate and production were not measured on the same labels of {head}")
 
 
-def measured(tables: Tables, frames: np.ndarray, name: str | None, category: str | None) -> dict[Key, float | None]:
-    """Scores of one model on some frames; a slice of a category has that category's AP alone."""
-    scores: dict[str, float | None] = {}
-    if "detection" in tables.heads:
-        scores |= detection_scores(restrict(tables.ordered, frames), tables.names)
-    if "segmentation" in tables.heads:
-        sums = tables.confusion[frames].sum(axis=0)
-        scores |= {metric: number(value) for metric, value in segmentation_scores(sums, tables.classes).items()}
-    if "lanes" in tables.heads:
-        scores["lane_f1"] = number(lane_f1(tables.lanes[frames].sum(axis=0)))
-    return {(metric, name): scores[metric] for metric in chosen_metrics(tables, name, category)}
+def parts_of(slices: Sequence[FrameSlice], total: int) -> list[Part]:
+    """Overall, then the slices; raises ValueError for a slice of another number of frames."""
+    for item in slices:
+        if len(item.frames) != total:
+            raise ValueError(f"the slice {item.name} is over {len(item.frames)} frames; the manifest has {total}")
+    overall = Part(name=None, category=None, frames=np.ones(total, dtype=bool))
+    return [overall, *(Part(name=item.name, category=item.category, frames=item.frames) for item in slices)]
 
 
-def resampled(
-    tables: Tables, frames: np.ndarray, name: str | None, category: str | None, weights: np.ndarray
-) -> dict[Key, np.ndarray]:
-    """The same for each resample: [B] float64, NaN where a resample has nothing to measure."""
-    scores: dict[str, np.ndarray] = {}
-    if "detection" in tables.heads:
-        scores |= resampled_detection(restrict(tables.ordered, frames), tables.names, weights)
-    if "segmentation" in tables.heads:
-        flat = tables.confusion[frames].reshape(int(frames.sum()), -1)
-        # Whole numbers below 2^53: float64 sums them exactly, and in the processor's fastest routine.
-        sums = (weights.astype(np.float64) @ flat.astype(np.float64)).reshape(-1, *tables.confusion.shape[1:])
-        scores |= segmentation_scores(sums, tables.classes)
-    if "lanes" in tables.heads:
-        scores["lane_f1"] = lane_f1(weights @ tables.lanes[frames])
-    return {(metric, name): scores[metric] for metric in chosen_metrics(tables, name, category)}
+def measure(
+    tables: Tables, head: str, part: Part, frames: np.ndarray, weights: np.ndarray | None
+) -> tuple[dict[str, float | None], dict[str, np.ndarray]]:
+    """A head's scores on some frames, None where nothing can be measured, and each score's resamples [B], NaN there.
 
-
-def chosen_metrics(tables: Tables, name: str | None, category: str | None) -> list[str]:
-    """Metrics that are reported overall, on a slice, or on a slice of a category."""
-    if category is not None:
-        return [f"ap/{category}"] if "detection" in tables.heads else []
-    metrics = []
-    if "detection" in tables.heads:
-        metrics += ["map", "ap50", "ar"] + ([f"ap/{category}" for category in tables.names] if name is None else [])
-    if "segmentation" in tables.heads:
-        metrics += ["miou"] + ([f"iou/{name}" for name in tables.classes] if name is None else [])
-    return metrics + (["lane_f1"] if "lanes" in tables.heads else [])
-
-
-def describe(
-    key: Key,
-    values: list[dict[Key, float | None]],
-    spreads: list[dict[Key, np.ndarray]],
-    tables: Tables,
-    frames: np.ndarray,
-    category: str | None,
-) -> dict[str, Any]:
-    """One row of the report's scores."""
-    metric, name = key
-    head = head_of(metric)
-    counted = frames & tables.labelled[head]
-    own, other = values[0][key], values[1].get(key) if len(values) > 1 else None
-    compared = own is not None and other is not None
-    count = int(counted.sum())
-    return {
-        "metric": metric,
-        "slice": name,
-        "frames": count,
-        "objects": count_objects(tables, counted, metric),
-        "candidate": own,
-        "candidate_interval": interval(spreads[0][key], count) if own is not None else None,
-        "production": other,
-        "delta": own - other if compared else None,
-        "delta_interval": interval(spreads[0][key] - spreads[1][key], count) if compared else None,
+    frames: [F] bool, those of the part with labels of the head. weights: [B, frames] int64; without them no resamples.
+    """
+    if head == "detection":
+        ordered, names = restrict(tables.ordered, frames), tables.categories
+        if part.category is not None:
+            ordered, names = single_category(ordered, names.index(part.category)), (part.category,)
+        values = detection_scores(ordered, names)
+        spreads = {} if weights is None else resampled_detection(ordered, names, weights)
+    elif head == "segmentation":
+        matrices = tables.confusion[frames]
+        values = segmentation_scores(matrices.sum(axis=0), tables.classes)
+        spreads = {} if weights is None else segmentation_scores(weighted_sums(weights, matrices), tables.classes)
+    else:
+        values = {"lane_f1": lane_f1(tables.lanes[frames].sum(axis=0))}
+        spreads = {} if weights is None else {"lane_f1": lane_f1(weighted_sums(weights, tables.lanes[frames]))}
+    chosen = [metric for metric in values if is_reported(metric, part)]
+    return {metric: number(values[metric]) for metric in chosen}, {
+        metric: spreads[metric] for metric in chosen if metric in spreads
     }
 
 
-def head_of(metric: str) -> str:
-    """The head whose labels a metric is measured on."""
-    if metric == "lane_f1":
-        return "lanes"
-    return "segmentation" if metric == "miou" or metric.startswith("iou/") else "detection"
+def is_reported(metric: str, part: Part) -> bool:
+    """Whether a metric is listed: all overall, the heads' own on a slice, AP alone on a slice of a category."""
+    if part.category is not None:
+        return metric == f"ap/{part.category}"
+    return part.name is None or metric in SLICE_METRICS
 
 
-def count_objects(tables: Tables, frames: np.ndarray, metric: str) -> int | None:
-    """Ground truth behind a score; None for segmentation, where frames are all that counts."""
-    if metric == "lane_f1":
-        return int(tables.lane_truth[frames].sum())
-    if head_of(metric) == "segmentation":
+def weighted_sums(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over frames of counts [N, ...] for each row of weights [B, N]: [B, ...] float64."""
+    # Whole numbers below 2^53: float64 sums them exactly, in any order, and in the processor's fastest routine.
+    return np.tensordot(weights.astype(np.float64), counts.astype(np.float64), axes=1)
+
+
+def describe(
+    measures: list[tuple[dict[str, float | None], dict[str, np.ndarray]]],
+    tables: Tables,
+    head: str,
+    part: Part,
+    frames: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Rows of the report's scores: a head's, on one part, of the candidate and, where there is one, of production."""
+    (values, spreads), (others, other_spreads) = measures[0], measures[1] if len(measures) > 1 else ({}, {})
+    count = int(frames.sum())
+    rows = []
+    for metric in values or others:
+        own, other = values.get(metric), others.get(metric)
+        compared = own is not None and other is not None
+        rows.append(
+            {
+                "metric": metric,
+                "slice": part.name,
+                "frames": count,
+                "objects": count_truth(tables, head, metric, frames),
+                "candidate": own,
+                "candidate_interval": interval(spreads[metric], count) if own is not None else None,
+                "production": other,
+                "delta": own - other if compared else None,
+                "delta_interval": interval(spreads[metric] - other_spreads[metric], count) if compared else None,
+            }
+        )
+    return rows
+
+
+def count_truth(tables: Tables, head: str, metric: str, frames: np.ndarray) -> int | None:
+    """Ground truth behind a score, crowds left out; None for segmentation, where frames are all that counts."""
+    if head == "segmentation":
         return None
+    if head == "lanes":
+        # Every labelled line is a hit or a miss.
+        return int(tables.lanes[frames][:, [0, 2]].sum())
     truth = tables.ordered.truth[:, frames]
-    return int(truth[tables.names.index(metric[3:])].sum() if metric.startswith("ap/") else truth.sum())
+    return int(truth[tables.categories.index(metric[3:])].sum() if metric.startswith("ap/") else truth.sum())
 
 
-def interval(spread: np.ndarray, frames: int) -> list[float] | None:
-    """The middle 95 % of a figure's resamples; None with fewer than two frames or too many resamples unmeasured."""
-    known = spread[~np.isnan(spread)]
-    if frames < 2 or known.size < (1 - MAX_UNMEASURED) * spread.size:
-        return None
-    low, high = np.percentile(known, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return [float(low), float(high)]
-
-
-def number(value: np.ndarray | float) -> float | None:
+def number(value: np.ndarray | float | None) -> float | None:
     """A float, or None for NaN."""
-    return None if np.isnan(value) else float(value)
+    return None if value is None or np.isnan(value) else float(value)

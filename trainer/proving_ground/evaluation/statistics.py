@@ -4,7 +4,6 @@ A file of them needs no frame, no model and no GPU: another slice or another com
 """
 
 import io
-import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ VERSION = 1
 class Prediction:
     """What a model says of one frame, in the frame's own pixels.
 
-    boxes [N, 4] float64 x1 y1 x2 y2, scores [N] float64, categories [N] int64; segmentation [H, W] uint8 classes; lanes,
-    each [P, 2] float64. None for a head that the model doesn't have.
+    boxes [N, 4] float64 x1 y1 x2 y2, scores [N] float64, categories [N] int64; segmentation [H, W] uint8 classes; lanes
+    are [P, 2] float64 each. None for a head that the model doesn't have.
     """
 
     boxes: np.ndarray
@@ -38,7 +37,11 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is true of one frame; None for labels that were never made. crowd is [N] bool, 255 in segmentation is ignored."""
+    """What is true of one frame, as Prediction says it; None for labels that were never made.
+
+    crowd is [N] bool: a region of many objects that are not told apart. 255 in segmentation is ignored. width and
+    height are the frame's, in pixels.
+    """
 
     boxes: np.ndarray | None
     categories: np.ndarray | None
@@ -57,7 +60,7 @@ TABLES = {
     "truth": {"frame": np.int64, "category": np.int64, "crowd": np.bool_, "x": np.float64, "y": np.float64}
     | {"w": np.float64, "h": np.float64},
     "confusion": {"frame": np.int64, "matrix": np.int64},
-    "lane_counts": {"frame": np.int64, "counts": np.int64, "labelled": np.int64},
+    "lane_counts": {"frame": np.int64, "counts": np.int64},
 }
 
 
@@ -75,7 +78,12 @@ class Statistics:
 
     @staticmethod
     def merge(parts: Sequence["Statistics"]) -> "Statistics":
-        """Join the ranks' parts: the same bits whatever the split. Raises ValueError where a frame comes twice."""
+        """Join the ranks' parts: the same bits whatever the split.
+
+        Raises ValueError where a frame comes twice, where parts differ in heads or categories, and without any part.
+        """
+        if not parts:
+            raise ValueError("there are no statistics to merge")
         first = parts[0]
         if any(
             (part.heads, part.categories, part.classes) != (first.heads, first.categories, first.classes)
@@ -97,48 +105,49 @@ class Statistics:
 
     def save(self, path: Path) -> None:
         """Write the columns, compressed, with a checksum of their own; whole or not at all."""
-        header = {
-            "format": np.array(FORMAT),
-            "version": np.array(VERSION),
+        content = {
             "heads": np.array(self.heads, dtype=np.str_),
             "categories": np.array(self.categories, dtype=np.str_),
             "classes": np.array(self.classes, dtype=np.str_),
-            "checksum": np.array(checksum(self.columns)),
+            **self.columns,
         }
-        content = io.BytesIO()
-        np.savez_compressed(content, **header, **self.columns)
-        write_atomic(path, content.getvalue())
+        file = io.BytesIO()
+        np.savez_compressed(
+            file, format=np.array(FORMAT), version=np.array(VERSION), checksum=np.array(checksum(content)), **content
+        )
+        write_atomic(path, file.getvalue())
 
     @staticmethod
     def load(path: Path) -> "Statistics":
-        """Read a file; raises Refused with a sentence for one that is damaged, foreign, or of another version."""
+        """Read a file; raises Refused, a ValueError, for one that is damaged, foreign, or of another version."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                content = {name: stored[name] for name in stored.files}
+            file = io.BytesIO(path.read_bytes())
         except OSError as error:
-            raise Refused(f"{path}: the statistics can't be read: {error}") from error
-        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-            raise Refused(f"{path}: the statistics are damaged, or no statistics at all: {error}") from error
-        if str(content.get("format")) != FORMAT:
+            raise Refused(f"{path}: the statistics can't be read ({error.strerror})") from error
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                content = {name: stored[name] for name in stored.files}
+        # A wrong byte ends in any of a dozen errors of zip, of its compressions and of numpy's own header.
+        except Exception as error:
+            raise Refused(f"{path}: the file is damaged, or no file of statistics at all: {error}") from error
+        if str(content.pop("format", None)) != FORMAT:
             raise Refused(f"{path}: not a file of frame statistics")
-        if int(content["version"]) != VERSION:
-            raise Refused(f"{path}: statistics of version {int(content['version'])}; this code reads version {VERSION}")
-        wanted = [f"{table}/{name}" for table, names in TABLES.items() for name in names]
-        missing = [name for name in wanted if name not in content]
-        columns = {name: content[name] for name in wanted if name in content}
-        if missing or checksum(columns) != int(content["checksum"]):
-            raise Refused(
-                f"{path}: the statistics are damaged: {'no ' + missing[0] if missing else 'the checksum differs'}"
-            )
-        names = {key: tuple(str(name) for name in content[key]) for key in ("heads", "categories", "classes")}
-        return Statistics(**names, columns=columns)
+        version = str(content.pop("version", None))
+        if version != str(VERSION):
+            raise Refused(f"{path}: statistics of version {version}; this code reads version {VERSION}")
+        if str(content.pop("checksum", None)) != str(checksum(content)):
+            raise Refused(f"{path}: the statistics are damaged: their checksum differs")
+        names = {key: tuple(content.pop(key).tolist()) for key in ("heads", "categories", "classes")}
+        return Statistics(**names, columns=content)
 
 
-def checksum(columns: dict[str, np.ndarray]) -> int:
-    """CRC-32 over all columns in the order of their names."""
+def checksum(content: dict[str, np.ndarray]) -> int:
+    """CRC-32 over all arrays, their shapes and types, in the order of their names."""
     value = 0
-    for name in sorted(columns):
-        value = zlib.crc32(np.ascontiguousarray(columns[name]).tobytes(), zlib.crc32(name.encode(), value))
+    for name in sorted(content):
+        array = content[name]
+        value = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), value)
+        value = zlib.crc32(np.ascontiguousarray(array).tobytes(), value)
     return value
 
 
@@ -155,37 +164,46 @@ class Evaluator:
         }
 
     def add(self, frame: int, prediction: Prediction, target: Target) -> None:
-        """Add a frame by its index in the manifest; a head without labels adds nothing but its absence."""
-        labelled = {
-            "detection": "detection" in self.heads and target.boxes is not None,
-            "segmentation": "segmentation" in self.heads and target.segmentation is not None,
-            "lanes": "lanes" in self.heads and target.lanes is not None,
-        }
-        self.append("frames", frame, {name: np.array([value]) for name, value in labelled.items()}, 1)
+        """Add a frame by its index in the manifest; a head without labels adds nothing but its absence.
+
+        Raises ValueError, which names the frame, for predictions or labels that are not what their class says, and adds
+        nothing then.
+        """
+        try:
+            tables = self.count(prediction, target)
+        except ValueError as error:
+            raise ValueError(f"frame {frame}: {error}") from error
+        for table, columns in tables.items():
+            rows = len(next(iter(columns.values())))
+            self.rows[f"{table}/frame"].append(np.full(rows, frame))
+            for name, values in columns.items():
+                self.rows[f"{table}/{name}"].append(values)
+
+    def count(self, prediction: Prediction, target: Target) -> dict[str, dict[str, np.ndarray]]:
+        """A frame's rows of each table; raises ValueError for what can't be counted."""
+        labels = {"detection": target.boxes, "segmentation": target.segmentation, "lanes": target.lanes}
+        labelled = {head: head in self.heads and labels[head] is not None for head in labels}
+        tables = {"frames": {head: np.array([value]) for head, value in labelled.items()}}
         if labelled["detection"]:
-            self.append_boxes("detections", frame, prediction.boxes, prediction.categories, score=prediction.scores)
-            self.append_boxes("truth", frame, target.boxes, target.categories, crowd=target.crowd)
-        if labelled["segmentation"]:
-            matrix = confusion(prediction.segmentation, target.segmentation, len(self.classes))
-            self.append("confusion", frame, {"matrix": matrix[None]}, 1)
-        if labelled["lanes"]:
-            counts = count_lanes(prediction.lanes, target.lanes, (target.width, target.height))
-            self.append(
-                "lane_counts", frame, {"counts": np.array([counts]), "labelled": np.array([len(target.lanes)])}, 1
+            tables["detections"] = box_columns(
+                "predicted", prediction.boxes, prediction.categories, len(self.categories), score=prediction.scores
             )
-
-    def append_boxes(
-        self, table: str, frame: int, boxes: np.ndarray, categories: np.ndarray, **columns: np.ndarray
-    ) -> None:
-        """Add a frame's boxes as x y w h."""
-        sides = {"x": boxes[:, 0], "y": boxes[:, 1], "w": boxes[:, 2] - boxes[:, 0], "h": boxes[:, 3] - boxes[:, 1]}
-        self.append(table, frame, {"category": categories, **columns, **sides}, len(boxes))
-
-    def append(self, table: str, frame: int, columns: dict[str, np.ndarray], rows: int) -> None:
-        """Add rows of a table."""
-        self.rows[f"{table}/frame"].append(np.full(rows, frame))
-        for name, values in columns.items():
-            self.rows[f"{table}/{name}"].append(values)
+            tables["truth"] = box_columns(
+                "labelled", target.boxes, target.categories, len(self.categories), crowd=target.crowd
+            )
+        if labelled["segmentation"]:
+            if prediction.segmentation is None:
+                raise ValueError("the mask is labelled, and none is predicted")
+            matrix = confusion(prediction.segmentation, target.segmentation, len(self.classes))
+            tables["confusion"] = {"matrix": matrix[None]}
+        if labelled["lanes"]:
+            if prediction.lanes is None:
+                raise ValueError("the lanes are labelled, and none are predicted")
+            if not all(np.isfinite(line).all() for line in [*prediction.lanes, *target.lanes]):
+                raise ValueError("a lane has a point that is no finite number")
+            counts = count_lanes(prediction.lanes, target.lanes, (target.width, target.height))
+            tables["lane_counts"] = {"counts": np.array([counts])}
+        return tables
 
     def statistics(self) -> Statistics:
         """Everything that was added, sorted by frame."""
@@ -198,3 +216,26 @@ class Evaluator:
                 columns[key] = np.concatenate([empty, *self.rows[key]]).astype(dtype)
         part = Statistics(heads=self.heads, categories=self.categories, classes=self.classes, columns=columns)
         return Statistics.merge([part])
+
+
+def box_columns(
+    what: str, boxes: np.ndarray, categories: np.ndarray, count: int, **others: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Boxes as x y w h beside their categories and other columns.
+
+    Raises ValueError for columns of different lengths, numbers that are not finite, a box whose ends are before its
+    beginnings, and a category that isn't one of `count`: each would give figures, and wrong ones.
+    """
+    for name, values in {"categories": categories, **others}.items():
+        if len(values) != len(boxes):
+            raise ValueError(f"{name} has {len(values)} values for {len(boxes)} {what} boxes")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} of the {what} boxes has a value that is no finite number")
+    if boxes.shape != (len(boxes), 4) or not np.isfinite(boxes).all():
+        raise ValueError(f"the {what} boxes are not all four finite numbers")
+    w, h = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    if (w < 0).any() or (h < 0).any():
+        raise ValueError(f"a {what} box ends before it begins; boxes are x1, y1, x2, y2")
+    if len(categories) and not 0 <= categories.min() <= categories.max() < count:
+        raise ValueError(f"a {what} box has no category from 0 to {count - 1}: {sorted(set(categories.tolist()))}")
+    return {"category": categories, **others, "x": boxes[:, 0], "y": boxes[:, 1], "w": w, "h": h}

@@ -1,0 +1,125 @@
+// The actions, one after the other as a workflow runs them
+import { execFileSync } from "node:child_process";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readDocument } from "../../actions/lib/documents.ts";
+import { runAction } from "../actions/runner.ts";
+import { BOT, type GitHubServer, startGitHub } from "./github-server.ts";
+import { experiment, makeProject } from "./project.ts";
+
+let github: GitHubServer;
+let workspace: string;
+const git = (...args: string[]) =>
+	execFileSync("git", ["-C", workspace, "-c", "user.name=test", "-c", "user.email=test@example.com", ...args], {
+		encoding: "utf8",
+	}).trim();
+
+beforeAll(async () => {
+	github = await startGitHub();
+	workspace = await makeProject();
+	await writeFile(path.join(workspace, ".gitignore"), ".proving-ground/\n");
+	git("init", "--quiet", "--initial-branch=main");
+	git("add", ".");
+	git("commit", "--quiet", "--message", "base");
+});
+afterAll(async () => {
+	await github.close();
+	await rm(workspace, { recursive: true, force: true });
+});
+
+test("take a committed experiment to a comment, a check run and a production model", async () => {
+	const since = git("rev-parse", "HEAD");
+	await writeFile(path.join(workspace, "experiments/third.yaml"), experiment({ more: "seed: 2\n" }));
+	git("add", ".");
+	git("commit", "--quiet", "--message", "a third experiment");
+
+	const planned = await runAction("plan", { workspace, inputs: { experiments: "", since, base: "", image: "" } });
+	expect(planned).toMatchObject({ code: 0, annotations: [], outputs: { count: "1" } });
+	const [plan] = JSON.parse(planned.outputs["plans"]!) as string[];
+
+	const trained = await runAction("train", { workspace, inputs: { plan: plan!, follow: "true" } });
+	expect(trained).toMatchObject({ code: 0, annotations: [], outputs: { evaluated: "true" } });
+
+	const reported = await runAction("report", { workspace, inputs: { plan: plan!, jobs: trained.outputs["jobs"]! } });
+	expect(reported.code).toBe(0);
+
+	const judged = await runAction("gate", { workspace, inputs: { report: reported.outputs["report"]! } });
+	expect(judged).toMatchObject({ code: 0, outputs: { passed: "true", outcome: "pass" } });
+
+	const documents = { plan: plan!, report: reported.outputs["report"]!, verdict: judged.outputs["verdict"]! };
+	const promoted = await runAction("promote", { workspace, inputs: { ...documents, approve: "true", by: "ann" } });
+	expect(promoted).toMatchObject({ code: 0, outputs: { version: "1", status: "approved" } });
+	expect(await readDocument("promotion", promoted.outputs["promotion"]!)).toMatchObject({
+		approved_by: "ann",
+		replaced: null,
+	});
+
+	const inputs = {
+		...documents,
+		jobs: trained.outputs["jobs"]!,
+		promotion: promoted.outputs["promotion"]!,
+		"pull-request": String(github.pullRequest),
+		sha: github.sha,
+		token: "bot-token",
+		author: BOT,
+	};
+	const environment = { GITHUB_API_URL: github.url, GITHUB_REPOSITORY: github.repository };
+	const shown = await runAction("comment", { workspace, inputs, environment });
+	expect(shown.outputs).toMatchObject({ comment: "created", "check-run": "created" });
+	expect(shown.summary).toContain("Promoted as v1");
+	expect((await runAction("comment", { workspace, inputs, environment })).outputs).toMatchObject({
+		comment: "unchanged",
+		"check-run": "unchanged",
+	});
+});
+
+test("annotate every problem of an experiment on its line, and plan nothing", async () => {
+	await writeFile(
+		path.join(workspace, "experiments/bad.yaml"),
+		"model: small-line\nrecipe: mni\ndata: mini\nmachine: here\ngates: lenient\nwhy: x\nepochs: 3\n",
+	);
+	const ran = await runAction("plan", {
+		workspace,
+		inputs: { experiments: "experiments/bad.yaml\nexperiments/first.yaml", since: "", base: "", image: "" },
+	});
+	expect(ran.code).toBe(1);
+	expect(ran.annotations).toEqual([
+		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, train",
+		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; there: mini. Did you mean mini?",
+	]);
+	expect(ran.log).not.toMatch(/\n\s+at /);
+	expect(ran.outputs).toEqual({});
+});
+
+test.each(["train", "promote"])("%s refuses to run what a fork's pull request brings", async (action) => {
+	const event = path.join(workspace, "event.json");
+	await mkdir(workspace, { recursive: true });
+	await writeFile(
+		event,
+		JSON.stringify({ repository: { id: 1 }, pull_request: { number: 1, head: { repo: { id: 2 } } } }),
+	);
+	const inputs = { plan: "plan.json", report: "r", verdict: "v", approve: "true", follow: "true" };
+	const ran = await runAction(action, { workspace, inputs, environment: { GITHUB_EVENT_PATH: event } });
+	expect(ran).toMatchObject({ code: 1, outputs: {} });
+	expect(ran.annotations[0]).toContain("A fork's pull request can be planned, never run");
+});
+
+test.each(["train", "report", "gate", "comment", "promote"])(
+	"%s says in one error which document is missing",
+	async (action) => {
+		const inputs = {
+			plan: "none/plan.json",
+			jobs: "none/jobs.json",
+			report: "none/report.json",
+			verdict: "none/verdict.json",
+			promotion: "",
+			follow: "true",
+			approve: "false",
+		};
+		const ran = await runAction(action, { workspace, inputs });
+		expect(ran.code).toBe(1);
+		expect(ran.annotations).toHaveLength(1);
+		expect(ran.annotations[0]).toMatch(/^::error::none\/\w+\.json: there is no \w+\.json here \(ENOENT\)\.$/);
+	},
+);

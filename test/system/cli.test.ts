@@ -1,0 +1,148 @@
+// The command line
+import { spawn } from "node:child_process";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Jobs } from "../../actions/lib/generated/documents.d.ts";
+import { makeProject, repository } from "./project.ts";
+
+let root: string;
+beforeAll(async () => {
+	root = await makeProject();
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+interface Ran {
+	code: number | null;
+	out: string;
+	err: string;
+}
+
+function start(...args: string[]) {
+	const child = spawn(process.execPath, [path.join(repository, "actions/cli.ts"), "--root", root, ...args]);
+	const ran: Ran = { code: null, out: "", err: "" };
+	child.stdout.on("data", (chunk) => (ran.out += chunk));
+	child.stderr.on("data", (chunk) => (ran.err += chunk));
+	const ended = new Promise<Ran>((resolve) => child.once("close", (code) => resolve({ ...ran, code })));
+	return { child, ran, ended };
+}
+const run = (...args: string[]) => start(...args).ended;
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+	const deadline = Date.now() + 60_000;
+	while (!(await condition())) {
+		if (Date.now() > deadline) throw new Error("waited a minute in vain");
+		await new Promise((resolve) => setTimeout(resolve, 50));
+	}
+}
+
+test("takes an experiment through every stage, and a second time adopts what is there", async () => {
+	const first = await run("run", "experiments/first.yaml");
+	expect(first).toMatchObject({ code: 0, out: "first: promoted: small-line v1 is its first production model\n" });
+	expect(first.err).toContain("making the dataset mini");
+	// Nothing but our own words: no warning of a library reaches the person.
+	expect(first.err).not.toMatch(/warn/i);
+
+	const again = await run("run", "experiments/first.yaml");
+	expect(again.code).toBe(0);
+	expect(again.err).toContain("was promoted as v1");
+	expect(again.err).toContain(
+		"train succeeded (adopted: it was there already), evaluate succeeded (adopted: it was there already)",
+	);
+	for (const file of ["report.json", "model_card.md", "promotion.json"])
+		await readFile(path.join(root, "reports/first", file));
+});
+
+test("stage by stage does the same, prints documents with --json, and ends in 1 where the gate fails", async () => {
+	const file = "experiments/second.yaml";
+	const plan = JSON.parse((await run("--json", "plan", file)).out);
+	expect(plan).toMatchObject({
+		schema: 1,
+		baseline: { version: 1 },
+		changes: [{ path: "seed", production: 0, candidate: 1 }],
+	});
+
+	const begun = JSON.parse((await run("--json", "train", file, "--no-follow")).out) as Jobs;
+	expect(begun.jobs[0]).toMatchObject({ kind: "train", state: "running", adopted: false });
+	const done = JSON.parse((await run("--json", "train", file)).out) as Jobs;
+	expect(done.jobs.map(({ kind, state, adopted }) => [kind, state, adopted])).toEqual([
+		["train", "succeeded", true],
+		["evaluate", "succeeded", false],
+	]);
+	expect((await run("report", file)).code).toBe(0);
+	const judged = await run("--json", "gate", file);
+	expect(judged.code).toBe(1);
+	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "fail", baseline: 1 });
+	expect((await run("comment", file)).out).toContain("`second` failed: it lost overall");
+	const refused = await run("promote", file);
+	expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("not promoted: fail") });
+	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}map/);
+});
+
+test("leaves a job running when it is killed, adopts it, and stops it with a checkpoint that the next start resumes from", async () => {
+	const long = (await readFile(path.join(root, "experiments/first.yaml"), "utf8")).replace(
+		"why",
+		"train: { epochs: 400 }\nwhy",
+	);
+	await writeFile(path.join(root, "experiments/long.yaml"), long);
+	await run("plan", "experiments/long.yaml");
+	const { child, ran, ended } = start("train", "experiments/long.yaml");
+	await until(() => ran.err.includes("epoch"));
+	child.kill("SIGKILL");
+	await ended;
+	const jobs = JSON.parse((await run("--json", "train", "experiments/long.yaml", "--no-follow")).out) as Jobs;
+	expect(jobs.jobs[0]).toMatchObject({ state: "running", adopted: true, attempt: 1 });
+
+	expect((await run("train", "experiments/long.yaml", "--stop")).out).toContain("asked to stop");
+	const job = path.join(root, ".proving-ground/jobs", jobs.run);
+	await until(async () => (await readFile(path.join(job, "exit.json"), "utf8").catch(() => "")) !== "");
+	const resumed = JSON.parse((await run("--json", "train", "experiments/long.yaml", "--no-follow")).out) as Jobs;
+	expect(resumed.jobs[0]).toMatchObject({ state: "running", attempt: 2 });
+	await until(async () => (await readFile(path.join(job, "log.txt"), "utf8")).includes("resumed at step"));
+	await run("train", "experiments/long.yaml", "--stop");
+	await until(async () => (await readFile(path.join(job, "exit.json"), "utf8").catch(() => "")) !== "");
+});
+
+test.each([
+	["a stage that isn't there", ["trian", "experiments/first.yaml"], 2, "unknown command 'trian'"],
+	["a flag that isn't there", ["plan", "experiments/first.yaml", "--fast"], 2, "unknown option '--fast'"],
+	["no experiment", ["plan"], 2, "missing required argument 'experiment'"],
+	[
+		"a file that isn't there",
+		["plan", "experiments/none.yaml"],
+		2,
+		"experiments/none.yaml: the file can't be read (ENOENT)",
+	],
+	["a stage before the one it needs", ["report", "experiments/nothing.yaml"], 2, "there is no plan.json here"],
+	["a line of models that isn't there", ["history", "no-line"], 2, "The registry has no line of models no-line"],
+	["help", ["--help"], 0, ""],
+])("ends with %s in the code that says who can act", async (_, args, code, message) => {
+	const ran = await run(...(args as string[]));
+	expect(ran.code).toBe(code);
+	expect(ran.err).toContain(message);
+	expect(ran.err).not.toMatch(/\n\s+at /);
+});
+
+test("validates every experiment, and ends in 2 with all problems where there are some", async () => {
+	expect(await run("validate")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d experiments valid\n$/) });
+	await writeFile(path.join(root, "experiments/wrong.yaml"), "model: Small\nrecipe: mini\n");
+	const ran = await run("validate");
+	expect(ran.code).toBe(2);
+	expect(ran.err.trim().split("\n").length).toBeGreaterThan(3);
+});
+
+test("ends in 3 where a service failed", async () => {
+	const broken = await makeProject({
+		".github/proving-ground.yaml": "store: { folder: s }\nregistry: { folder: r }\njobs: j\npython: /bin/false\n",
+	});
+	const child = spawn(process.execPath, [
+		path.join(repository, "actions/cli.ts"),
+		"--root",
+		broken,
+		"plan",
+		"experiments/first.yaml",
+	]);
+	const code = await new Promise((resolve) => child.once("close", resolve));
+	await rm(broken, { recursive: true });
+	expect(code).toBe(3);
+});

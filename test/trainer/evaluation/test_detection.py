@@ -1,0 +1,145 @@
+"""The detection scores ..."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coco import boxes_of, hard_case, our_figures, replicate, run_pycocotools
+
+from proving_ground.evaluation import Evaluator, FrameSlice, Prediction, Target, score
+from proving_ground.evaluation.detection import accumulate, order
+from proving_ground.evaluation.matching import match
+
+REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
+CASES = 200
+# The official COCO API on the reference: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
+OFFICIAL = [
+    *(0.5045806987249628, 0.6969727247299577, 0.5729816669904824),
+    *(0.5856257209410443, 0.5193996948036719, 0.5013978986347466),
+    *(0.38681277964578054, 0.5936795762842003, 0.595352982877607),
+    *(0.6398109626113442, 0.5664205978994309, 0.5642905982905982),
+]
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """COCO's own example: 100 images of val2014 and its fake detections."""
+    if not REFERENCE.exists():
+        pytest.skip(f"the COCO reference is not there: {REFERENCE}")
+    document = json.loads((REFERENCE / "instances_val2014_100.json").read_text())
+    return document, json.loads((REFERENCE / "instances_val2014_fakebbox100_results.json").read_text())
+
+
+def test_equal_the_official_figures_of_coco_to_the_last_bit(reference: tuple[dict, list]) -> None:
+    document, results = reference
+    assert our_figures(document, results, [None]) == [OFFICIAL]
+    assert run_pycocotools(document, results).stats.tolist() == OFFICIAL
+
+
+def test_equal_pycocotools_on_slices_of_coco_to_the_last_bit(reference: tuple[dict, list]) -> None:
+    document, results = reference
+    images = sorted(image["id"] for image in document["images"])
+    subsets = [np.random.default_rng(seed).random(len(images)) < share for seed, share in enumerate((0.02, 0.2, 0.6))]
+    for chosen, figures in zip(subsets, our_figures(document, results, subsets), strict=True):
+        names = [image for image, inside in zip(images, chosen, strict=True) if inside]
+        assert figures == run_pycocotools(document, results, names).stats.tolist()
+
+
+@pytest.mark.parametrize("seed", range(CASES))
+def test_equal_pycocotools_on_a_hard_case_and_a_slice_of_it(seed: int) -> None:
+    document, results = hard_case(seed)
+    images = sorted(image["id"] for image in document["images"])
+    chosen = np.random.default_rng(seed).random(len(images)) < 0.5
+    overall, part = our_figures(document, results, [None, chosen])
+    assert overall == run_pycocotools(document, results).stats.tolist(), f"seed {seed}"
+    names = [image for image, inside in zip(images, chosen, strict=True) if inside]
+    assert part == run_pycocotools(document, results, names).stats.tolist(), f"the slice of seed {seed}"
+
+
+def test_meet_every_difficulty_in_the_hard_cases() -> None:
+    met = dict.fromkeys(["tied scores", "crowds", "over 100", "no objects", "no detections", "empty category"], 0)
+    met |= {"no area": 0, "tied in a frame": 0}
+    for seed in range(CASES):
+        document, results = hard_case(seed)
+        images, scores = [image["id"] for image in document["images"]], [row["score"] for row in results]
+        groups = [(row["image_id"], row["category_id"]) for row in results]
+        labelled = {row["category_id"] for row in document["annotations"]}
+        met["tied scores"] += len(set(scores)) < len(scores)
+        met["tied in a frame"] += len(set(zip(groups, scores, strict=True))) < len(scores)
+        met["crowds"] += any(row["iscrowd"] for row in document["annotations"])
+        met["over 100"] += any(groups.count(group) > 100 for group in set(groups))
+        met["no objects"] += bool(set(images) - {row["image_id"] for row in document["annotations"]})
+        met["no detections"] += bool(set(images) - {row["image_id"] for row in results})
+        met["empty category"] += any(category["id"] not in labelled for category in document["categories"])
+        met["no area"] += any(row["bbox"][2] == 0 for row in results)
+    assert all(count >= 10 for count in met.values()), met
+
+
+@pytest.mark.parametrize("seed", range(0, CASES, 5))
+def test_of_weighted_frames_equal_pycocotools_on_copies_of_the_frames(seed: int) -> None:
+    document, results = hard_case(seed)
+    frames = len(document["images"])
+    weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames))
+    scores = np.array([row["score"] for row in results], dtype=np.float64)
+    crowd = np.array([bool(row["iscrowd"]) for row in document["annotations"]], dtype=bool)
+    matches = match(boxes_of(document, results), scores, boxes_of(document, document["annotations"]), crowd)
+    precision, recall = accumulate(order(matches, len(document["categories"]), frames), weights)
+    expected = run_pycocotools(*replicate(document, results, weights)).eval
+    np.testing.assert_array_equal(precision, expected["precision"][:, :, :, 0, 2], f"seed {seed}")
+    np.testing.assert_array_equal(recall, expected["recall"][:, :, 0, 2], f"seed {seed}")
+
+
+def add_frames(document: dict[str, Any], results: list[dict[str, Any]]) -> Evaluator:
+    """The evaluator of a COCO document, whose boxes are handed over as x1 y1 x2 y2."""
+    names = [category["name"] for category in document["categories"]]
+    evaluator = Evaluator(heads=["detection"], detection_categories=names, segmentation_classes=[])
+    truth, found = boxes_of(document, document["annotations"]), boxes_of(document, results)
+    scores = np.array([row["score"] for row in results])
+    crowd = np.array([bool(row["iscrowd"]) for row in document["annotations"]])
+    for frame in range(len(document["images"])):
+        sides = [
+            np.hstack([boxes.xywh[:, :2], boxes.xywh[:, :2] + boxes.xywh[:, 2:]])[boxes.frame == frame]
+            for boxes in (found, truth)
+        ]
+        own, real = found.frame == frame, truth.frame == frame
+        prediction = Prediction(
+            boxes=sides[0], scores=scores[own], categories=found.category[own], segmentation=None, lanes=None
+        )
+        target = Target(
+            boxes=sides[1],
+            categories=truth.category[real],
+            crowd=crowd[real],
+            segmentation=None,
+            lanes=None,
+            width=100,
+            height=100,
+        )
+        evaluator.add(frame, prediction, target)
+    return evaluator
+
+
+@pytest.mark.parametrize("seed", range(0, CASES, 10))
+def test_of_the_whole_path_equal_pycocotools_overall_on_slices_and_by_category(seed: int) -> None:
+    document, results = hard_case(seed)
+    # Whole numbers, so that x2 - x1 is the very width that pycocotools is given; the area is w * h.
+    for row in [*document["annotations"], *results]:
+        row["bbox"] = [float(round(side)) for side in row["bbox"]]
+        row["area"] = row["bbox"][2] * row["bbox"][3]
+    images = sorted(image["id"] for image in document["images"])
+    category = document["categories"][0]
+    chosen = np.random.default_rng(seed).random(len(images)) < 0.6
+    parts = [
+        FrameSlice(name="part", where={}, category=None, protected=False, frames=chosen),
+        FrameSlice(name="one", where={}, category=category["name"], protected=False, frames=chosen),
+    ]
+    scores = score(add_frames(document, results).statistics(), parts, len(images))
+    names = [image for image, inside in zip(images, chosen, strict=True) if inside]
+    for part, subset in ((None, images), ("part", names)):
+        stats = run_pycocotools(document, results, subset).stats
+        found = [scores[metric, part] for metric in ("map", "ap50", "ar")]
+        assert found == [None if value == -1 else value for value in stats[[0, 1, 8]]], f"seed {seed}"
+    value = run_pycocotools(document, results, names, [category["id"]]).stats[0]
+    assert scores[f"ap/{category['name']}", "one"] == (None if value == -1 else value), f"seed {seed}"
+    assert [metric for metric, part in scores if part == "one"] == [f"ap/{category['name']}"]

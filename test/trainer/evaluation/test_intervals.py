@@ -1,0 +1,165 @@
+"""The intervals ..."""
+
+import numpy as np
+import pytest
+from coco import hard_case, replicate, run_pycocotools
+from samples import CLASSES, measure_sample
+from test_detection import add_frames
+
+from proving_ground.evaluation import FrameSlice, Statistics, compare
+from proving_ground.evaluation.intervals import draw_weights, interval
+from proving_ground.evaluation.scores import tabulate, weighted_sums
+
+RESAMPLES = 100
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """Linear interpolation between the closest ranks, written out."""
+    ordered = sorted(values)
+    place = percent / 100 * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def row_of(rows: list[dict], metric: str, part: str | None = None) -> dict:
+    """The one row of a metric and a slice."""
+    (row,) = [row for row in rows if row["metric"] == metric and row["slice"] == part]
+    return row
+
+
+def test_of_detection_equal_pycocotools_run_on_every_resample() -> None:
+    # A case with many objects, its detections as production's and moved a little as candidate's.
+    document, results = max((hard_case(seed) for seed in range(40)), key=lambda case: len(case[0]["annotations"]))
+    for row in [*document["annotations"], *results]:
+        row["bbox"] = [float(round(side)) for side in row["bbox"]]
+        row["area"] = row["bbox"][2] * row["bbox"][3]
+    better = [{**row, "bbox": [row["bbox"][0] + place % 2, *row["bbox"][1:]]} for place, row in enumerate(results)]
+    models = [add_frames(document, found).statistics() for found in (better, results)]
+    rows = compare(*models, [], resamples=RESAMPLES, seed=7)
+    frames = len(document["images"])
+    weights = draw_weights(frames, RESAMPLES, 7, None)
+    stats = np.array(
+        [
+            [run_pycocotools(*replicate(document, found, counts)).stats[[0, 1, 8]] for found in (better, results)]
+            for counts in weights
+        ]
+    )
+    measured = stats[:, 0, 0] > -1
+    assert measured.sum() >= 0.95 * RESAMPLES
+    for place, metric in enumerate(("map", "ap50", "ar")):
+        row, own = row_of(rows, metric), stats[measured, 0, place]
+        expected = [percentile(list(own), 2.5), percentile(list(own), 97.5)]
+        assert row["candidate_interval"] == pytest.approx(expected, abs=1e-13)
+        delta = list(own - stats[measured, 1, place])
+        expected = [percentile(delta, 2.5), percentile(delta, 97.5)]
+        assert row["delta_interval"] == pytest.approx(expected, abs=1e-13)
+        assert row["delta_interval"][0] < row["delta_interval"][1]
+
+
+def test_of_segmentation_and_lanes_equal_frames_drawn_one_by_one() -> None:
+    models = [measure_sample(seed, frames=15) for seed in (1, 2)]
+    rows = compare(*models, [], resamples=RESAMPLES, seed=5)
+    weights = draw_weights(15, RESAMPLES, 5, None)
+    miou, f1 = [], []
+    for counts in weights:
+        drawn = [frame for frame, times in enumerate(counts) for _ in range(times)]
+        pair = [slow_scores(model, drawn) for model in models]
+        miou.append([scores[0] for scores in pair])
+        f1.append([scores[1] for scores in pair])
+    for metric, values in (("miou", np.array(miou)), ("lane_f1", np.array(f1))):
+        row = row_of(rows, metric)
+        for key, spread in (("candidate_interval", values[:, 0]), ("delta_interval", values[:, 0] - values[:, 1])):
+            expected = [percentile(list(spread), 2.5), percentile(list(spread), 97.5)]
+            assert row[key] == pytest.approx(expected, abs=1e-14)
+
+
+def slow_scores(statistics: Statistics, drawn: list[int]) -> tuple[float, float]:
+    """mIoU and lane F1 of frames that were drawn, a frame at a time."""
+    matrix, counts = np.zeros((len(CLASSES), len(CLASSES))), np.zeros(3)
+    for frame in drawn:
+        matrix += statistics.columns["confusion/matrix"][frame]
+        counts += statistics.columns["lane_counts/counts"][frame]
+    values = []
+    for place in range(len(CLASSES)):
+        labelled = matrix[place].sum()
+        if labelled:
+            values.append(matrix[place, place] / (labelled + matrix[:, place].sum() - matrix[place, place]))
+    precision, recall = counts[0] / (counts[0] + counts[1]), counts[0] / (counts[0] + counts[2])
+    return sum(values) / len(values), 2 * precision * recall / (precision + recall)
+
+
+def test_are_paired_so_that_a_model_differs_from_itself_by_nothing() -> None:
+    one = measure_sample(1, frames=20)
+    for row in compare(one, one, [], resamples=RESAMPLES, seed=3):
+        if row["candidate"] is not None:
+            assert row["delta"] == 0
+            assert row["delta_interval"] in ([0.0, 0.0], None)
+            assert row["candidate_interval"] is None or row["candidate_interval"][0] < row["candidate_interval"][1]
+
+
+def test_depend_on_the_seed_and_on_no_other_slice() -> None:
+    models = [measure_sample(seed, frames=20) for seed in (1, 2)]
+    parts = [
+        FrameSlice(name=name, where={}, category=None, protected=False, frames=np.arange(20) % count == 0)
+        for name, count in (("half", 2), ("third", 3), ("quarter", 4))
+    ]
+    rows = compare(*models, parts, resamples=RESAMPLES, seed=3)
+    assert rows == compare(*models, parts, resamples=RESAMPLES, seed=3)
+    fewer = compare(*models, [parts[2], parts[0]], resamples=RESAMPLES, seed=3)
+    assert all(row in rows for row in fewer)
+    other = compare(*models, parts, resamples=RESAMPLES, seed=4)
+    assert row_of(other, "miou", "half")["candidate"] == row_of(rows, "miou", "half")["candidate"]
+    assert row_of(other, "miou", "half")["candidate_interval"] != row_of(rows, "miou", "half")["candidate_interval"]
+
+
+def test_draw_only_frames_with_labels_of_the_head() -> None:
+    labelled = measure_sample(1, frames=12)
+    among_others = measure_sample(1, frames=60, labelled=12)
+    for metric in ("map", "miou", "lane_f1"):
+        assert row_of(compare(among_others, None, [], resamples=RESAMPLES, seed=3), metric) == row_of(
+            compare(labelled, None, [], resamples=RESAMPLES, seed=3), metric
+        )
+
+
+def test_draw_as_many_frames_as_there_are_each_as_likely_as_the_others() -> None:
+    weights = draw_weights(50, 4000, 11, "night")
+    assert weights.shape == (4000, 50)
+    assert (weights.sum(axis=1) == 50).all()
+    # Four standard errors of a mean of 4,000 binomial counts.
+    assert abs(weights.mean(axis=0) - 1).max() < 4 * np.sqrt(0.98 / 4000)
+    assert abs(weights.var(axis=0) - 0.98).max() < 0.15
+    assert draw_weights(0, 10, 11, "night").shape == (10, 0)
+    assert not np.array_equal(weights, draw_weights(50, 4000, 11, "day"))
+
+
+def test_are_none_with_fewer_than_two_frames_or_too_little_measured() -> None:
+    spread = np.linspace(0, 1, 201)
+    assert interval(spread, 2) == pytest.approx([0.025, 0.975])
+    assert interval(spread, 1) is None
+    spread[:10] = np.nan
+    assert interval(spread, 9) is not None
+    spread[:11] = np.nan
+    assert interval(spread, 9) is None
+    assert interval(np.full(5, np.nan), 9) is None
+    assert interval(np.zeros(0), 9) is None
+
+
+def test_cover_the_truth_about_as_often_as_they_say() -> None:
+    # F1 over frames whose hits are known in probability: 2 lines labelled, each found with 0.7, no false alarm.
+    rng, inside, truth = np.random.default_rng(8), 0, 2 * 0.7 / (0.7 + 1)
+    for trial in range(300):
+        hits = rng.binomial(2, 0.7, 80)
+        counts = np.stack([hits, np.zeros(80), 2 - hits], axis=1)
+        sums = weighted_sums(draw_weights(80, 300, trial, None), counts)
+        low, high = interval(2 * sums[:, 0] / (2 * sums[:, 0] + sums[:, 1] + sums[:, 2]), 80)
+        inside += low <= truth <= high
+    assert 0.91 <= inside / 300 <= 0.98
+
+
+def test_sum_weighted_frames_exactly() -> None:
+    statistics = measure_sample(1, frames=9)
+    tables = tabulate(statistics, 9)
+    weights = draw_weights(9, 4, 1, None)
+    expected = [sum(times * tables.confusion[frame] for frame, times in enumerate(row)) for row in weights]
+    np.testing.assert_array_equal(weighted_sums(weights, tables.confusion), expected)

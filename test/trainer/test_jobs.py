@@ -1,0 +1,216 @@
+"""A job, run as the local executor runs it, ..."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import CATEGORIES, evaluate_document, scenes_spec, train_document, write_document
+from kill_resume import TRAINER, Training, compare, kill_and_finish
+from PIL import Image
+from safetensors.numpy import load_file
+
+from proving_ground.files import digest
+
+
+def run_job(kind: str, folder: Path, document: dict[str, Any], data: Path, **places: Path) -> tuple[int, str]:
+    """Run a job with as many processes as its document says; returns its exit code and all that it printed."""
+    run = write_document(folder / "run.json", document)
+    arguments = ["--document", str(run), "--data", str(data), "--work", str(folder), "--output", str(folder / "output")]
+    for name, place in places.items():
+        arguments += [f"--{name}", str(place)]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={document['processes']}"]
+    command = [sys.executable, *torchrun, "-m", "proving_ground", kind, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+    )
+    return done.returncode, done.stdout
+
+
+def alone(command: list[str], stdin: str = "") -> tuple[int, str]:
+    """Run the package's command line as one process; returns its exit code and its last line."""
+    environment = {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+    }
+    environment |= {**os.environ, "MASTER_PORT": "0", "PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "proving_ground", *command],
+        env=environment,
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout.strip().rpartition("\n")[2]
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training on two processes."""
+    folder = tmp_path_factory.mktemp("train")
+    code, said = run_job("train", folder, train_document(dataset, epochs=3, checkpoint_steps=1), dataset)
+    assert (code, said) == (0, "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(dataset: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluation of a model against itself."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    model = trained / "output"
+    document = evaluate_document(dataset, model, model)
+    code, said = run_job("evaluate", folder, document, dataset, candidate=model, production=model)
+    assert (code, said) == (0, "")
+    return folder
+
+
+def read(file: Path) -> Any:
+    """A JSON document."""
+    return json.loads(file.read_text())
+
+
+def test_leaves_a_model_with_every_file_in_its_manifest(trained: Path) -> None:
+    output = trained / "output"
+    manifest = read(output / "manifest.json")
+    names = ["model.json", "model.onnx", "model.torchscript.pt", "weights.safetensors"]
+    assert [entry["file"] for entry in manifest["files"]] == names
+    assert sorted(path.name for path in output.iterdir()) == sorted([*names, "manifest.json"])
+    for entry in manifest["files"]:
+        assert entry["sha256"] == digest(output / entry["file"])
+        assert entry["bytes"] == (output / entry["file"]).stat().st_size
+    model = read(output / "model.json")
+    assert model["categories"] == CATEGORIES
+    assert model["training"]["processes"] == 2
+    # What is learned, and the running statistics of the batch norms, which are not.
+    weights = load_file(output / "weights.safetensors")
+    learned = {name: value for name, value in weights.items() if "running" not in name and "num_batches" not in name}
+    assert sum(value.size for value in learned.values()) == model["parameters"]
+
+
+def test_exports_what_it_trained(trained: Path, dataset: Path) -> None:
+    output = trained / "output"
+    exports = read(output / "model.json")["exports"]
+    assert [(item["format"], item["agrees"]) for item in exports] == [("torchscript", True), ("onnx", True)]
+    assert all(item["max_abs_difference"] <= item["tolerance"] for item in exports)
+    session = onnxruntime.InferenceSession(output / "model.onnx", providers=["CPUExecutionProvider"])
+    frame = json.loads((dataset / "golden_val.manifest").read_text().splitlines()[0])
+    image = np.asarray(Image.open(dataset / frame["source-ref"])).transpose(2, 0, 1)[None]
+    outputs = dict(
+        zip((value.name for value in session.get_outputs()), session.run(None, {"image": image}), strict=True)
+    )
+    shapes = {name: value.shape for name, value in outputs.items()}
+    assert shapes == {"detection": (1, 7, 16, 24), "segmentation": (1, 7, 16, 24), "lanes": (1, 4, 10, 25)}
+
+
+def test_reports_by_the_schema_and_finds_a_model_equal_to_itself(evaluated: Path) -> None:
+    output = evaluated / "output"
+    report = read(output / "eval_report.json")
+    jsonschema.validate(report, read(TRAINER / "proving_ground/schemas/eval_report.schema.json"))
+    quality = [score for score in report["scores"] if not score["metric"].startswith("latency")]
+    assert all(score["candidate"] == score["production"] for score in quality)
+    assert {score["delta"] for score in quality} <= {0.0, None}
+    assert {score["metric"] for score in report["scores"] if score["slice"] == "night-pedestrian"} == {"ap/pedestrian"}
+    assert report["data"]["frames"] == 9
+    assert [item["of"] for item in report["statistics"]] == ["candidate", "production"]
+    for item in report["statistics"]:
+        assert digest(output / item["file"]) == item["sha256"]
+    files = [entry["file"] for entry in read(output / "manifest.json")["files"]]
+    assert files == ["eval_report.json", "model_card.md", "statistics/candidate.npz", "statistics/production.npz"]
+
+
+def test_writes_a_card_with_origin_scores_and_caveats(evaluated: Path, trained: Path) -> None:
+    card = (evaluated / "output/model_card.md").read_text()
+    for heading in ("Where it comes from", "How good it is", "By slice", "Where it is weak, and what isn't known"):
+        assert f"## {heading}" in card
+    model = read(trained / "output/model.json")
+    assert f"`{model['data']['version']}`" in card
+    assert "has only" in card
+
+
+def test_counts_each_frame_once_whatever_the_number_of_processes(
+    dataset: Path, trained: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    model = trained / "output"
+    document = evaluate_document(dataset, model, None) | {"processes": 1}
+    code, said = run_job("evaluate", tmp_path, document, dataset, candidate=model)
+    assert (code, said) == (0, "")
+    kept = "output/statistics/candidate.npz"
+    assert digest(tmp_path / kept) == digest(evaluated / kept)
+
+
+def test_ends_with_the_same_bits_after_being_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:
+    expected = (trained / "output/weights.safetensors").read_bytes()
+    training = Training(tmp_path / "job", trained / "run.json", dataset)
+    line = kill_and_finish(training, expected, random.Random(5), kills=1)
+    assert "newest checkpoint" in line
+    assert read(training.output / "model.json")["training"]["attempts"] == 2
+
+
+@pytest.mark.slow
+def test_ends_with_the_same_bits_after_being_killed_ten_times_of_ten(tmp_path: Path) -> None:
+    assert len(compare(tmp_path, times=10, seed=1)) == 10
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_refuses_a_document_of_the_other_kind(dataset: Path, tmp_path: Path, kind: str) -> None:
+    run = write_document(
+        tmp_path / "run.json", train_document(dataset) | ({"kind": "evaluate"} if kind == "train" else {})
+    )
+    arguments = [
+        "--document",
+        str(run),
+        "--data",
+        str(dataset),
+        "--work",
+        str(tmp_path),
+        "--output",
+        str(tmp_path / "o"),
+    ]
+    code, said = alone([kind, *arguments, *(["--candidate", str(tmp_path)] if kind == "evaluate" else [])])
+    assert code == 65
+    failure = read(tmp_path / "failure.json")
+    assert failure == {"kind": "invalid_data", "message": said}
+    assert str(run) in said
+
+
+def test_refuses_a_model_whose_bytes_are_not_those_that_were_trained(
+    dataset: Path, trained: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for file in (trained / "output").iterdir():
+        (model / file.name).write_bytes(file.read_bytes())
+    document = evaluate_document(dataset, model, None)
+    weights = bytearray((model / "weights.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "weights.safetensors").write_bytes(weights)
+    code, _ = run_job("evaluate", tmp_path / "job", document, dataset, candidate=model)
+    assert code != 0
+    failure = read(tmp_path / "job/failure.json")
+    assert failure["kind"] == "invalid_data"
+    assert "weights.safetensors: its digest is sha256:" in failure["message"]
+    assert not (tmp_path / "job/output/manifest.json").exists()
+
+
+def test_imports_a_dataset_from_settings_on_its_input(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scenes"
+    spec = json.dumps(scenes_spec())
+    assert alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec)[0] == 0
+    assert (out / "golden_test.manifest").read_bytes() == (dataset / "golden_test.manifest").read_bytes()
+    code, said = alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec)
+    assert (code, said) == (65, f"{out}: is there already; delete it to make it again.")
+    code, said = alone(["import", "scenes", "--spec", "-", "--out", str(tmp_path / "other")], "{")
+    assert code == 65
