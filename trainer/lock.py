@@ -1,4 +1,4 @@
-"""The .in files become lock files with digests: requirements.txt (torch for the CPU), requirements-cuda.txt, requirements-dev.txt.
+"""The .in files become lock files with digests: requirements.txt (CPU build of torch), requirements-{cuda,dev}.txt.
 
 Run: .venv/bin/python trainer/lock.py
 """

@@ -1,7 +1,22 @@
 // The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import type { CheckRun } from "./github.ts";
-import { change, code, figure, fold, interval, renderTable, type Table } from "./markdown.ts";
+import { code, fold, renderTable, type Table } from "./markdown.ts";
+import {
+	allChecks,
+	changesSection,
+	checksSection,
+	costSection,
+	dataTable,
+	foldedReport,
+	latencySection,
+	movedSection,
+	policyTable,
+	progressText,
+	provenance,
+	spentLine,
+	whereText,
+} from "./sections.ts";
 
 export interface Documents {
 	plan: Plan;
@@ -15,9 +30,6 @@ export interface Documents {
 const MAX_BYTES = 65_000;
 /** Rows of each table, tried in turn until the comment fits. */
 const ROWS = [400, 200, 100, 50, 25, 12, 6, 3, 1, 0];
-
-type Score = Report["scores"][number];
-type Check = Verdict["checks"][number];
 
 /** What is true of an experiment now, decided once for comment and check run. */
 export type State =
@@ -114,342 +126,10 @@ function compose(documents: Documents, rows: number): string {
 		...(report ? foldedReport(report, table) : []),
 		fold("Data", table(dataTable(plan))),
 		fold("The gates that apply", table(policyTable(plan))),
-		fold("Where it comes from", provenance(documents)),
+		fold("Where it comes from", provenance(plan, report)),
 		jobs && report ? spentLine(report) : "",
 	];
 	return `${sections.filter(Boolean).join("\n\n")}\n`;
-}
-
-type Show = (table: Table, limit?: number) => string;
-
-function changesSection({ baseline, changes, promoted }: Plan, table: Show): string {
-	if (!baseline) return "**What changed:** nothing to compare with; this is the first model of its line.";
-	const against = `production v${baseline.version}${promoted === null ? "" : ` (as when it was promoted as v${promoted})`}`;
-	if (changes.length === 0) return `**What changed** against ${against}: nothing in configuration or data.`;
-	const rows = changes.map(({ path, production, candidate }) => [
-		settingName(path),
-		settingText(production),
-		settingText(candidate),
-	]);
-	const rest = "plan.json";
-	return `**What changed** against ${against}:\n\n${table({ head: ["setting", "production", "this"], align: "lrr", rows, rest }, 15)}`;
-}
-
-/** A setting's path in a reader's words where it is a count of the data. */
-function settingName(path: string): string {
-	const [data, splits, split, what, ...rest] = path.split(".");
-	if (data !== "data" || splits !== "splits" || !split || !what) return code(path);
-	if (what === "frames") return `${code(split)} frames`;
-	return `${code(split)} ${what === "objects" ? "objects" : "frames with"} ${code(rest.join(" "))}`;
-}
-
-function settingText(value: unknown): string {
-	if (typeof value === "number") return String(value);
-	return value === null || value === undefined ? "–" : code(typeof value === "string" ? value : JSON.stringify(value));
-}
-
-function checksSection(verdict: Verdict, table: Show): string {
-	const order = { fail: 0, inconclusive: 1, no_baseline: 2, pass: 3 };
-	const open = verdict.checks.filter((check) => check.outcome === "fail" || check.outcome === "inconclusive");
-	const waiting = verdict.counts.no_baseline;
-	const first = waiting > 0 ? ` ${waiting} compare with production and will apply from the next model on.` : "";
-	if (open.length === 0) return `**Checks:** all ${verdict.counts.pass} that could be made hold.${first}`;
-	const sorted = open.toSorted(
-		(a, b) =>
-			Number(b.blocking) - Number(a.blocking) ||
-			order[a.outcome] - order[b.outcome] ||
-			(a.actual ?? 0) - (b.actual ?? 0),
-	);
-	const rows = sorted.map((check) => [
-		outcomeText(check),
-		code(check.metric),
-		whereText(check.slice),
-		boundText(check),
-		actualText(check),
-		String(check.frames),
-	]);
-	const head = ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames"];
-	// Where there is a figure, the table says all; where there is none, only words can.
-	const unmeasured = sorted
-		.filter((check) => check.actual === null)
-		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${code(check.why)}`);
-	const reasons = [...new Set(sorted.filter((check) => check.blocking).map((check) => code(check.reason)))];
-	const notes = [
-		cutList(unmeasured, 8),
-		reasons.length > 0 ? `Why these rules stand: ${reasons.slice(0, 6).join("; ")}.` : "",
-		first.trim(),
-	];
-	return [
-		"**Checks not passed**",
-		table({ head, align: "lllllr", rows, rest: "verdict.json", named: [1, 2] }, 15),
-		...notes,
-	]
-		.filter(Boolean)
-		.join("\n\n");
-}
-
-function cutList(items: string[], limit: number): string {
-	const left = items.length - limit;
-	return `${items.slice(0, limit).join("\n")}${left > 0 ? `\n- …and ${left} more, in verdict.json` : ""}`;
-}
-
-function movedSection(report: Report, table: Show): string {
-	if (!report.baseline) return "";
-	const overall = report.scores.filter((score) => score.slice === null && MAIN.includes(score.metric));
-	const summary = overall
-		.map((score) => `${code(score.metric)} ${figure(score.candidate)} (${change(score.delta)})`)
-		.join(", ");
-	const intro = `**Overall:** ${summary || "no score in common with production"}.`;
-	const slices = report.slices
-		.map(({ name }) => sliceScores(name, report))
-		.filter((slice) => slice.scores.some((score) => score.delta !== null));
-	const moved = slices.filter((slice) => slice.scores.some(hasMoved)).toSorted((a, b) => a.worst - b.worst);
-	const still = slices.filter((slice) => !moved.includes(slice)).map(({ name }) => code(name));
-	const others =
-		still.length > 0
-			? `Not moved beyond their intervals: ${still.slice(0, 20).join(", ")}${still.length > 20 ? ` and ${still.length - 20} more` : ""}.`
-			: "";
-	if (moved.length === 0)
-		return [intro, slices.length > 0 ? `**Slices:** none moved. ${others}` : ""].filter(Boolean).join("\n\n");
-	const columns = ["detection", "miou", "lane_f1"].filter((column) => moved.some((slice) => slice.cells[column]));
-	const rows = moved.map(({ name, frames, objects, cells }) => [
-		code(name),
-		String(frames),
-		String(objects),
-		...columns.map((column) => cells[column] ?? "–"),
-	]);
-	const head = [
-		"slice",
-		"frames",
-		"objects",
-		...columns.map((column) => (column === "detection" ? "map, or ap of its category" : column)),
-	];
-	const legend = "🔻 🔺 moved beyond the 95 % interval, which is given below the change from production.";
-	const shown = table({ head, align: `lrr${"l".repeat(columns.length)}`, rows, rest: "report.json" }, 15);
-	return [intro, "**Slices that moved**, worst first", shown, `${legend} ${others}`].join("\n\n");
-}
-
-const MAIN = ["map", "miou", "lane_f1"];
-
-function hasMoved({ delta_interval }: Score): boolean {
-	return delta_interval !== null && (delta_interval[0] > 0 || delta_interval[1] < 0);
-}
-
-/** A slice's main scores: a cell for each head, and the worst change, by which slices are sorted. */
-function sliceScores(name: string, { scores, slices }: Report) {
-	const { frames, objects } = slices.find((slice) => slice.name === name)!;
-	const own = scores.filter(
-		(score) => score.slice === name && (MAIN.includes(score.metric) || score.metric.startsWith("ap/")),
-	);
-	const cells: Record<string, string> = {};
-	for (const score of own) {
-		const column = score.metric === "miou" || score.metric === "lane_f1" ? score.metric : "detection";
-		const mark = hasMoved(score) ? (score.delta! < 0 ? "🔻 " : "🔺 ") : "";
-		const ends = score.delta_interval
-			? `<br><sub>${interval(score.delta_interval, (value) => change(value))}</sub>`
-			: "";
-		cells[column] = `${figure(score.candidate)} (${mark}${change(score.delta)})${ends}`;
-	}
-	// What moved for sure decides the place; what didn't comes after it, however large its figure.
-	const worst = Math.min(...own.map((score) => (hasMoved(score) ? score.delta! : 0)));
-	return { name, frames, objects, scores: own, cells, worst };
-}
-
-function scoreCells(score: Score): string[] {
-	const decimals = score.metric.startsWith("latency_") ? 2 : 3;
-	const shown =
-		score.delta === null
-			? "–"
-			: `${change(score.delta, decimals)} (${interval(score.delta_interval, (value) => change(value, decimals))})`;
-	return [
-		figure(score.candidate, decimals),
-		figure(score.production, decimals),
-		shown,
-		String(score.frames),
-		score.objects === null ? "–" : String(score.objects),
-	];
-}
-
-function latencySection({ scores, latency }: Report): string {
-	const parts = scores
-		.filter((score) => score.metric.startsWith("latency_"))
-		.map((score) => {
-			const name = score.metric.includes("p50") ? "p50" : "p95";
-			const own = `${name} ${figure(score.candidate, 2)} ms`;
-			if (score.production === null || score.production <= 0 || score.delta === null) return own;
-			return `${own} (${change((100 * score.delta) / score.production, 0)} %, production ${figure(score.production, 2)} ms)`;
-		});
-	const threads = `${latency.threads} ${latency.threads === 1 ? "thread" : "threads"}`;
-	return `**Latency** of the ONNX export, batch ${latency.batch}, ${threads} on ${code(latency.device)}: ${parts.join(", ")}.`;
-}
-
-function costSection({ estimate, machine, run, data }: Plan): string {
-	const time = estimate.seconds === null ? "unknown" : `about ${duration(estimate.seconds)}`;
-	const money =
-		machine.price_usd_per_hour === 0
-			? "a machine that is paid for"
-			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
-}
-
-function foldedReport(report: Report, table: Show): string[] {
-	const scores = report.scores.map((score) => [code(score.metric), whereText(score.slice), ...scoreCells(score)]);
-	const epochs = report.training.epochs.map(({ epoch, loss, validation }) => [
-		epoch === report.training.best_epoch ? `**${epoch}**` : String(epoch),
-		figure(loss["total"]),
-		Object.entries(validation)
-			.map(([name, value]) => `${code(name)} ${figure(value)}`)
-			.join(", "),
-	]);
-	const exports = report.exports.map((item) => [
-		code(item.format),
-		`${(item.bytes / 1e6).toFixed(1)} MB`,
-		item.max_abs_difference.toExponential(1),
-		item.agrees ? "✅" : "❌",
-	]);
-	const { training, uncertainty } = report;
-	return [
-		fold(
-			`All ${report.scores.length} scores`,
-			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${uncertainty.unit}s (seed ${uncertainty.seed}), both models on the same draws. The noise of training itself is not in them.`,
-		),
-		fold(
-			"Training",
-			`${table({ head: ["epoch", "loss", "validation"], align: "rrl", rows: epochs, rest: "report.json" })}\n\n${duration(training.seconds)} on ${training.processes} × ${code(training.device)}, ${training.precision}${training.attempts > 1 ? `, resumed ${training.attempts - 1} ${training.attempts === 2 ? "time" : "times"}` : ""}; best epoch ${training.best_epoch}. Parameters: ${report.parameters.candidate.toLocaleString("en-US")}${report.parameters.production === null ? "" : ` (production ${report.parameters.production.toLocaleString("en-US")})`}.`,
-		),
-		fold(
-			"Exports",
-			table({
-				head: ["format", "size", "largest difference from the network", "within tolerance"],
-				align: "lrrl",
-				rows: exports,
-				rest: "report.json",
-			}),
-		),
-	];
-}
-
-function allChecks(verdict: Verdict): Table {
-	const rows = verdict.checks.map((check) => [
-		outcomeText(check),
-		code(check.metric),
-		whereText(check.slice),
-		boundText(check),
-		actualText(check),
-		String(check.frames),
-		`line ${check.line}`,
-	]);
-	return {
-		head: ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames", "policy"],
-		align: "lllllrl",
-		rows,
-		rest: "verdict.json",
-	};
-}
-
-function dataTable({ data }: Plan): Table {
-	const rows = Object.entries(data.splits).flatMap(([split, { frames, objects, attributes }]) => [
-		[split, "frames", String(frames)],
-		...Object.entries(objects).map(([name, count]) => [split, code(name), String(count)]),
-		...Object.entries(attributes).flatMap(([key, values]) =>
-			Object.entries(values).map(([value, count]) => [split, `${code(key)} ${code(value)}`, String(count)]),
-		),
-	]);
-	return { head: ["split", "what", "count"], align: "llr", rows, rest: "plan.json" };
-}
-
-function policyTable({ policy }: Plan): Table {
-	const rows = policy.rules.map((rule) => [
-		code(rule.metric),
-		whereText(rule.slice),
-		boundText(rule),
-		rule.min_frames > 1 ? String(rule.min_frames) : "–",
-		code(rule.reason),
-		`line ${rule.line}`,
-	]);
-	return {
-		head: ["metric", "slice", "asked", "min frames", "why", "policy"],
-		align: "lllrll",
-		rows,
-		rest: "plan.json",
-	};
-}
-
-function provenance({ plan, report }: Documents): string {
-	const { run, policy } = plan;
-	const facts: [string, string | null | undefined][] = [
-		["run", run.id],
-		["evaluation", report?.evaluation],
-		["model", report?.manifest],
-		["experiment file", plan.experiment.file],
-		["data", `${run.data.name} ${run.data.version}`],
-		["DVC pin", run.data.dvc],
-		["code", run.code],
-		["image", run.image],
-		["started from", plan.weights && `version ${plan.weights.version} ${plan.weights.manifest}`],
-		["production", plan.baseline && `v${plan.baseline.version} ${plan.baseline.run}`],
-		["gates", policy.file],
-		["seed", String(run.seed)],
-	];
-	const lines = facts
-		.filter(([, value]) => value !== null && value !== undefined)
-		.map(([name, value]) => `- ${name}: ${code(value!)}`);
-	const files = (report?.files ?? []).map(({ name, location }) => `- ${code(name)} files: ${code(location)}`);
-	return [...lines, ...files].join("\n");
-}
-
-function spentLine({ spent }: Report): string {
-	return `<sub>Took ${duration(spent.seconds)}${spent.cost_usd > 0 ? ` and $${spent.cost_usd.toFixed(2)}` : ""}.</sub>`;
-}
-
-function whereText(slice: string | null): string {
-	return slice === null ? "overall" : slice === "*" ? "every slice" : code(slice);
-}
-
-function outcomeText({ outcome, blocking }: Check): string {
-	if (outcome === "pass") return "✅ pass";
-	if (outcome === "fail") return "❌ fail";
-	if (outcome === "no_baseline") return "– no baseline";
-	return blocking ? "⚠️ inconclusive, blocks" : "➖ inconclusive";
-}
-
-function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {
-	const unit = metric.startsWith("latency_") ? " ms" : "";
-	switch (bound) {
-		case "min":
-			return `at least ${value}${unit}`;
-		case "max":
-			return `at most ${value}${unit}`;
-		case "max_drop":
-			return `drop ≤ ${value}`;
-		case "max_regression_percent":
-			return `rise ≤ ${value} %`;
-	}
-}
-
-function actualText({ bound, actual, interval: ends, metric }: Check): string {
-	if (actual === null) return "–";
-	const level = bound === "min" || bound === "max";
-	const decimals = bound === "max_regression_percent" ? 1 : metric.startsWith("latency_") ? 2 : 3;
-	const show = (value: number) => (level ? figure(value, decimals) : change(value, decimals));
-	const unit = bound === "max_regression_percent" ? " %" : metric.startsWith("latency_") ? " ms" : "";
-	return `${show(actual)}${unit}<br><sub>${interval(ends, show)}</sub>`;
-}
-
-function progressText(job: JobsJob): string {
-	const { progress, kind } = job;
-	if (!progress) return `${kind} is starting`;
-	const epoch = progress.epoch === null ? "" : `, epoch ${progress.epoch} of ${progress.epochs}`;
-	const step =
-		progress.step === null || !progress.steps ? "" : `, ${Math.floor((100 * progress.step) / progress.steps)} %`;
-	const left = progress.seconds_left === null ? "" : `, ${duration(progress.seconds_left)} left`;
-	return `${code(progress.stage)}${epoch}${step}${left}`;
-}
-
-function duration(seconds: number): string {
-	if (seconds < 90) return `${Math.round(seconds)} s`;
-	const minutes = Math.round(seconds / 60);
-	return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** The check run that goes with the comment. */

@@ -56,6 +56,7 @@ function showTable(rows: string[]): string[] {
 /** Text without its Markdown and HTML, entities as the characters they stand for. */
 function plain(text: string): string {
 	return text
+		.replaceAll("<br>", "  ")
 		.replaceAll(/<[^>]+>/g, "")
 		.replaceAll("**", "")
 		.replaceAll(/`([^`]*)`/g, "$1")

@@ -4,6 +4,7 @@ Run: .venv/bin/python test/trainer/kill_resume.py [--times 10] [--seed 1]
 """
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -54,14 +55,28 @@ class Training:
         """Names of the checkpoints that are there."""
         return sorted(place.name for place in (self.folder / "checkpoints").glob("step-*"))
 
+    def stop(self) -> None:
+        """Start, wait for a checkpoint, and ask torchrun to stop, as the launcher does."""
+        process = self.start()
+        try:
+            self.wait_for_checkpoint(process)
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+        finally:
+            kill_group(process)
+
+    def wait_for_checkpoint(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until there is a checkpoint that was not there before, or the process has ended."""
+        known, deadline = set(self.checkpoints()), time.monotonic() + PATIENCE_SECONDS
+        while set(self.checkpoints()) <= known and process.poll() is None:
+            assert time.monotonic() < deadline, "no checkpoint came about in time"
+            time.sleep(0.002)
+
     def kill_worker(self, rng: random.Random, first: bool) -> str:
         """Start, wait for a checkpoint and then a random time, SIGKILL a random worker; returns where that was."""
         process = self.start()
         try:
-            known, deadline = set(self.checkpoints()), time.monotonic() + PATIENCE_SECONDS
-            while set(self.checkpoints()) <= known and process.poll() is None:
-                assert time.monotonic() < deadline, "no checkpoint came about in time"
-                time.sleep(0.002)
+            self.wait_for_checkpoint(process)
             time.sleep(rng.uniform(0, 0.6))
             workers = children(process.pid)
             if not workers or process.poll() is not None:
@@ -84,10 +99,8 @@ def children(pid: int) -> list[int]:
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Leave no process of a training behind."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

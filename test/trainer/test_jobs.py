@@ -151,12 +151,15 @@ def test_counts_each_frame_once_whatever_the_number_of_processes(
     assert digest(tmp_path / kept) == digest(evaluated / kept)
 
 
-def test_ends_with_the_same_bits_after_being_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:
+def test_ends_with_the_same_bits_after_being_stopped_and_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:
     expected = (trained / "output/weights.safetensors").read_bytes()
     training = Training(tmp_path / "job", trained / "run.json", dataset)
+    training.stop()
+    assert read(training.folder / "failure.json")["kind"] == "stopped"
+    assert not training.output.joinpath("manifest.json").exists()
     line = kill_and_finish(training, expected, random.Random(5), kills=1)
     assert "newest checkpoint" in line
-    assert read(training.output / "model.json")["training"]["attempts"] == 2
+    assert read(training.output / "model.json")["training"]["attempts"] == 3
 
 
 @pytest.mark.slow

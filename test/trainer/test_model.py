@@ -80,6 +80,22 @@ def test_finds_the_very_boxes_and_lanes_that_its_targets_describe(width: int, he
         np.testing.assert_allclose(predicted[:, 0] / 2, expected, atol=0.1)
 
 
+@pytest.mark.parametrize(("width", "neck"), [(4, 8), (8, 12), (16, 32)])
+def test_computes_in_bfloat16_what_it_computes_in_float32(width: int, neck: int) -> None:
+    widths = (width, 2 * width, 2 * width, 2 * width)
+    heads = ("detection", "segmentation", "lanes")
+    sized = Architecture(width=192, height=112, widths=widths, depth=1, neck=neck, heads=heads)
+    network = build_network(sized, 3, 7, seed=1).to(memory_format=torch.channels_last)
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (8, 3, 112, 192), dtype=np.uint8))
+    image = image.contiguous(memory_format=torch.channels_last)
+    exact = network(image)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = network(image)
+    for name, expected in exact.items():
+        error = (rounded[name].float() - expected).norm() / expected.norm()
+        assert error < 0.05, f"{name}: relative error {error:.3f}"
+
+
 def test_gives_no_loss_for_heads_without_labels_in_the_batch() -> None:
     outputs = outputs_of(build_network(architecture(), 3, 7, seed=1))
     targets = labels() | {"has_detection": torch.tensor([False]), "has_lanes": torch.tensor([False])}

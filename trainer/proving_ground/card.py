@@ -25,8 +25,8 @@ def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any])
         "## Intended use",
         "",
         f"Perception from a single forward camera: {', '.join(model['architecture']['heads'])}. Input "
-        f"{model['architecture']['input']['width']} x {model['architecture']['input']['height']} pixels, RGB, 8 bits. It "
-        "has been judged on the data above only: nothing is known of other cameras, places or weather.",
+        f"{model['architecture']['input']['width']} x {model['architecture']['input']['height']} pixels, RGB, 8 bits. "
+        "It has been judged on the data above only: nothing is known of other cameras, places or weather.",
         "",
         "## How good it is",
         "",
@@ -100,7 +100,8 @@ def caveats(report: dict[str, Any]) -> list[str]:
             continue
         if score["candidate"] < whole - WEAK_BY:
             lines.append(
-                f"- Weak on `{score['slice']}`: {score['metric']} {score['candidate']:.3f}, against {whole:.3f} overall."
+                f"- Weak on `{score['slice']}`: {score['metric']} {score['candidate']:.3f}, "
+                f"against {whole:.3f} overall."
             )
     for item in report["slices"]:
         if item["frames"] == 0:

@@ -1,4 +1,4 @@
-"""The state of a training becomes a folder on disk, whole and verified, and the newest good folder becomes the state again.
+"""A training's state becomes a folder, whole and verified, and the newest good folder becomes the state again.
 
 checkpoints/step-00000123/ holds state.pt and manifest.json with its digest. The folder is written beside, synced and
 renamed, so its name vouches for it; loading verifies the digest and falls back to the one before.
@@ -46,7 +46,7 @@ def save(folder: Path, state: State) -> None:
     with whole_folder(place) as beside:
         file = beside / "state.pt"
         torch.save(vars(state), file)
-        with open(file, "rb") as handle:
+        with file.open("rb") as handle:
             os.fsync(handle.fileno())
         write_json(beside / "manifest.json", {"run": state.run, "step": state.step, "state.pt": digest(file)})
     for old in checkpoints(folder)[:-KEEP]:

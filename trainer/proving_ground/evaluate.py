@@ -1,4 +1,4 @@
-"""The candidate's and production's weights and the test frames become eval_report.json: same frames, same code, same job."""
+"""Two models' weights and the test frames become eval_report.json: same frames, same code, same job."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A job's folder and a command become one supervised process group: started once, stopped with grace, its end written down.
+"""A job's folder and a command become one supervised process group: started once, stopped with grace, its end written.
 
 Run: python -m proving_ground.launch --job DIR --grace SECONDS --done FILE -- COMMAND...
 
@@ -21,7 +21,7 @@ def write_json(file: Path, value: dict[str, Any]) -> None:
     """Write a file whole: a reader sees the old one or the new one."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     beside.write_text(json.dumps(value) + "\n")
-    os.replace(beside, file)
+    beside.replace(file)
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
@@ -47,7 +47,7 @@ def now() -> str:
 
 
 def supervise(job: Path, command: list[str], grace: float, lock: int) -> int:
-    """Run the command to its end and write how it ended; SIGTERM is passed on, and after the grace the group is killed."""
+    """Run the command to its end and write how it ended; SIGTERM is passed on, after the grace the group is killed."""
     attempt = ((read_json(job / "process.json") or {}).get("attempt") or 0) + 1
     pid, group = os.getpid(), os.getpgid(0)
     child: subprocess.Popen[bytes] | None = None
@@ -91,7 +91,7 @@ def supervise(job: Path, command: list[str], grace: float, lock: int) -> int:
     code = child.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
     if code < 0:
-        # A child that was killed could not stop its own workers: they are asked to, and keep the lock until they are gone.
+        # A child that was killed could not stop its workers: they are asked to, and keep the lock until they are gone.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(group, signal.SIGTERM)
         finish(None, signal.Signals(-code).name)

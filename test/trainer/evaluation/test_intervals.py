@@ -28,9 +28,11 @@ def row_of(rows: list[dict], metric: str, part: str | None = None) -> dict:
     return row
 
 
-def test_of_detection_equal_pycocotools_run_on_every_resample() -> None:
-    # A case with many objects, its detections as production's and moved a little as candidate's.
-    document, results = max((hard_case(seed) for seed in range(40)), key=lambda case: len(case[0]["annotations"]))
+@pytest.mark.parametrize("seed", [67, 61])
+def test_of_detection_equal_pycocotools_run_on_every_resample(seed: int) -> None:
+    # Cases with a category without objects and others that some resamples miss; the detections are production's, and
+    # moved a little the candidate's.
+    document, results = hard_case(seed)
     for row in [*document["annotations"], *results]:
         row["bbox"] = [float(round(side)) for side in row["bbox"]]
         row["area"] = row["bbox"][2] * row["bbox"][3]
@@ -46,6 +48,8 @@ def test_of_detection_equal_pycocotools_run_on_every_resample() -> None:
         ]
     )
     measured = stats[:, 0, 0] > -1
+    categories = {row["category_id"] for row in document["annotations"]}
+    assert len(categories) < len(document["categories"])
     assert measured.sum() >= 0.95 * RESAMPLES
     for place, metric in enumerate(("map", "ap50", "ar")):
         row, own = row_of(rows, metric), stats[measured, 0, place]
@@ -54,7 +58,7 @@ def test_of_detection_equal_pycocotools_run_on_every_resample() -> None:
         delta = list(own - stats[measured, 1, place])
         expected = [percentile(delta, 2.5), percentile(delta, 97.5)]
         assert row["delta_interval"] == pytest.approx(expected, abs=1e-13)
-        assert row["delta_interval"][0] < row["delta_interval"][1]
+    assert row_of(rows, "map")["delta_interval"][0] < row_of(rows, "map")["delta_interval"][1]
 
 
 def test_of_segmentation_and_lanes_equal_frames_drawn_one_by_one() -> None:

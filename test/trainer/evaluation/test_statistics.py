@@ -78,6 +78,18 @@ def test_come_back_from_their_file_to_the_last_bit(tmp_path: Path) -> None:
         assert saved(loaded, tmp_path) == first
 
 
+def test_stay_as_they_were_when_writing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = saved(measure_sample(1, frames=2), tmp_path)
+
+    def cut_off(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", cut_off)
+    with pytest.raises(OSError, match="no space left"):
+        measure_sample(2, frames=2).save(tmp_path / "statistics.npz")
+    assert (tmp_path / "statistics.npz").read_bytes() == whole
+
+
 def test_hold_no_pickle(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(saved(measure_sample(1, frames=2), tmp_path))) as content:
         for name in content.namelist():

@@ -1,7 +1,7 @@
 """BDD100K's own JSON and images become a dataset: frames resized, boxes scaled, attributes kept as they are.
 
-Two forms of the label file are read: boxes in `labels` with the frame's `split`, and the official Scalabel files, one for each
-split, where `labels` may be null and a label without `box2d` (a lane, a drivable area) is no box.
+Two forms of the label file are read: boxes in `labels` with the frame's `split`, and the official Scalabel files, one
+for each split, where `labels` may be null and a label without `box2d` (a lane, a drivable area) is no box.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def import_bdd100k(spec: dict[str, Any], out: Path) -> None:
 def choose_frames(
     frames: list[dict[str, Any]], split: str, wanted: dict[str, Any], labels: Path
 ) -> list[dict[str, Any]]:
-    """Frames of one of our splits: those of one official split, in the file's order, `skip` left out, at most `frames`."""
+    """Frames of one of our splits: some of an official split, in the file's order, without the first `skip`."""
     of_split = [frame for frame in frames if frame.get("split", wanted["split"]) == wanted["split"]]
     skip = wanted.get("skip", 0)
     chosen = of_split[skip : skip + wanted.get("frames", len(of_split))]

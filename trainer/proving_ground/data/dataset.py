@@ -23,9 +23,10 @@ CACHE_BYTES = 1 << 30
 class Batch:
     """Input and targets of some frames.
 
-    image: [B, 3, H, W] uint8. frames: indices in the manifest. Targets have a flag per frame ([B] bool) that says whether
-    the frame has such labels: heat [B, C, H/4, W/4], size and offset [B, 4, H/4, W/4], positive [B, 1, H/4, W/4];
-    mask [B, H, W] int64 with 255 for ignored pixels; lane [B, S, R] float32 columns in 0..1, NaN where there is none.
+    frames: indices in the manifest. image: [B, 3, H, W] uint8. has_detection, has_lanes: [B] bool, whether a frame has
+    such labels. heat [B, C, H/4, W/4], box [B, 4, H/4, W/4], positive and counted [B, 1, H/4, W/4]: see
+    model.targets.detection_maps. mask: [B, H, W] int64, 255 where it is ignored. lane: [B, S, R] float32, columns in
+    cells, NaN where there is none.
     """
 
     frames: list[int]

@@ -32,7 +32,7 @@ def read_manifest(file: Path, expected: str | None, categories: list[str]) -> li
     if expected is not None and digest(file) != expected:
         raise Refused(f"{file}: its content is not what the run was planned with ({expected}): plan again")
     frames = []
-    with open(file, encoding="utf-8") as lines:
+    with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -78,7 +78,7 @@ def write_dataset(
         for name in ("images", "masks"):
             (folder / name).mkdir()
         for split in SPLITS:
-            with open(folder / f"golden_{split}.manifest", "w", encoding="utf-8") as manifest:
+            with (folder / f"golden_{split}.manifest").open("w", encoding="utf-8") as manifest:
                 for index in range(counts[split]):
                     manifest.write(json.dumps(make(split, index, folder), separators=(",", ":")) + "\n")
         (folder / "slices.yaml").write_text(yaml.safe_dump({"slices": spec["slices"]}, sort_keys=False))

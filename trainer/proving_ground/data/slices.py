@@ -76,8 +76,7 @@ def select_frames(slices: Sequence[dict[str, Any]], attributes: Sequence[dict[st
 def holds(where: dict[str, Any], attributes: dict[str, str]) -> bool:
     """Whether a frame's attributes meet a condition; an attribute that is absent meets none."""
     return all(
-        name in attributes and attributes[name] in (wanted if isinstance(wanted, list) else [wanted])
-        for name, wanted in where.items()
+        attributes.get(name) in (wanted if isinstance(wanted, list) else [wanted]) for name, wanted in where.items()
     )
 
 

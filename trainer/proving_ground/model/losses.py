@@ -41,7 +41,7 @@ def detection_loss(output: Tensor, targets: dict[str, Tensor], settings: dict[st
 
 
 def side_iou(found: Tensor, wanted: Tensor) -> Tensor:
-    """IoU of boxes given by their distances left, top, right, bottom from the same point: [B, 4, h, w] to [B, 1, h, w]."""
+    """IoU of boxes given by distances left, top, right, bottom from the same point: [B, 4, h, w] to [B, 1, h, w]."""
     both = torch.minimum(found, wanted)
     overlap = (both[:, 0] + both[:, 2]) * (both[:, 1] + both[:, 3])
     area = (found[:, 0] + found[:, 2]) * (found[:, 1] + found[:, 3]) + (wanted[:, 0] + wanted[:, 2]) * (

@@ -73,20 +73,22 @@ class Neck(nn.Module):
 
 
 class LaneHead(nn.Module):
-    """For each lane slot and row, a distribution over columns and `none` (Qin et al. 2020, Ultra Fast Lane Detection)."""
+    """For each lane slot and row, shares of the columns and of `none` (Qin et al. 2020, Ultra Fast Lane Detection)."""
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
         self.rows = lane_rows(height)
         self.trunk = convolution(channels, channels)
         self.place = nn.Conv2d(channels, LANE_SLOTS, 1)
-        # Whether a lane is there at all is seen along its whole row.
-        self.none = nn.Conv2d(channels, LANE_SLOTS, (1, width // STRIDE))
+        # Whether a lane is there at all is seen along its whole row. A convolution with a kernel as wide as the row
+        # would be the same, and oneDNN computes it wrongly in bfloat16 where there are fewer than 16 channels.
+        self.none = nn.Linear(channels * (width // STRIDE), LANE_SLOTS)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, C, H/4, W/4] to logits [B, slots, rows, W/4 + 1], the last column for `none`."""
         trunk = self.trunk(features)[:, :, -self.rows :]
-        return torch.cat([self.place(trunk), self.none(trunk)], dim=3)
+        none = self.none(trunk.permute(0, 2, 3, 1).flatten(2)).permute(0, 2, 1)
+        return torch.cat([self.place(trunk), none[..., None]], dim=3)
 
 
 class Network(nn.Module):

@@ -78,7 +78,7 @@ def decode_segmentation(output: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def decode_lanes(output: Tensor, height: int) -> list[list[np.ndarray]]:
-    """Lane lines of [B, S, R, w + 1] logits: for each frame, each [P, 2] float64 in input pixels; `height` is the input's."""
+    """Lane lines of [B, S, R, w + 1] logits, `height` the input's: for each frame, [P, 2] float64 in input pixels."""
     width, first = output.shape[-1] - 1, height // STRIDE - output.shape[2]
     share = output.softmax(dim=-1)
     there = share[..., -1] < 0.5

@@ -20,7 +20,7 @@ def detection_maps(
 ) -> dict[str, np.ndarray]:
     """Draw boxes ([N, 4] x1 y1 x2 y2, pixels) as maps of cells (Zhou et al. 2019, Objects as Points).
 
-    Returns heat [C, h, w] float32 in 0..1 with 1 at each centre; box [4, h, w] float32, distances to the sides in cells;
+    Returns heat [C, h, w] float32 in 0..1, 1 at each centre; box [4, h, w] float32, distances to the sides in cells;
     positive [1, h, w] float32, 1 where a box is learned; counted [1, h, w] float32, 0 where crowds hide what is there.
     """
     height, width = size[0] // STRIDE, size[1] // STRIDE

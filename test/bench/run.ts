@@ -1,0 +1,30 @@
+// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | plan | evaluation]
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import { benchPlan } from "./plan.ts";
+import { benchStartup } from "./startup.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+
+function benchEvaluation(): void {
+	const env = { ...process.env, OMP_NUM_THREADS: "1", PYTHONPATH: path.join(root, "trainer") };
+	const { status } = spawnSync(path.join(root, ".venv/bin/python"), [path.join(root, "test/bench/evaluation.py")], {
+		stdio: "inherit",
+		env,
+	});
+	if (status !== 0) process.exitCode = 1;
+}
+
+const benches: Record<string, () => void | Promise<void>> = {
+	startup: benchStartup,
+	plan: benchPlan,
+	evaluation: benchEvaluation,
+};
+const chosen = process.argv.slice(2);
+for (const name of chosen) {
+	if (!benches[name]) {
+		console.error(`There is no bench ${name}; there are: ${Object.keys(benches).join(", ")}`);
+		process.exit(2);
+	}
+}
+for (const name of chosen.length > 0 ? chosen : Object.keys(benches)) await benches[name]!();
