@@ -271,11 +271,11 @@ function nameOf(file: string): string {
 }
 
 function documentFile({ project }: Context, file: string, name: string): string {
-	return path.join(documentsOf(project, nameOf(file)), `${name}.json`);
+	return path.join(documentsOf(project.root, nameOf(file)), `${name}.json`);
 }
 
 function commentFile({ project }: Context, file: string): string {
-	return path.join(documentsOf(project, nameOf(file)), "comment.md");
+	return path.join(documentsOf(project.root, nameOf(file)), "comment.md");
 }
 
 function reportFile({ project }: Context, file: string, name: string): string {

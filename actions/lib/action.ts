@@ -5,7 +5,7 @@ import { changedExperiments } from "./changes.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Jobs, Verdict } from "./generated/documents.d.ts";
 import { liveLine, progressLine } from "./progress.ts";
-import { openProject, type Project } from "./project.ts";
+import { documentsOf, openProject, type Project } from "./project.ts";
 
 /** Runs an action's body; an error becomes annotations and a failed step, with a stack only where it is a bug of ours. */
 export async function runAction(body: () => Promise<void>): Promise<void> {
@@ -42,7 +42,16 @@ export function annotate(problem: Problem): void {
 
 /** The repository that the runner checked out. */
 export async function openWorkspace(): Promise<Project> {
-	return openProject(process.env["GITHUB_WORKSPACE"] ?? process.cwd());
+	return openProject(workspaceRoot());
+}
+
+function workspaceRoot(): string {
+	return process.env["GITHUB_WORKSPACE"] ?? process.cwd();
+}
+
+/** Where a document of an experiment is kept between stages: the same place as on the command line. */
+export function documentPath(experiment: string, name: string): string {
+	return path.join(documentsOf(workspaceRoot(), experiment), `${name}.json`);
 }
 
 /** Stops a job that would run or promote what a fork's pull request brings; throws InvalidInput. */

@@ -59,9 +59,10 @@ export function fold(summary: string, body: string): string {
 
 /** A score or another figure, with three decimals; a dash where there is none. */
 export function figure(value: number | null | undefined, decimals = 3): string {
-	return value === null || value === undefined || !Number.isFinite(value)
-		? "–"
-		: value.toFixed(decimals).replace("-", "−");
+	if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+	const shown = Math.abs(value).toFixed(decimals);
+	// What rounds to zero has no sign.
+	return value < 0 && Number(shown) !== 0 ? `−${shown}` : shown;
 }
 
 /** A change with its sign; a dash where there is none. */

@@ -55,8 +55,8 @@ export interface PlanOptions {
 }
 
 /** Where the plan, the jobs and the comment of an experiment are kept between stages. */
-export function documentsOf(project: Project, experiment: string): string {
-	return path.join(project.root, ".proving-ground/documents", experiment);
+export function documentsOf(root: string, experiment: string): string {
+	return path.join(root, ".proving-ground/documents", experiment);
 }
 
 /** Plans experiment files one after the other and writes their plans; every problem of every file is told at once. */
@@ -65,12 +65,13 @@ export async function planAll(
 	files: readonly string[],
 	options: PlanOptions = {},
 ): Promise<string[]> {
+	const { root } = project;
 	const problems: Problem[] = [];
 	const plans: string[] = [];
 	for (const file of files) {
 		try {
 			const plan = await planExperiment(project, file, options);
-			plans.push(await writeDocument("plan", plan, path.join(documentsOf(project, plan.experiment.name), "plan.json")));
+			plans.push(await writeDocument("plan", plan, path.join(documentsOf(root, plan.experiment.name), "plan.json")));
 		} catch (error) {
 			if (!(error instanceof InvalidFile)) throw error;
 			problems.push(...error.problems);
