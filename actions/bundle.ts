@@ -16,13 +16,14 @@ const BANNER = [
 /** The bundle's files by their path from actions/, with SDKs behind import() in files of their own. */
 async function bundle(action: string): Promise<Map<string, string>> {
 	const dist = path.join(folder, action, "dist");
-	const { outputFiles } = await build({
+	const { outputFiles, metafile } = await build({
 		entryPoints: { index: path.join(folder, action, "main.ts") },
 		outdir: dist,
 		absWorkingDir: path.dirname(folder),
 		bundle: true,
 		splitting: true,
 		write: false,
+		metafile: true,
 		format: "esm",
 		platform: "node",
 		target: "node24",
@@ -34,7 +35,24 @@ async function bundle(action: string): Promise<Map<string, string>> {
 		banner: { js: BANNER },
 		logLevel: "warning",
 	});
-	return new Map(outputFiles.map((file) => [path.relative(folder, file.path), file.text]));
+	const files = new Map(outputFiles.map((file) => [path.relative(folder, file.path), file.text]));
+	return files.set(path.join(action, "dist/licenses.txt"), await collectLicenses(Object.keys(metafile.inputs)));
+}
+
+/** The licences of the packages that a bundle holds: they travel with it. */
+async function collectLicenses(inputs: string[]): Promise<string> {
+	const packages = new Set(inputs.flatMap((file) => file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0] ?? []));
+	const texts = [...packages].sort().map(async (place) => {
+		const where = path.join(path.dirname(folder), place);
+		const { name, version, license } = JSON.parse(await readFile(path.join(where, "package.json"), "utf8")) as Record<
+			string,
+			string
+		>;
+		const file = (await readdir(where)).find((entry) => /^licen[cs]e/i.test(entry));
+		const text = file ? await readFile(path.join(where, file), "utf8") : "";
+		return `${name} ${version} (${license})\n\n${text.trim()}\n`;
+	});
+	return (await Promise.all(texts)).join(`\n${"-".repeat(80)}\n\n`);
 }
 
 interface Input {

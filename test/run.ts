@@ -43,6 +43,8 @@ const statuses = [
 	run(path.join(root, ".venv/bin/python"), [
 		"-m",
 		"pytest",
+		"-n",
+		"2",
 		"-q",
 		"-c",
 		"trainer/pyproject.toml",

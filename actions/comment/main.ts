@@ -1,12 +1,12 @@
 // Shows the state of an experiment: job summary, sticky comment, check run.
 import * as core from "@actions/core";
-import { pullRequestPlace, runAction } from "../lib/action.ts";
+import { pullRequestPlace, requiredInput, runAction } from "../lib/action.ts";
 import { checkRunOf, markerOf, renderComment } from "../lib/comment.ts";
 import { readDocument, readDocuments } from "../lib/documents.ts";
 import { openGitHub } from "../lib/github.ts";
 
 await runAction(async () => {
-	const plan = await readDocument("plan", core.getInput("plan", { required: true }));
+	const plan = await readDocument("plan", requiredInput("plan"));
 	const others = await readDocuments(["jobs", "report", "verdict", "promotion"], core.getInput);
 	const body = renderComment({ plan, ...others });
 	await core.summary.addRaw(body).write();

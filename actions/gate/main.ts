@@ -1,11 +1,11 @@
 // Judges a report against the gates that apply to it.
 import * as core from "@actions/core";
-import { annotateChecks, documentPath, runAction } from "../lib/action.ts";
+import { annotateChecks, documentPath, requiredInput, runAction } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
 import { judge } from "../lib/gate.ts";
 
 await runAction(async () => {
-	const report = await readDocument("report", core.getInput("report", { required: true }));
+	const report = await readDocument("report", requiredInput("report"));
 
 	const verdict = judge(report);
 

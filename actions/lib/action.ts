@@ -40,6 +40,21 @@ export function annotate(problem: Problem): void {
 	core.error(problem.message, { file: problem.file, startLine: problem.line, startColumn: problem.column });
 }
 
+/** An input that must be given; throws InvalidInput where it isn't. */
+export function requiredInput(name: string): string {
+	const value = core.getInput(name);
+	if (value === "") throw new InvalidInput(`The input ${name} is required, and was not given.`);
+	return value;
+}
+
+/** An input that is true or false; throws InvalidInput for anything else. */
+export function booleanInput(name: string): boolean {
+	const value = core.getInput(name);
+	if (!["true", "false"].includes(value))
+		throw new InvalidInput(`The input ${name}: found ${JSON.stringify(value)}; it must be true or false.`);
+	return value === "true";
+}
+
 /** The repository that the runner checked out. */
 export async function openWorkspace(): Promise<Project> {
 	return openProject(workspaceRoot());
@@ -102,9 +117,9 @@ export function pullRequestPlace() {
 		throw new InvalidInput(`pull-request: found ${JSON.stringify(number)}; it must be a number.`);
 	return {
 		pullRequest: Number(number),
-		sha: core.getInput("sha", { required: true }),
-		token: core.getInput("token", { required: true }),
-		author: core.getInput("author", { required: true }),
+		sha: requiredInput("sha"),
+		token: requiredInput("token"),
+		author: requiredInput("author"),
 		repository: process.env["GITHUB_REPOSITORY"] ?? "",
 		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
 	};

@@ -9,6 +9,7 @@ import {
 	costSection,
 	dataTable,
 	foldedReport,
+	foundText,
 	latencySection,
 	movedSection,
 	policyTable,
@@ -16,6 +17,7 @@ import {
 	provenance,
 	spentLine,
 	whereText,
+	worstFirst,
 } from "./sections.ts";
 
 export interface Documents {
@@ -54,7 +56,8 @@ export function stateOf({ jobs, report, verdict, promotion }: Documents): State 
 
 /** The hidden first line by which our own comment is found again. */
 export function markerOf(plan: Plan): string {
-	return `<!-- proving-ground: ${plan.experiment.name} -->`;
+	// A name that isn't one of ours could end the HTML comment and write what it likes after it.
+	return `<!-- proving-ground: ${plan.experiment.name.replaceAll(/[^a-z0-9-]/gi, "_")} -->`;
 }
 
 /** One Markdown document within GitHub's limit, whatever the documents hold. */
@@ -95,17 +98,20 @@ function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | und
 				: `no worse than production v${verdict.baseline}`;
 		const open = counts.inconclusive > 0 ? `, ${counts.inconclusive} can't be told and may be let by` : "";
 		const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
-		return `✅ ${name} passed: ${against}, ${counts.pass} of ${checks.length} checks hold${open}.${promoted}`;
+		// Checks against a production model that isn't there count neither way.
+		const made = checks.length - counts.no_baseline;
+		return `✅ ${name} passed: ${against}, ${counts.pass} of ${made} ${made === 1 ? "check holds" : "checks hold"}${open}.${promoted}`;
 	}
 	const word = outcome === "fail" ? "fail" : "inconclusive";
-	const lost = [
-		...new Set(
-			checks.filter((check) => check.outcome === word && check.blocking).map((check) => whereText(check.slice)),
-		),
-	];
-	const places = `${lost.slice(0, 6).join(", ")}${lost.length > 6 ? ` and ${lost.length - 6} more` : ""}`;
-	if (outcome === "fail") return `❌ ${name} failed: it lost ${places} (${counts.fail} of ${checks.length} checks).`;
-	return `⚠️ ${name} is inconclusive: the data can't tell on ${places || "any check"}.`;
+	const open = worstFirst(checks.filter((check) => check.outcome === word && check.blocking));
+	if (open.length === 0) return `⚠️ ${name} is inconclusive: none of its ${checks.length} checks could be passed.`;
+	// Each place once, with what is worst there.
+	const worst = [...Map.groupBy(open, ({ slice }) => slice).values()].map(([check]) => check!);
+	const places = worst.slice(0, 4).map((check) => `${whereText(check.slice)} (${foundText(check)})`);
+	const more = worst.length > 4 ? ` and ${worst.length - 4} more` : "";
+	const text = `${places.join(", ")}${more}`;
+	if (outcome === "fail") return `❌ ${name} failed: it lost ${text}; ${counts.fail} of ${checks.length} checks fail.`;
+	return `⚠️ ${name} is inconclusive: the data can't tell on ${text}.`;
 }
 
 function compose(documents: Documents, rows: number): string {

@@ -68,6 +68,31 @@ export async function openGitHub({ token, repository, apiUrl, author }: GitHubOp
 		}
 	}
 
+	/** The check run of this name on the commit that GitHub shows: the last that was made. */
+	async function latest({ name, sha }: CheckRun) {
+		const { data } = await call("list check runs", () =>
+			octokit.rest.checks.listForRef({ ...place, ref: sha, check_name: name, filter: "latest", per_page: 100 }),
+		);
+		// Another app may use the name, and its runs are not ours to change; only some servers say whose a run is.
+		return data.check_runs
+			.filter((run) => run.name === name && (!run.app?.slug || `${run.app.slug}[bot]` === author))
+			.sort((a, b) => b.id - a.id)[0];
+	}
+
+	async function start(check: CheckRun, before: number): Promise<void> {
+		const { name, sha, status, conclusion, title, summary } = check;
+		const state = conclusion ? { status: "completed" as const, conclusion } : { status };
+		try {
+			await call("create check run", () =>
+				octokit.rest.checks.create({ ...place, name, head_sha: sha, ...state, output: { title, summary } }),
+			);
+		} catch (error) {
+			// As with a comment, only another look can tell whether it is there.
+			const found = await latest(check);
+			if (!found || found.id <= before || !isAt(found, check)) throw error;
+		}
+	}
+
 	return {
 		async upsertComment(pullRequest, marker, body) {
 			const before = await ours(pullRequest, marker);
@@ -80,31 +105,28 @@ export async function openGitHub({ token, repository, apiUrl, author }: GitHubOp
 				);
 			// Two runs that raced have each made one: both keep the oldest.
 			for (const { id } of twins)
-				await call("delete comment", () => octokit.rest.issues.deleteComment({ ...place, comment_id: id }));
+				await call("delete comment", () =>
+					octokit.rest.issues.deleteComment({ ...place, comment_id: id }).catch(acceptGone),
+				);
 			if (before.length === 0 && same(oldest.body, body)) return "created";
 			if (same(oldest.body, body)) return twins.length > 0 ? "updated" : "unchanged";
 			await call("update comment", () => octokit.rest.issues.updateComment({ ...place, comment_id: oldest.id, body }));
 			return "updated";
 		},
 
-		async upsertCheckRun({ name, sha, status, conclusion, title, summary }) {
-			const { data } = await call("list check runs", () =>
-				octokit.rest.checks.listForRef({ ...place, ref: sha, check_name: name, filter: "latest", per_page: 100 }),
-			);
-			const found = data.check_runs.filter((run) => run.name === name).sort((a, b) => a.id - b.id)[0];
-			const output = { title, summary };
-			const state = conclusion ? { status: "completed" as const, conclusion } : { status };
-			if (!found) {
-				await call("create check run", () =>
-					octokit.rest.checks.create({ ...place, name, head_sha: sha, ...state, output }),
-				);
-				return "created";
+		async upsertCheckRun(check) {
+			const { status, conclusion, title, summary } = check;
+			const found = await latest(check);
+			// GitHub never takes back that a run is completed, so a job that runs again on the same commit needs a new run.
+			if (!found || (found.status === "completed" && !isAt(found, check))) {
+				await start(check, found?.id ?? 0);
+				return found ? "updated" : "created";
 			}
-			const shown =
-				found.status === status && (found.conclusion ?? null) === conclusion && found.output.title === title;
+			const shown = isAt(found, check) && found.output.title === title;
 			if (shown && same(found.output.summary ?? "", summary)) return "unchanged";
+			const state = conclusion ? { status: "completed" as const, conclusion } : { status };
 			await call("update check run", () =>
-				octokit.rest.checks.update({ ...place, check_run_id: found.id, ...state, output }),
+				octokit.rest.checks.update({ ...place, check_run_id: found.id, ...state, output: { title, summary } }),
 			);
 			return "updated";
 		},
@@ -134,6 +156,15 @@ async function connect(token: string, apiUrl: string): Promise<Octokit> {
 		if (options.method === "POST") options.request = { ...options.request, retries: 0 };
 	});
 	return client;
+}
+
+/** A comment that another run, or an earlier try whose answer was lost, has deleted is gone as it should be. */
+function acceptGone(error: { status?: number }): void {
+	if (error.status !== 404) throw error;
+}
+
+function isAt(found: { status: string; conclusion: string | null }, { status, conclusion }: CheckRun): boolean {
+	return found.status === status && (found.conclusion ?? null) === conclusion;
 }
 
 /** GitHub may give a body back with other line ends and without trailing space. */

@@ -37,17 +37,12 @@ function settingText(value: unknown): string {
 
 /** The checks that did not pass, those that block first. */
 export function checksSection(verdict: Verdict, table: Show): string {
-	const order = { fail: 0, inconclusive: 1, no_baseline: 2, pass: 3 };
 	const open = verdict.checks.filter((check) => check.outcome === "fail" || check.outcome === "inconclusive");
 	const waiting = verdict.counts.no_baseline;
 	const first = waiting > 0 ? ` ${waiting} compare with production and will apply from the next model on.` : "";
-	if (open.length === 0) return `**Checks:** all ${verdict.counts.pass} that could be made hold.${first}`;
-	const sorted = open.toSorted(
-		(a, b) =>
-			Number(b.blocking) - Number(a.blocking) ||
-			order[a.outcome] - order[b.outcome] ||
-			(a.actual ?? 0) - (b.actual ?? 0),
-	);
+	const held = verdict.counts.pass > 0 ? `all ${verdict.counts.pass} that could be made hold.` : "none could be made.";
+	if (open.length === 0) return `**Checks:** ${held}${first}`;
+	const sorted = worstFirst(open);
 	const rows = sorted.map((check) => [
 		outcomeText(check),
 		code(check.metric),
@@ -63,7 +58,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${code(check.why)}`);
 	const reasons = [...new Set(sorted.filter((check) => check.blocking).map((check) => code(check.reason)))];
 	const notes = [
-		cutList(unmeasured, 8),
+		cutList(unmeasured, 8, "verdict.json"),
 		reasons.length > 0 ? `Why these rules stand: ${reasons.slice(0, 6).join("; ")}.` : "",
 		first.trim(),
 	];
@@ -76,9 +71,33 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		.join("\n\n");
 }
 
-function cutList(items: string[], limit: number): string {
+/** Checks in the order in which a reviewer asks: what blocks, what fails, then by how far the bound is missed. */
+export function worstFirst(checks: readonly Check[]): Check[] {
+	const order = { fail: 0, inconclusive: 1, no_baseline: 2, pass: 3 };
+	return checks.toSorted(
+		(a, b) =>
+			Number(b.blocking) - Number(a.blocking) || order[a.outcome] - order[b.outcome] || missedBy(b) - missedBy(a) || 0,
+	);
+}
+
+/** How far a check misses its bound, in units of the bound, so that scores and latencies compare; what wasn't measured misses most. */
+function missedBy({ bound, actual, value }: Check): number {
+	if (actual === null) return Number.MAX_VALUE;
+	const over = bound === "min" ? value - actual : bound === "max_drop" ? -actual - value : actual - value;
+	return over / Math.max(Math.abs(value), 1e-6);
+}
+
+/** What a check found, in a few words. */
+export function foundText(check: Check): string {
+	const { actual, bound, metric, value } = check;
+	if (actual === null) return `${code(metric)} not measured`;
+	const asked = bound === "min" || bound === "max" ? `, ${boundText({ bound, value, metric })}` : "";
+	return `${code(metric)} ${measuredText(check, actual)}${asked}`;
+}
+
+function cutList(items: string[], limit: number, rest: string): string {
 	const left = items.length - limit;
-	return `${items.slice(0, limit).join("\n")}${left > 0 ? `\n- …and ${left} more, in verdict.json` : ""}`;
+	return `${items.slice(0, limit).join("\n")}${left > 0 ? `\n- …and ${left} more, in ${rest}` : ""}`;
 }
 
 /** The slices that moved, worst first. */
@@ -86,14 +105,18 @@ export function movedSection(report: Report, table: Show): string {
 	if (!report.baseline) return "";
 	const overall = report.scores.filter((score) => score.slice === null && MAIN.includes(score.metric));
 	const summary = overall
-		.map((score) => `${code(score.metric)} ${figure(score.candidate)} (${change(score.delta)})`)
-		.join(", ");
+		.map((score) => {
+			const ends = score.delta_interval ? `, ${interval(score.delta_interval, (value) => change(value))}` : "";
+			return `${code(score.metric)} ${figure(score.production)} → ${figure(score.candidate)} (${change(score.delta)}${ends})`;
+		})
+		.join("; ");
 	const intro = `**Overall:** ${summary || "no score in common with production"}.`;
+	const scores = Map.groupBy(report.scores, ({ slice }) => slice);
 	const slices = report.slices
-		.map(({ name }) => sliceScores(name, report))
+		.map((slice) => sliceScores(slice, scores.get(slice.name) ?? []))
 		.filter((slice) => slice.scores.some((score) => score.delta !== null));
 	const moved = slices.filter((slice) => slice.scores.some(hasMoved)).toSorted((a, b) => a.worst - b.worst);
-	const still = slices.filter((slice) => !moved.includes(slice)).map(({ name }) => code(name));
+	const still = slices.filter((slice) => !slice.scores.some(hasMoved)).map(({ name }) => code(name));
 	const others =
 		still.length > 0
 			? `Not moved beyond their intervals: ${still.slice(0, 20).join(", ")}${still.length > 20 ? ` and ${still.length - 20} more` : ""}.`
@@ -113,7 +136,7 @@ export function movedSection(report: Report, table: Show): string {
 		"objects",
 		...columns.map((column) => (column === "detection" ? "map, or ap of its category" : column)),
 	];
-	const legend = "🔻 🔺 moved beyond the 95 % interval, which is given below the change from production.";
+	const legend = "Production → this, and the change with its 95 % interval; 🔻 🔺 where that leaves zero out.";
 	const shown = table({ head, align: `lrr${"l".repeat(columns.length)}`, rows, rest: "report.json" }, 15);
 	return [intro, "**Slices that moved**, worst first", shown, `${legend} ${others}`].join("\n\n");
 }
@@ -125,19 +148,17 @@ function hasMoved({ delta_interval }: Score): boolean {
 }
 
 /** A slice's main scores: a cell for each head, and the worst change, by which slices are sorted. */
-function sliceScores(name: string, { scores, slices }: Report) {
-	const { frames, objects } = slices.find((slice) => slice.name === name)!;
-	const own = scores.filter(
-		(score) => score.slice === name && (MAIN.includes(score.metric) || score.metric.startsWith("ap/")),
-	);
+function sliceScores({ name, frames, objects }: Report["slices"][number], scores: Score[]) {
+	const own = scores.filter(({ metric }) => MAIN.includes(metric) || metric.startsWith("ap/"));
 	const cells: Record<string, string> = {};
 	for (const score of own) {
 		const column = score.metric === "miou" || score.metric === "lane_f1" ? score.metric : "detection";
-		const mark = hasMoved(score) ? (score.delta! < 0 ? "🔻 " : "🔺 ") : "";
-		const ends = score.delta_interval
-			? `<br><sub>${interval(score.delta_interval, (value) => change(value))}</sub>`
-			: "";
-		cells[column] = `${figure(score.candidate)} (${mark}${change(score.delta)})${ends}`;
+		const mark = hasMoved(score) ? (score.delta! < 0 ? "🔻\u00A0" : "🔺\u00A0") : "";
+		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
+		const before = score.production === null ? "" : `${figure(score.production)} → `;
+		// Three heads side by side fit a pull request's column only where the change stands below, in small.
+		cells[column] =
+			`${mark}${before}${figure(score.candidate)}<br><sub>${`${change(score.delta)}${ends}`.replaceAll(" ", "\u00A0")}</sub>`;
 	}
 	// What moved for sure decides the place; what didn't comes after it, however large its figure.
 	const worst = Math.min(...own.map((score) => (hasMoved(score) ? score.delta! : 0)));
@@ -162,7 +183,7 @@ function scoreCells(score: Score): string[] {
 /** Latency of both exports, in a sentence. */
 export function latencySection({ scores, latency }: Report): string {
 	const parts = scores
-		.filter((score) => score.metric.startsWith("latency_"))
+		.filter((score) => score.metric.startsWith("latency_") && score.candidate !== null)
 		.map((score) => {
 			const name = score.metric.includes("p50") ? "p50" : "p95";
 			const own = `${name} ${figure(score.candidate, 2)} ms`;
@@ -170,7 +191,7 @@ export function latencySection({ scores, latency }: Report): string {
 			return `${own} (${change((100 * score.delta) / score.production, 0)} %, production ${figure(score.production, 2)} ms)`;
 		});
 	const threads = `${latency.threads} ${latency.threads === 1 ? "thread" : "threads"}`;
-	return `**Latency** of the ONNX export, batch ${latency.batch}, ${threads} on ${code(latency.device)}: ${parts.join(", ")}.`;
+	return `**Latency** of the ONNX export, batch ${latency.batch}, ${threads} on ${code(latency.device)}: ${parts.join(", ") || "not measured"}.`;
 }
 
 /** What it will take, before it is known. */
@@ -207,7 +228,7 @@ export function foldedReport(report: Report, table: Show): string[] {
 		),
 		fold(
 			"Training",
-			`${table({ head: ["epoch", "loss", "validation"], align: "rrl", rows: epochs, rest: "report.json" })}\n\n${duration(training.seconds)} on ${training.processes} × ${code(training.device)}, ${training.precision}${training.attempts > 1 ? `, resumed ${training.attempts - 1} ${training.attempts === 2 ? "time" : "times"}` : ""}; best epoch ${training.best_epoch}. Parameters: ${report.parameters.candidate.toLocaleString("en-US")}${report.parameters.production === null ? "" : ` (production ${report.parameters.production.toLocaleString("en-US")})`}.`,
+			`${table({ head: ["epoch", "loss", "validation"], align: "rrl", rows: epochs, rest: "report.json" })}\n\n${duration(training.seconds)} on ${training.processes} × ${code(training.device)}, ${code(training.precision)}${training.attempts > 1 ? `, resumed ${training.attempts - 1} ${training.attempts === 2 ? "time" : "times"}` : ""}; best epoch ${training.best_epoch}. Parameters: ${report.parameters.candidate.toLocaleString("en-US")}${report.parameters.production === null ? "" : ` (production ${report.parameters.production.toLocaleString("en-US")})`}.`,
 		),
 		fold(
 			"Exports",
@@ -291,7 +312,7 @@ export function provenance(plan: Plan, report: Report | undefined): string {
 		.filter(([, value]) => value !== null && value !== undefined)
 		.map(([name, value]) => `- ${name}: ${code(value!)}`);
 	const files = (report?.files ?? []).map(({ name, location }) => `- ${code(name)} files: ${code(location)}`);
-	return [...lines, ...files].join("\n");
+	return [...lines, cutList(files, 20, "report.json")].filter(Boolean).join("\n");
 }
 
 /** What the jobs took. */
@@ -325,18 +346,28 @@ function boundText({ bound, value, metric }: { bound: Check["bound"]; value: num
 	}
 }
 
-function actualText({ bound, actual, interval: ends, metric }: Check): string {
-	if (actual === null) return "–";
+/** A figure of a check, as a level or as a change. */
+function valueText({ bound, metric }: Check, value: number): string {
 	const level = bound === "min" || bound === "max";
 	const decimals = bound === "max_regression_percent" ? 1 : metric.startsWith("latency_") ? 2 : 3;
-	const show = (value: number) => (level ? figure(value, decimals) : change(value, decimals));
-	const unit = bound === "max_regression_percent" ? " %" : metric.startsWith("latency_") ? " ms" : "";
-	return `${show(actual)}${unit}<br><sub>${interval(ends, show)}</sub>`;
+	return level ? figure(value, decimals) : change(value, decimals);
+}
+
+function measuredText(check: Check, actual: number): string {
+	const unit = check.bound === "max_regression_percent" ? " %" : check.metric.startsWith("latency_") ? " ms" : "";
+	return `${valueText(check, actual)}${unit}`;
+}
+
+function actualText(check: Check): string {
+	if (check.actual === null) return "–";
+	return `${measuredText(check, check.actual)}<br><sub>${interval(check.interval, (value) => valueText(check, value))}</sub>`;
 }
 
 /** How far a job is, in a sentence. */
 export function progressText(job: JobsJob): string {
-	const { progress, kind } = job;
+	const { progress, kind, state } = job;
+	if (state === "succeeded")
+		return kind === "train" ? "trained, the evaluation is next" : "evaluated, the report is next";
 	if (!progress) return `${kind} is starting`;
 	const epoch = progress.epoch === null ? "" : `, epoch ${progress.epoch} of ${progress.epochs}`;
 	const step =

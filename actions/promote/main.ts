@@ -1,18 +1,18 @@
 // Registers the model that was judged, and on merge makes it production.
 import * as core from "@actions/core";
-import { documentBeside, openWorkspace, refuseFork, runAction } from "../lib/action.ts";
+import { booleanInput, documentBeside, openWorkspace, refuseFork, requiredInput, runAction } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
 import { promote } from "../lib/promote.ts";
 
 await runAction(async () => {
 	await refuseFork();
 	const { registry, store } = await openWorkspace();
-	const reportFile = core.getInput("report", { required: true });
-	const plan = await readDocument("plan", core.getInput("plan", { required: true }));
+	const reportFile = requiredInput("report");
+	const plan = await readDocument("plan", requiredInput("plan"));
 	const report = await readDocument("report", reportFile);
-	const verdict = await readDocument("verdict", core.getInput("verdict", { required: true }));
+	const verdict = await readDocument("verdict", requiredInput("verdict"));
 
-	const approval = { approve: core.getBooleanInput("approve"), by: core.getInput("by"), now: new Date() };
+	const approval = { approve: booleanInput("approve"), by: core.getInput("by"), now: new Date() };
 	const promotion = await promote({ plan, report, verdict, ...approval }, { registry, store });
 
 	core.setOutput("promotion", await writeDocument("promotion", promotion, documentBeside(reportFile, "promotion")));

@@ -1,16 +1,24 @@
 // Starts or adopts a plan's jobs, and follows them where the runner is the machine that trains.
 import * as core from "@actions/core";
-import { documentPath, openWorkspace, refuseFork, runAction, sayProgress } from "../lib/action.ts";
+import {
+	booleanInput,
+	documentPath,
+	openWorkspace,
+	refuseFork,
+	requiredInput,
+	runAction,
+	sayProgress,
+} from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
 import { isEvaluated, trainPlan } from "../lib/train.ts";
 
 await runAction(async () => {
 	await refuseFork();
 	const project = await openWorkspace();
-	const plan = await readDocument("plan", core.getInput("plan", { required: true }));
+	const plan = await readDocument("plan", requiredInput("plan"));
 
 	const ports = { executor: project.executorFor(plan.machine), store: project.store };
-	const jobs = await trainPlan(plan, ports, { follow: core.getBooleanInput("follow"), onLook: sayProgress });
+	const jobs = await trainPlan(plan, ports, { follow: booleanInput("follow"), onLook: sayProgress });
 
 	core.setOutput("jobs", await writeDocument("jobs", jobs, documentPath(plan.experiment.name, "jobs")));
 	core.setOutput("evaluated", isEvaluated(jobs));

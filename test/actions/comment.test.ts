@@ -51,11 +51,11 @@ interface Comment {
 const comments = () =>
 	github.call<Comment[]>("GET", `/repos/ann/road/issues/${github.pullRequest}/comments?per_page=100`);
 const ours = async () => (await comments()).filter(({ user }) => user.login === BOT);
-const checks = async () =>
+const checks = async (filter: "latest" | "all" = "latest") =>
 	(
 		await github.call<{
 			check_runs: { name: string; status: string; conclusion: string; output: { title: string } }[];
-		}>("GET", `/repos/ann/road/commits/${github.sha}/check-runs`)
+		}>("GET", `/repos/ann/road/commits/${github.sha}/check-runs?filter=${filter}`)
 	).check_runs;
 
 test("writes the summary, one comment and one check run", async () => {
@@ -140,6 +140,37 @@ test("ends with one comment after two runs that raced", async () => {
 		);
 	await comment({ ...judged });
 	expect(await ours()).toHaveLength(1);
+});
+
+test("deletes a twin although the answer to that is lost", async () => {
+	const marker = "<!-- proving-ground: more-night -->\n";
+	const at = `/repos/ann/road/issues/${github.pullRequest}/comments`;
+	for (const body of ["first", "second"]) await github.call("POST", at, { body: marker + body }, "bot-token");
+	github.loseAnswer("DELETE", /\/comments\/\d+$/);
+	expect(await comment({ ...makeJudged() })).toMatchObject({ code: 0, annotations: [] });
+	expect(await ours()).toHaveLength(1);
+});
+
+test("ends with one check run when the answer to its creation is lost", async () => {
+	github.loseAnswer("POST", /\/check-runs$/);
+	expect(await comment({ ...makeJudged() })).toMatchObject({ code: 0, annotations: [] });
+	expect(await checks("all")).toHaveLength(1);
+});
+
+test("makes a new check run where a job that failed runs again on the same commit", async () => {
+	const plan = makePlan();
+	await comment({ plan, jobs: makeJobs(plan, makeJob({ state: "failed", diagnosis: "out of memory" })) });
+	github.writes();
+	await comment({ plan, jobs: makeJobs(plan, makeJob({ state: "running" })) });
+	// GitHub answers 200 to a change of a completed run's state, and leaves the state as it was.
+	expect(github.writes().map(({ method, path }) => `${method} ${path}`)).toContain("POST /repos/ann/road/check-runs");
+	expect((await checks())[0]).toMatchObject({ status: "in_progress", conclusion: null });
+	await comment({ ...makeJudged() });
+	expect((await checks())[0]).toMatchObject({ status: "completed", conclusion: "success" });
+	expect(await checks("all")).toHaveLength(2);
+	github.writes();
+	await comment({ ...makeJudged() });
+	expect(github.writes()).toEqual([]);
 });
 
 test("writes the summary alone without a pull request", async () => {

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { checkRunOf, type Documents, renderComment } from "../../actions/lib/comment.ts";
+import { parseDocument } from "../../actions/lib/documents.ts";
 import {
 	makeEvaluation,
 	makeJob,
@@ -9,6 +10,7 @@ import {
 	makeJudged,
 	makePlan,
 	makePromotion,
+	makeRule,
 	makeScore,
 	makeScores,
 } from "../fixtures.ts";
@@ -42,16 +44,19 @@ describe("is one document that a reviewer can decide from", () => {
 		state: "failed",
 		diagnosis: "The loss is not a finite number at step 12 (epoch 1), on the frames images/train-000017.jpg.",
 	});
-	const first = makeJudged(
-		makeScores().map((score) => ({ ...score, production: null, delta: null, delta_interval: null })),
-		{ baseline: null, changes: [] },
-	);
+	const alone = makeScores().map((score) => ({ ...score, production: null, delta: null, delta_interval: null }));
+	const noBaseline = { baseline: null, changes: [] };
+	const { policy } = makePlan();
+	const rules = [makeRule({ bound: "min", value: 0.2, reason: "a first model must see something" }), ...policy.rules];
+	const first = makeJudged(alone, { ...noBaseline, policy: { ...policy, rules } });
 	test.each<[string, Documents]>([
 		["planned", { plan: judged.plan }],
 		["running", { plan: judged.plan, jobs: makeJobs(judged.plan, running) }],
 		["broken", { plan: judged.plan, jobs: makeJobs(judged.plan, broken) }],
 		["measured", { plan: judged.plan, jobs: judged.jobs, report: judged.report }],
 		["first", first],
+		["unproven", makeJudged(alone, noBaseline)],
+		["evaluating", { plan: judged.plan, jobs: makeJobs(judged.plan, makeJob({ state: "succeeded" })) }],
 		["passed", judged],
 		["promoted", { ...judged, promotion: makePromotion(judged) }],
 		["failed", makeJudged(makeScores({ overall: 0.09, day: 0.01, night: 0.2 }))],
@@ -237,6 +242,24 @@ const hostile = [
 	"'; rm -rf / #",
 ];
 
+/** A value once for each string in it, with the text added to that one. */
+function* withText(value: unknown, text: string, place = ""): Generator<[place: string, changed: unknown]> {
+	if (typeof value === "string") yield [place, value + text];
+	if (value === null || typeof value !== "object") return;
+	for (const [key, item] of Object.entries(value)) {
+		for (const [inner, changed] of withText(item, text, `${place}/${key}`)) {
+			yield [inner, Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed }];
+		}
+	}
+}
+
+/** Whether a comment notifies, links, shows an image or a heading of somebody else. */
+function harms(markdown: string): boolean {
+	const html = renderMarkdown(markdown);
+	const outside = html.replaceAll(/<code>[^<]*<\/code>/g, "").replaceAll(/<!--[\s\S]*?-->/g, "");
+	return /<(a|img|h1)\b/.test(html) || /@|https?:/.test(outside);
+}
+
 /** The kinds and nesting of tags of a rendered comment, without what they hold. */
 function tree(markdown: string): string[] {
 	return [...renderMarkdown(markdown).matchAll(/<(\/?[a-z0-9]+)/gi)].map((match) => match[1]!);
@@ -296,6 +319,33 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 		expect(outside).not.toContain("@");
 		expect(outside).not.toMatch(/https?:|www\./);
 		expect(markdown.startsWith("<!-- proving-ground: more-night -->\n")).toBe(true);
+	});
+
+	test("in every string of every document that its schema lets through, one at a time", async () => {
+		const text = "x@octocat https://evil.example [a](http://b) <img src=x> --> </code> | `\n\n# h </details>";
+		const judged = makeJudged(makeScores({ night: 0.2 }));
+		const progress = { epoch: 1, epochs: 2, step: 1, steps: 2, loss: null, metric: null, seconds_left: null };
+		const running = makeJob({ state: "running", url: "u", progress: { stage: "train", ...progress } });
+		const failed = makeJob({ state: "failed", diagnosis: "because" });
+		const states: Documents[] = [
+			{ ...judged, promotion: makePromotion(judged) },
+			{ plan: judged.plan, jobs: makeJobs(judged.plan, running) },
+			{ plan: judged.plan, jobs: makeJobs(judged.plan, failed) },
+		];
+		const harmful: string[] = [];
+		let tried = 0;
+		for (const documents of states) {
+			for (const name of Object.keys(documents) as (keyof Documents)[]) {
+				for (const [place, changed] of withText(documents[name], text)) {
+					const taken = await parseDocument(name, JSON.stringify(changed), name).catch(() => null);
+					if (taken === null) continue;
+					tried += 1;
+					if (harms(renderComment({ ...documents, [name]: taken }))) harmful.push(`${name}.${place}`);
+				}
+			}
+		}
+		expect(harmful).toEqual([]);
+		expect(tried).toBeGreaterThan(200);
 	});
 
 	test("in a job's diagnosis and stage", () => {

@@ -123,3 +123,20 @@ test.each(["train", "report", "gate", "comment", "promote"])(
 		expect(ran.annotations[0]).toMatch(/^::error::none\/\w+\.json: there is no \w+\.json here \(ENOENT\)\.$/);
 	},
 );
+
+test.each([
+	["train", {}, "The input plan is required, and was not given."],
+	["train", { plan: "plan.json", follow: "yes" }, 'The input follow: found "yes"; it must be true or false.'],
+	["comment", {}, "The input plan is required, and was not given."],
+] as [string, Record<string, string>, string][])(
+	"%s names an input that is missing or wrong, without a stack",
+	async (action, inputs, message) => {
+		await writeFile(
+			path.join(workspace, "plan.json"),
+			JSON.stringify(await readDocument("plan", path.join(workspace, ".proving-ground/documents/third/plan.json"))),
+		);
+		const ran = await runAction(action, { workspace, inputs });
+		expect(ran).toMatchObject({ code: 1, annotations: [`::error::${message}`] });
+		expect(ran.log).not.toMatch(/\n\s+at /);
+	},
+);

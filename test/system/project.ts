@@ -67,7 +67,7 @@ rules:
   - { metric: miou, min: 0.999, reason: nobody is that good }
 `,
 	"experiments/first.yaml": experiment({}),
-	"experiments/second.yaml": experiment({ gates: "strict", more: "seed: 1\n" }),
+	"experiments/second.yaml": experiment({ gates: "strict", more: "seed: 1\nweights: { version: 1 }\n" }),
 };
 
 /** An experiment file on the small recipes. */
