@@ -22,7 +22,7 @@ export async function screenshot(markdown: string, file: string, height?: number
 		createRequire(import.meta.url).resolve("github-markdown-css/github-markdown-light.css"),
 		"utf8",
 	);
-	const page = `<!doctype html><meta charset="utf-8"><style>${css} body { margin: 24px; width: 852px }</style><body class="markdown-body">${renderMarkdown(markdown)}`;
+	const page = `<!doctype html><meta charset="utf-8"><style>${css} .markdown-body { padding: 24px; width: 852px }</style><body class="markdown-body">${renderMarkdown(markdown)}`;
 	// Without these flags Chromium looks for hosts of its own at every start.
 	const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 	const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args });

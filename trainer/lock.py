@@ -56,8 +56,12 @@ def main() -> None:
     digest = find_cpu_build(torch.split()[0])
     if digest is None:
         sys.exit("pip finds no CPU build of torch here: requirements.txt is left as it was.")
-    with_cpu = torch.replace(" \\\n", f" \\\n    --hash=sha256:{digest} \\\n", 1)
-    text = "\n".join(with_cpu if entry is torch else entry for entry in entries)
+    name = torch.split()[0]
+    # By its full version, which no other index has: where there is no CPU build pip says so at once, and does not
+    # fetch the CUDA build only to refuse its digest.
+    on_linux = f"{name}+cpu ; sys_platform == 'linux' \\\n    --hash=sha256:{digest}\n    # via -r requirements.in"
+    elsewhere = torch.replace(name, f"{name} ; sys_platform != 'linux'", 1)
+    text = "\n".join(f"{on_linux}\n{elsewhere}" if entry is torch else entry for entry in entries)
     (HERE / "requirements.txt").write_text(header.format("requirements.in, with the CPU build of torch") + text + "\n")
     (HERE / "requirements-dev.txt").write_text(header.format("requirements-dev.in") + resolve("requirements-dev.in"))
 
