@@ -144,23 +144,19 @@ function chooseBaseline(
 }
 
 function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
-	const before = flatten({
-		seed: entry.seed,
-		processes: entry.processes,
-		architecture: entry.architecture,
-		train: entry.train,
-		data: entry.data,
-	});
+	const { seed, processes, architecture, train, data, code } = entry;
+	const before = flatten({ seed, processes, architecture, train, data, code });
 	const after = flatten({
 		seed: run.seed,
 		processes: run.processes,
 		architecture: run.architecture,
 		train: run.train,
 		data: entryData(run, splits),
+		code: run.code,
 	});
 	const paths = [...new Set([...before.keys(), ...after.keys()])];
 	return paths
-		.filter((path) => before.get(path) !== after.get(path) && path !== "data.version")
+		.filter((path) => before.get(path) !== after.get(path))
 		.map((path) => ({ path, production: before.get(path) ?? null, candidate: after.get(path) ?? null }));
 }
 

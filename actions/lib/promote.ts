@@ -124,6 +124,7 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		architecture: run.architecture,
 		train: run.train,
 		data: entryData(run, report.data.splits as Plan["data"]["splits"]),
+		code: run.code,
 		seed: run.seed,
 		processes: run.processes,
 		seconds: report.training.seconds,

@@ -32,6 +32,8 @@ function settingName(path: string): string {
 
 function settingText(value: unknown): string {
 	if (typeof value === "number") return String(value);
+	// Of a digest the beginning tells enough: the whole of it is where the model comes from.
+	if (typeof value === "string" && /^sha256:[0-9a-f]{64}$/.test(value)) return code(`${value.slice(0, 15)}…`);
 	return value === null || value === undefined ? "–" : code(typeof value === "string" ? value : JSON.stringify(value));
 }
 

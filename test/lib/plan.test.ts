@@ -88,6 +88,7 @@ function versionOf(planned: Awaited<ReturnType<typeof plan>>, version: number, c
 		architecture: run.architecture,
 		train: run.train,
 		data: entryData(run, planned.data.splits),
+		code: run.code,
 		seed: run.seed,
 		processes: run.processes,
 		seconds: 60,
@@ -212,13 +213,22 @@ describe("compares with production", () => {
 		const before = await plan();
 		await write("experiments/mine.yaml", `${experiment}train: { epochs: 3 }\n`);
 		await write("data/mini/golden_train.manifest", `${frame("train")}\n${frame("train", "night")}\n`);
-		const { changes } = await plan({ versions: [versionOf(before, 1)], approvals: [approve(1, null)] });
-		expect(changes).toEqual([
+		const after = await plan({ versions: [versionOf(before, 1)], approvals: [approve(1, null)] });
+		expect(after.changes).toEqual([
 			{ path: "train.epochs", production: before.run.train.epochs, candidate: 3 },
+			{ path: "data.version", production: before.run.data.version, candidate: after.run.data.version },
 			{ path: "data.splits.train.frames", production: 1, candidate: 2 },
 			{ path: "data.splits.train.objects.pedestrian", production: 1, candidate: 2 },
 			{ path: "data.splits.train.attributes.timeofday.night", production: null, candidate: 1 },
 		]);
+	});
+
+	test("and says so where only the pixels or the trainer's code differ", async () => {
+		const before = await plan();
+		await write("data/mini/images/train.jpg", "other pixels");
+		const versions = [versionOf(before, 1, { code: `sha256:${"0".repeat(64)}` })];
+		const { changes } = await plan({ versions, approvals: [approve(1, null)] });
+		expect(changes.map(({ path }) => path)).toEqual(["data.version", "code"]);
 	});
 
 	test("and estimates time from what production took for a frame", async () => {

@@ -26,6 +26,7 @@ function entry(evaluation: string): Omit<Entry, "version"> {
 		architecture: {},
 		train: {},
 		data: {},
+		code: digest("d"),
 		seed: 0,
 		processes: 2,
 		seconds: 10,

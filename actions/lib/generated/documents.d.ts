@@ -782,6 +782,10 @@ export interface Entry {
   frames_trained: number;
   seed: number;
   processes: number;
+  /**
+   * Digest of the trainer's code that made it.
+   */
+  code: string;
 }
 /**
  * One experiment: the recipes it names and where it differs from them. The file's name is the experiment's name.
