@@ -86,12 +86,21 @@ function assess(rule: PlanRule, score: Score): Finding {
 			why: `There was nothing to measure ${rule.metric} on; what is not measured does not pass.`,
 		};
 	}
+	const level = rule.bound === "min" || rule.bound === "max";
+	// Before frames are counted: a first model isn't held up by a comparison that nobody could make.
+	if (!level && score.production === null && score.delta === null) {
+		return {
+			outcome: "no_baseline",
+			actual: null,
+			interval: null,
+			why: "There is no production figure to compare with.",
+		};
+	}
 	if (score.frames < rule.min_frames) {
 		const why = `${score.frames} frames are too few to judge by; the rule asks for ${rule.min_frames}.`;
 		return { outcome: "inconclusive", actual: null, interval: null, why };
 	}
-	if (rule.bound === "min" || rule.bound === "max")
-		return assessLevel(rule, score.candidate, pair(score.candidate_interval));
+	if (level) return assessLevel(rule, score.candidate, pair(score.candidate_interval));
 	return assessChange(rule, score);
 }
 
@@ -118,14 +127,6 @@ function assessLevel(rule: PlanRule, level: number, interval: Interval): Finding
 
 /** The change from production, with the paired interval. */
 function assessChange(rule: PlanRule, score: Score): Finding {
-	if (score.production === null && score.delta === null) {
-		return {
-			outcome: "no_baseline",
-			actual: null,
-			interval: null,
-			why: "There is no production figure to compare with.",
-		};
-	}
 	if (!isNumber(score.production) || !isNumber(score.delta)) {
 		return {
 			outcome: "fail",

@@ -64,6 +64,7 @@ describe("on a drop from production", () => {
 	test("has nothing to say without production, and does not let a model through by that alone", () => {
 		const none = score({ production: null, delta: null, delta_interval: null });
 		expect(only([rule()], [none])).toMatchObject({ check: "no_baseline", blocking: false, outcome: "inconclusive" });
+		expect(only([rule()], [{ ...none, frames: 3 }])).toMatchObject({ check: "no_baseline", blocking: false });
 		const level = rule({ bound: "min", value: 0.4 });
 		expect(verdictOn([rule(), level], [none]).outcome).toBe("pass");
 	});
