@@ -12,6 +12,7 @@ const generated = path.join(root, "actions/lib/generated");
 /** Every schema of the project, by the name its validator and type get. */
 const schemas = {
 	run: "trainer/proving_ground/schemas/run.schema.json",
+	conditions: "trainer/proving_ground/schemas/conditions.schema.json",
 	eval_report: "trainer/proving_ground/schemas/eval_report.schema.json",
 	plan: "actions/lib/schemas/plan.schema.json",
 	jobs: "actions/lib/schemas/jobs.schema.json",
@@ -48,6 +49,8 @@ function renderValidators(loaded: Map<string, SchemaObject>): Record<string, str
 	for (const [name, schema] of loaded) {
 		const ajv = new Ajv({
 			allErrors: true,
+			// A recipe may leave a setting out; what runs has every one of them.
+			useDefaults: ["model", "machine", "gate", "config"].includes(name),
 			strict: true,
 			strictRequired: false,
 			strictTypes: false,
@@ -106,7 +109,7 @@ function combinedReference(reference: string, owner: string): string {
 	const name = file ? file.replace(".schema.json", "") : owner;
 	const [, kind, key, ...rest] = pointer.split("/");
 	if (kind === "definitions") return `#/definitions/${[`${name}_${key}`, ...rest].join("/")}`;
-	return `#/definitions/${[name, kind, key, ...rest].join("/")}`;
+	return `#/definitions/${[name, kind, key, ...rest].filter(Boolean).join("/")}`;
 }
 
 function typeName(name: string): string {

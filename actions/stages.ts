@@ -221,7 +221,7 @@ async function follow(context: Context, plan: Plan): Promise<Jobs> {
 }
 
 async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Report> {
-	const evaluation = await readEvaluation(jobs, context.project.store);
+	const evaluation = await readEvaluation(plan, jobs, context.project.store);
 	const report = makeReport(plan, jobs, evaluation);
 	await writeReport(context.project.root, report, evaluation.card);
 	return report;

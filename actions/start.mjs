@@ -78,7 +78,10 @@ function installPython(locks) {
 		rmSync(at(".venv"), { recursive: true, force: true });
 		if (run(findPython(), ["-m", "venv", ".venv"]) !== 0) fail("The virtual environment .venv could not be made.");
 	}
-	const options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"];
+	// The lock files name everything: pip need not look for what each package asks for, and its resolver takes no
+	// `pandas==2` for a pin of somebody's `pandas[parquet]`.
+	const quiet = ["--quiet", "--disable-pip-version-check"];
+	const options = ["-m", "pip", "install", ...quiet, "--no-deps", "--require-hashes", "-r"];
 	for (const [index, lock] of locks.entries()) {
 		const { status, stdout, stderr } = spawnSync(python, [...options, lock], { cwd: root, encoding: "utf8" });
 		if (status === 0) return;

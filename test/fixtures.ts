@@ -6,6 +6,7 @@ import type {
 	Jobs,
 	JobsJob,
 	Plan,
+	PlanDifference,
 	PlanRule,
 	Promotion,
 	Report,
@@ -63,6 +64,7 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 				},
 				slices: { file: "slices.yaml", sha256: digest("5") },
 				categories: { detection: ["vehicle", "pedestrian"], segmentation: ["road", "sky"] },
+				tracks: null,
 			},
 			architecture: {
 				input: { width: 192, height: 112 },
@@ -78,17 +80,28 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 				warmup_steps: 30,
 				clip_norm: 10,
 				precision: "auto",
-				checkpoint_steps: 25,
+				accumulation: 1,
+				ema_decay: 0,
+				freeze: [],
+				matmul_precision: "high",
+				channels_last: true,
+				compile: false,
+				max_loss_factor: 1000,
+				sanity: true,
+				determinism_steps: 2,
+				checkpoint: { steps: 25, minutes: 10, keep_last: 2, keep_every_hours: 0, durable_minutes: 15 },
+				balance: { method: "fixed" },
 				loss: {
 					detection: { weight: 1, gamma: 2, box_weight: 0.5 },
 					segmentation: { weight: 1 },
 					lanes: { weight: 0.5 },
 				},
-				augment: { flip: 0.5, photometric: 0.2 },
+				augment: { flip: { probability: 0.5 }, photometric: { probability: 1, strength: 0.2 } },
 			},
 			code: digest("c"),
 			image: null,
 			weights: null,
+			replay: null,
 		},
 		machine: {
 			name: "laptop",
@@ -98,9 +111,19 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 			price_usd_per_hour: 0,
 			max_minutes: 60,
 			grace_seconds: 30,
+			fast_storage: null,
+		},
+		conditions: {
+			schema: 1,
+			loader: { workers: 0, prefetch: 2, pin_memory: false },
+			network: { instance: null, floor_gbps: null, timeout_seconds: 600 },
+			drift: "warn",
+			latency: [],
+			tracking: { mode: "offline", project: "perception-hydranet", entity: null, images: 4, histograms: true },
 		},
 		data: {
 			location: "/data/scenes-more-night",
+			source: null,
 			splits,
 			slices: [
 				{ name: "day", where: { timeofday: "day" }, category: null, protected: false, frames: 240, objects: 900 },
@@ -114,8 +137,10 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 					objects: 160,
 				},
 			],
+			difference: makeDifference(),
 		},
 		weights: null,
+		replay: null,
 		baseline: { version: 1, run: "baseline-fedcba9876543210", manifest: digest("9"), location: "/registry/v1/model" },
 		promoted: null,
 		changes: [
@@ -127,6 +152,7 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 		policy: {
 			name: "perception",
 			file: "recipes/gates/perception.yaml",
+			drift: "warn",
 			rules: [
 				makeRule({ metric: "map", value: 0.03, line: 6, reason: "detection must hold over all frames" }),
 				makeRule({
@@ -152,6 +178,19 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 	};
 }
 
+/** 300 more night frames to train on; validation and test are the same. */
+export function makeDifference(): PlanDifference {
+	return {
+		from: { name: "scenes", version: digest("e"), dvc: null },
+		splits: {
+			train: { frames: [900, 1200], objects: { pedestrian: [1166, 1574], vehicle: [2261, 3007] } },
+			val: { frames: [90, 90], objects: { pedestrian: [120, 120], vehicle: [230, 230] } },
+			test: { frames: [360, 360], objects: { pedestrian: [480, 480], vehicle: [900, 900] } },
+		},
+		slices: { day: { frames: [240, 240] }, night: { frames: [120, 120] }, "night-pedestrian": { frames: [null, 120] } },
+	};
+}
+
 export function makeRule(changes: Partial<PlanRule>): PlanRule {
 	return {
 		metric: "map",
@@ -174,7 +213,7 @@ export function makeJob(changes: Partial<JobsJob> = {}): JobsJob {
 		attempt: 1,
 		adopted: false,
 		url: null,
-		output: "/store/runs/more-night-0123456789abcdef",
+		output: "/store/models/perception-hydranet/more-night-0123456789abcdef/model",
 		started_at: "2026-01-01T00:00:00.000Z",
 		seconds: 41,
 		cost_usd: 0,
@@ -188,7 +227,12 @@ export function makeJobs(plan: Plan, ...jobs: JobsJob[]): Jobs {
 	const evaluation = evaluationOf(plan, manifest, 1000).id;
 	const both = [
 		makeJob(),
-		makeJob({ id: evaluation, kind: "evaluate", seconds: 9, output: `/store/runs/${evaluation}` }),
+		makeJob({
+			id: evaluation,
+			kind: "evaluate",
+			seconds: 9,
+			output: `/store/models/perception-hydranet/more-night-0123456789abcdef/evaluations/${evaluation}`,
+		}),
 	];
 	return {
 		schema: 1,
@@ -221,6 +265,8 @@ export function makeScore(changes: Partial<Score> & { drop?: number; spread?: nu
 
 export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 	const run = evaluationOf(plan, manifest, 1000);
+	const speed = { seconds: 18.2, data_wait_percent: 1.4, frames_per_second: 66.1 };
+	const weights = { detection: 1, segmentation: 1, lanes: 1 };
 	return {
 		schema: 1,
 		run: run.id,
@@ -243,6 +289,7 @@ export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 			device: "cpu",
 			candidate: { p50_ms: 2.7, p95_ms: 2.9 },
 			production: run.production && { p50_ms: 2.7, p95_ms: 2.8 },
+			int8: { candidate: { p50_ms: 1.1, p95_ms: 1.2 }, production: null },
 		},
 		exports: [
 			{
@@ -250,7 +297,8 @@ export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 				file: "model.torchscript.pt",
 				sha256: digest("6"),
 				bytes: 1_902_133,
-				max_abs_difference: 0,
+				measure: "absolute",
+				difference: 0,
 				tolerance: 0.001,
 				agrees: true,
 			},
@@ -259,15 +307,38 @@ export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 				file: "model.onnx",
 				sha256: digest("7"),
 				bytes: 1_867_261,
-				max_abs_difference: 4.8e-6,
+				measure: "absolute",
+				difference: 4.8e-6,
 				tolerance: 0.001,
+				agrees: true,
+			},
+			{
+				format: "onnx_int8",
+				file: "model.int8.onnx",
+				sha256: digest("b"),
+				bytes: 512_000,
+				measure: "relative",
+				difference: 0.034,
+				tolerance: 0.25,
 				agrees: true,
 			},
 		],
 		training: {
 			epochs: [
-				{ epoch: 1, loss: { total: 4.3, detection: 2.05 }, validation: { map: 0.05, miou: 0.36, lane_f1: 0.25 } },
-				{ epoch: 2, loss: { total: 1.5, detection: 0.81 }, validation: { map: 0.31, miou: 0.61, lane_f1: null } },
+				{
+					epoch: 1,
+					loss: { total: 4.3, detection: 2.05 },
+					weights,
+					validation: { map: 0.05, miou: 0.36, lane_f1: 0.25 },
+					speed,
+				},
+				{
+					epoch: 2,
+					loss: { total: 1.5, detection: 0.81 },
+					weights,
+					validation: { map: 0.31, miou: 0.61, lane_f1: null },
+					speed,
+				},
 			],
 			best_epoch: 2,
 			seconds: 38.2,
@@ -275,7 +346,17 @@ export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 			precision: "bf16",
 			processes: 2,
 			attempts: 1,
+			data_wait_percent: 1.4,
+			energy_kwh: null,
+			tracking_url: null,
+			checks: {
+				determinism: { steps: 2, difference: 0, band: 0, agrees: true },
+				network: null,
+				drift: null,
+				latency: null,
+			},
 		},
+		artefacts: [],
 		statistics: [{ of: "candidate", file: "statistics/candidate.npz", sha256: digest("8") }],
 	};
 }

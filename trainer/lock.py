@@ -1,4 +1,4 @@
-"""The .in files become lock files with digests: requirements.txt (CPU build of torch), requirements-{cuda,dev}.txt.
+"""The .in files become lock files with digests: requirements.txt (CPU build of torch), requirements-{cuda,dvc,dev}.txt.
 
 Run: .venv/bin/python trainer/lock.py
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # What the CUDA build of torch asks for and the CPU build doesn't.
 CUDA = re.compile(r"^(nvidia-|cuda-|triton)")
+BUILD = re.compile(r"^(nvidia-|cuda-|triton|torch==)")
 
 
 def resolve(*arguments: str) -> str:
@@ -47,7 +48,7 @@ def split_entries(lock: str) -> list[str]:
 
 
 def main() -> None:
-    """Write the three lock files."""
+    """Write the four lock files."""
     header = "# Locked by trainer/lock.py from {}.\n"
     cuda = resolve("requirements.in")
     (HERE / "requirements-cuda.txt").write_text(header.format("requirements.in, with the CUDA build of torch") + cuda)
@@ -63,7 +64,11 @@ def main() -> None:
     elsewhere = torch.replace(name, f"{name} ; sys_platform != 'linux'", 1)
     text = "\n".join(f"{on_linux}\n{elsewhere}" if entry is torch else entry for entry in entries)
     (HERE / "requirements.txt").write_text(header.format("requirements.in, with the CPU build of torch") + text + "\n")
-    (HERE / "requirements-dev.txt").write_text(header.format("requirements-dev.in") + resolve("requirements-dev.in"))
+    for name in ("dvc", "dev"):
+        source = f"requirements-{name}.in"
+        # torch is there already, in the build that the machine takes.
+        entries = [entry for entry in split_entries(resolve(source)) if not BUILD.match(entry)]
+        (HERE / f"requirements-{name}.txt").write_text(header.format(source) + "\n".join(entries) + "\n")
 
 
 if __name__ == "__main__":

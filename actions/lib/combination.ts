@@ -1,24 +1,25 @@
 // Files that are each right become the problems of their combination: what one asks for and no other gives.
 import type { Problem } from "./errors.ts";
-import type { ResolvedExperiment } from "./experiment.ts";
+import type { Head, ResolvedExperiment } from "./experiment.ts";
 import type { SliceFile } from "./generated/documents.d.ts";
+import { isLatency, isLowerBetter, TRACK_METRICS } from "./metrics.ts";
 import { notAmong, problemAt } from "./problems.ts";
 
 type Slice = SliceFile["slices"][number];
-type Head = ResolvedExperiment["model"]["value"]["architecture"]["heads"][number];
 
 /** Problems that no file has on its own; `slices` is null where the dataset is not there yet. */
 export function checkCombination(resolved: ResolvedExperiment, slices: readonly Slice[] | null): Problem[] {
 	return [
 		...checkHeads(resolved),
+		...checkArchitecture(resolved),
+		...checkData(resolved),
 		...checkTraining(resolved),
 		...checkSlices(resolved, slices),
 		...checkRules(resolved, slices),
 	];
 }
 
-function checkHeads({ experiment, model, data }: ResolvedExperiment): Problem[] {
-	const { heads } = model.value.architecture;
+function checkHeads({ experiment, model, data, heads }: ResolvedExperiment): Problem[] {
 	const { categories } = data.value;
 	const problems: Problem[] = [];
 	for (const head of ["detection", "segmentation"] as const) {
@@ -32,17 +33,22 @@ function checkHeads({ experiment, model, data }: ResolvedExperiment): Problem[] 
 			);
 		}
 	}
+	if (heads.includes("trajectory") && !data.value.tracks) {
+		const message = `${data.source.file} names no tracks, and ${model.source.file} has a trajectory head: choose other data, or a recipe without that head`;
+		problems.push(problemAt(experiment.source, "/data", message));
+	}
 	for (const [where, losses] of [
 		[model.source, model.value.train.loss],
 		[experiment.source, experiment.value.train?.loss ?? {}],
 	] as const) {
 		for (const head of Object.keys(losses) as Head[]) {
-			if (!heads.includes(head)) {
+			const known = model.value.architecture.heads;
+			if (!known.includes(head)) {
 				problems.push(
 					problemAt(
 						where,
 						`/train/loss/${head}`,
-						`a loss for ${head}, and ${model.source.file} has no such head; ${notAmong(head, heads, "its heads")}`,
+						`a loss for ${head}, and ${model.source.file} has no such head; ${notAmong(head, known, "its heads")}`,
 						"key",
 					),
 				);
@@ -59,12 +65,97 @@ function checkHeads({ experiment, model, data }: ResolvedExperiment): Problem[] 
 	return problems;
 }
 
-function checkTraining({ experiment, model, machine, train }: ResolvedExperiment): Problem[] {
+function checkArchitecture({ model: { source, value } }: ResolvedExperiment): Problem[] {
+	const { heads, trajectory } = value.architecture;
+	const problems: Problem[] = [];
+	const sees = heads.some((head) => head !== "trajectory");
+	for (const key of ["input", "backbone", "neck"] as const) {
+		const there = value.architecture[key] !== undefined;
+		if (there === sees) continue;
+		const message = sees
+			? `architecture.${key} is missing: the heads ${heads.join(", ")} see images`
+			: `architecture.${key} stands here, and tracks alone have no image: take it out`;
+		problems.push(problemAt(source, there ? `/architecture/${key}` : "/architecture", message, "key"));
+	}
+	if (heads.includes("trajectory") !== (trajectory !== undefined)) {
+		const message = trajectory
+			? "architecture.trajectory stands here, and trajectory is not among the heads"
+			: "architecture.trajectory is missing: the head needs modes and hidden";
+		problems.push(problemAt(source, trajectory ? "/architecture/trajectory" : "/architecture", message, "key"));
+	}
+	return problems;
+}
+
+function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
+	const { dvc, importer, tracks } = value;
+	if (dvc && importer) {
+		const message = "a recipe has its data from an importer or from DVC, not from both: leave out importer or dvc";
+		return [problemAt(source, "/dvc", message, "key")];
+	}
+	if (importer?.name !== "trajectories") return [];
+	const shape = ["past", "future", "step_seconds"] as const;
+	const asked = shape.map((key) => `${key}: ${importer[key]}`).join(", ");
+	if (!tracks) return [problemAt(source, "/importer", `the importer makes tracks: add tracks: { ${asked} }`, "key")];
+	return shape
+		.filter((key) => tracks[key] !== importer[key])
+		.map((key) =>
+			problemAt(
+				source,
+				`/tracks/${key}`,
+				`tracks.${key}: found ${tracks[key]}, and the importer makes ${importer[key]}; they must be the same`,
+			),
+		);
+}
+
+function checkTraining({ experiment, model, machine, train, heads }: ResolvedExperiment): Problem[] {
 	const { processes } = machine.value;
-	if (train.global_batch % processes === 0) return [];
-	const own = experiment.value.train?.global_batch !== undefined;
-	const message = `train.global_batch: found ${train.global_batch}; the ${processes} processes of ${machine.source.file} must divide it`;
-	return [problemAt(own ? experiment.source : model.source, "/train/global_batch", message)];
+	const { global_batch, accumulation = 1 } = train;
+	const problems: Problem[] = [];
+	const at = (key: keyof typeof train, message: string) =>
+		problems.push(
+			problemAt(
+				experiment.value.train?.[key] !== undefined ? experiment.source : model.source,
+				`/train/${key}`,
+				message,
+			),
+		);
+	if (global_batch % (processes * accumulation) !== 0) {
+		const parts = accumulation === 1 ? "" : `, with ${accumulation} accumulated parts each,`;
+		const message = `train.global_batch: found ${global_batch}; the ${processes} processes of ${machine.source.file}${parts} must divide it`;
+		at("global_batch", message);
+	}
+	const { replay } = experiment.value;
+	if (replay) {
+		const old = Math.round(replay.share * global_batch);
+		if (old === 0 || old === global_batch) {
+			const message = `replay.share: ${replay.share} of a global batch of ${global_batch} is ${old} frames; it must leave room for both`;
+			problems.push(problemAt(experiment.source, "/replay/share", message));
+		}
+	}
+	if (train.augment?.mosaic && heads.includes("lanes")) {
+		at(
+			"augment",
+			"train.augment.mosaic: lanes lead to the bottom of the whole picture, and a mosaic's don't; take mosaic out, or the lanes head",
+		);
+	}
+	const parts = ["backbone", "neck", ...heads.map((head) => `heads.${head}`)];
+	for (const part of train.freeze ?? []) {
+		if (!parts.includes(part)) at("freeze", `train.freeze: found ${part}; ${notAmong(part, parts, "parts")}`);
+	}
+	const image = heads.filter((head) => head !== "trajectory");
+	if (train.balance?.method === "gradnorm" && image.length < 2) {
+		at(
+			"balance",
+			`train.balance: gradnorm weighs heads that share a backbone, and there ${image.length === 1 ? "is one" : "is none"}`,
+		);
+	}
+	if (train.balance?.method === "curriculum") {
+		for (const head of Object.keys(train.balance.start)) {
+			if (!model.value.architecture.heads.includes(head as Head))
+				at("balance", `train.balance.start: found ${head}; ${notAmong(head, heads, "heads")}`);
+		}
+	}
+	return problems;
 }
 
 function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | null): Problem[] {
@@ -100,6 +191,7 @@ export function producedMetrics(
 	if (heads.includes("detection")) metrics.push("map", "ap50", "ar");
 	if (heads.includes("segmentation")) metrics.push("miou");
 	if (heads.includes("lanes")) metrics.push("lane_f1");
+	if (heads.includes("trajectory")) metrics.push(...TRACK_METRICS);
 	if (slice) return metrics;
 	if (heads.includes("detection")) metrics.push(...categories.detection.map((name) => `ap/${name}`));
 	if (heads.includes("segmentation")) metrics.push(...categories.segmentation.map((name) => `iou/${name}`));
@@ -107,19 +199,23 @@ export function producedMetrics(
 }
 
 function checkRules(
-	{ model, data, gate, gate: { value } }: ResolvedExperiment,
+	{ heads, data, gate, gate: { value } }: ResolvedExperiment,
 	slices: readonly Slice[] | null,
 ): Problem[] {
-	const { heads } = model.value.architecture;
 	const overall = producedMetrics(heads, data.value.categories, null);
 	const problems: Problem[] = [];
 	for (const [index, rule] of value.rules.entries()) {
 		const at = (key: string, message: string) =>
 			problems.push(problemAt(gate.source, `/rules/${index}/${key}`, message));
-		const latency = rule.metric.startsWith("latency_");
-		if (latency && rule.max_drop !== undefined) at("max_drop", "a latency has no max_drop; use max_regression_percent");
-		if (!latency && rule.max_regression_percent !== undefined)
-			at("max_regression_percent", `only a latency has max_regression_percent; use max_drop for ${rule.metric}`);
+		const lower = isLowerBetter(rule.metric);
+		if (lower && rule.max_drop !== undefined) {
+			const what = isLatency(rule.metric) ? "a latency" : `${rule.metric} is the better the lower it is, and`;
+			at("max_drop", `${what} has no max_drop; use max_regression_percent`);
+		}
+		if (!lower && rule.max_regression_percent !== undefined) {
+			const message = `only a latency and an error of tracks have max_regression_percent; use max_drop for ${rule.metric}`;
+			at("max_regression_percent", message);
+		}
 		if (rule.slice === undefined) {
 			if (!overall.includes(rule.metric))
 				at("metric", `nothing measures ${rule.metric} here; ${notAmong(rule.metric, overall, "measured")}`);

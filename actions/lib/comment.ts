@@ -8,6 +8,7 @@ import {
 	checksSection,
 	costSection,
 	dataTable,
+	differenceSection,
 	foldedReport,
 	foundText,
 	latencySection,
@@ -19,6 +20,7 @@ import {
 	whereText,
 	worstFirst,
 } from "./sections.ts";
+import { guardsSection, startSection } from "./training.ts";
 
 export interface Documents {
 	plan: Plan;
@@ -122,9 +124,12 @@ function compose(documents: Documents, rows: number): string {
 		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
 		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
 		changesSection(plan, table),
+		startSection(plan),
+		differenceSection(plan, table),
 		state.is === "judged" ? checksSection(state.verdict, table) : "",
 		report ? movedSection(report, table) : "",
 		report ? latencySection(report) : "",
+		report ? guardsSection(report) : "",
 		state.is === "planned" || state.is === "running" ? costSection(plan) : "",
 		...(state.is === "judged" && verdict
 			? [fold(`All ${verdict.checks.length} checks`, table(allChecks(verdict)))]

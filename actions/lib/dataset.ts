@@ -5,27 +5,58 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { documentText, sha256 } from "./documents.ts";
+import { fetchPinned, sealPinned } from "./dvc.ts";
 import { InvalidFile, InvalidInput } from "./errors.ts";
-import { loadSlices } from "./experiment.ts";
-import type { Data, PlanSlice, PlanSplit, RunData } from "./generated/documents.d.ts";
+import { type Loaded, loadSlices } from "./experiment.ts";
+import type { Data, PlanSlice, PlanSource, PlanSplit, RunData } from "./generated/documents.d.ts";
+import { readPinned } from "./pin.ts";
 import { runTrainer, type Trainer } from "./trainer.ts";
 import { parseYaml } from "./yaml.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
 type Split = (typeof SPLITS)[number];
 
+const HEADS = ["detection", "segmentation", "lanes", "trajectory"] as const;
+
 /** What a dataset holds and the digest that names it. */
 export interface Dataset {
 	location: string;
+	/** Where DVC has it from; null where the recipe names no `dvc`. */
+	source: PlanSource | null;
 	run: RunData;
 	splits: Record<Split, PlanSplit>;
 	/** Frames that have labels of each head, by split. */
-	labelled: Record<Split, Record<"detection" | "segmentation" | "lanes", number>>;
+	labelled: Record<Split, Record<(typeof HEADS)[number], number>>;
 	slices: PlanSlice[];
 }
 
+/** A recipe's dataset: fetched or made where it is absent, counted, and in shards where the recipe wants them; safe to repeat. */
+export async function prepareDataset(
+	{ root, trainer }: { root: string; trainer: Trainer },
+	name: string,
+	data: Loaded<Data>,
+	onMake: (name: string) => void = () => {},
+): Promise<Dataset> {
+	const recipe = data.value;
+	const location = path.resolve(root, recipe.location);
+	const source = recipe.dvc ? await readPinned(root, data) : null;
+	if (source) await fetchPinned({ root, data, source }, trainer, () => onMake(name));
+	else {
+		if (recipe.importer && !(await isFolder(location))) onMake(name);
+		await importDataset(name, recipe, location, trainer);
+	}
+	const dataset = await readDataset(name, recipe, location, source);
+	if (source) await sealPinned({ root, data, source }, dataset.run.version);
+	if (!recipe.shards) return dataset;
+	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
+	const shards = path.join(root, ".proving-ground/shards", `${name}-${digest}`);
+	await mkdir(path.dirname(shards), { recursive: true });
+	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
+	return { ...dataset, location: shards };
+}
+
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */
-export async function importDataset(
+async function importDataset(
 	name: string,
 	recipe: Data,
 	location: string,
@@ -52,7 +83,12 @@ export async function importDataset(
 }
 
 /** Counts a dataset and takes its digest over every manifest, the slices and every file they refer to; throws InvalidFile. */
-export async function readDataset(name: string, recipe: Data, location: string): Promise<Dataset> {
+export async function readDataset(
+	name: string,
+	recipe: Data,
+	location: string,
+	source: PlanSource | null = null,
+): Promise<Dataset> {
 	const content = new Map<string, string>();
 	const splits = {} as Dataset["splits"];
 	const labelled = {} as Dataset["labelled"];
@@ -70,6 +106,7 @@ export async function readDataset(name: string, recipe: Data, location: string):
 			detection: frames.filter((frame) => frame.detection).length,
 			segmentation: frames.filter((frame) => frame["segmentation-ref"] !== undefined).length,
 			lanes: frames.filter((frame) => frame.lanes).length,
+			trajectory: frames.filter((frame) => frame.tracks && frame.tracks.length > 0).length,
 		};
 		manifests[split] = { file, sha256: await digestFile(path.join(location, file)), frames: frames.length };
 		content.set(file, manifests[split].sha256);
@@ -86,26 +123,31 @@ export async function readDataset(name: string, recipe: Data, location: string):
 	const listing = [...content].sort(([a], [b]) => (a < b ? -1 : 1));
 	return {
 		location,
+		source,
 		splits,
 		labelled,
 		slices: countSlices(await loadSlices(path.join(location, "slices.yaml")), test),
 		run: {
 			name,
 			version: sha256(JSON.stringify(listing)),
-			dvc: await readPin(location),
+			dvc: source?.md5 ?? (await readPin(location)),
 			manifests,
 			slices: { file: "slices.yaml", sha256: slicesDigest },
 			categories: recipe.categories,
+			tracks: recipe.tracks ?? null,
 		},
 	};
 }
 
 interface Frame {
-	"source-ref": string;
+	/** Absent where a line has nothing but tracks. */
+	"source-ref"?: string;
+	id?: string;
 	"segmentation-ref"?: string;
 	attributes?: Record<string, string>;
 	detection?: { category: string; crowd?: boolean }[];
 	lanes?: unknown[];
+	tracks?: unknown[];
 }
 
 async function readManifest(file: string): Promise<Frame[]> {
@@ -130,18 +172,24 @@ async function readManifest(file: string): Promise<Frame[]> {
 		}
 		for (const key of ["source-ref", "segmentation-ref"] as const) {
 			const reference = frame?.[key];
-			if (reference === undefined && key === "segmentation-ref") continue;
+			if (reference === undefined && (key === "segmentation-ref" || isTracksAlone(frame))) continue;
 			// A reference that leads out of the dataset would make its digest depend on something else.
 			if (typeof reference !== "string" || path.isAbsolute(reference) || reference.split(/[\\/]/).includes("..")) {
+				const alone = reference === undefined ? ", or the line has an id and tracks alone" : "";
 				throw refuse(
 					number,
-					`${key}: found ${JSON.stringify(reference) ?? "nothing"}; it must be a path inside the dataset`,
+					`${key}: found ${JSON.stringify(reference) ?? "nothing"}; it must be a path inside the dataset${alone}`,
 				);
 			}
 		}
 		frames.push(frame);
 	}
 	return frames;
+}
+
+/** Tracks need no image: a line of them alone is named by its id. */
+function isTracksAlone(frame: Frame | null): boolean {
+	return typeof frame?.id === "string" && frame.id !== "" && Array.isArray(frame.tracks);
 }
 
 function countFrames(frames: Frame[]): PlanSplit {

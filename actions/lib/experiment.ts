@@ -30,7 +30,18 @@ import { checkSchema, notAmong, problemAt } from "./problems.ts";
 import { parseYaml, type Source } from "./yaml.ts";
 
 const schemas = [experimentSchema, modelSchema, dataSchema, slicesSchema, machineSchema, gateSchema];
+/** Errors name places in a file's own schema without its name. */
+const schemaOf = new Map<ValidateFunction, Record<string, unknown>>([
+	[validateExperiment, experimentSchema],
+	[validateModel, modelSchema],
+	[validateData, dataSchema],
+	[validateSliceFile, slicesSchema],
+	[validateMachine, machineSchema],
+	[validateGate, gateSchema],
+]);
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+
+export type Head = Model["architecture"]["heads"][number];
 
 /** A file that was read and holds to its schema. */
 export interface Loaded<T> {
@@ -48,6 +59,10 @@ export interface ResolvedExperiment {
 	data: Loaded<Data>;
 	machine: Loaded<Machine>;
 	gate: Loaded<Gate>;
+	/** Older data that it replays. */
+	replay?: Loaded<Data>;
+	/** The recipe's heads, without optional ones that the data can't serve. */
+	heads: Head[];
 	/** The recipe's training settings with the experiment's own laid over them. */
 	train: Model["train"];
 	policy: PlanPolicy;
@@ -80,17 +95,17 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 	const recipe = async <T>(
 		from: string,
 		folder: string,
-		key: "recipe" | "data" | "machine" | "gates",
+		key: "recipe" | "data" | "machine" | "gates" | "replay",
 		validate: ValidateFunction,
 	) => {
-		const named = written[key];
+		const named = key === "replay" ? written.replay?.data : written[key];
 		if (typeof named !== "string" || !NAME.test(named)) return undefined;
 		const files = await namesIn(path.join(from, folder));
 		if (!files.includes(named)) {
 			problems.push(
 				problemAt(
 					experiment.source,
-					`/${key}`,
+					key === "replay" ? "/replay/data" : `/${key}`,
 					`${folder}/${named}.yaml doesn't exist; ${notAmong(named, files, "there")}`,
 				),
 			);
@@ -102,6 +117,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 	};
 	const model = await recipe<Model>(root, "recipes/models", "recipe", validateModel);
 	const data = await recipe<Data>(root, "recipes/data", "data", validateData);
+	const replay = await recipe<Data>(root, "recipes/data", "replay", validateData);
 	const machine = await recipe<Machine>(base, "recipes/machines", "machine", validateMachine);
 	const gate = await recipe<Gate>(base, "recipes/gates", "gates", validateGate);
 	if (!model || !data || !machine || !gate || problems.length > 0) throw new InvalidFile(problems);
@@ -114,8 +130,15 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 		data,
 		machine,
 		gate,
+		...(replay ? { replay } : {}),
+		heads: servedHeads(model.value, data.value),
 		train: overlay(model.value.train, experiment.value.train ?? {}),
-		policy: { name: experiment.value.gates, file: gate.source.file, rules: rulesOf(gate) },
+		policy: {
+			name: experiment.value.gates,
+			file: gate.source.file,
+			drift: gate.value.drift ?? "warn",
+			rules: rulesOf(gate),
+		},
 	};
 	const slices = await declaredSlices(root, data);
 	problems.push(...checkCombination(resolved, slices));
@@ -154,13 +177,25 @@ export async function loadFile<T>(
 		throw new InvalidInput(`${file}: the file can't be read (${(error as NodeJS.ErrnoException).code}).`);
 	}
 	const source = parseYaml(file, text);
-	problems.push(...source.problems, ...checkSchema(source, validate, schemas));
+	problems.push(...source.problems, ...checkSchema(source, validate, [schemaOf.get(validate) ?? {}, ...schemas]));
 	return { value: source.value as T, source };
+}
+
+/** Heads without the optional ones for which the data recipe names nothing; lanes need no names. */
+function servedHeads({ architecture, optional_heads }: Model, { categories, tracks }: Data): Head[] {
+	const served = {
+		detection: categories.detection.length > 0,
+		segmentation: categories.segmentation.length > 0,
+		lanes: true,
+		trajectory: tracks !== undefined,
+	};
+	return architecture.heads.filter((head) => served[head] || !optional_heads?.includes(head));
 }
 
 /** Lays the keys that an experiment writes over its recipe's, mapping by mapping. */
 function overlay<T>(below: T, above: unknown): T {
-	if (!isMapping(below) || !isMapping(above)) return above as T;
+	// The settings of one method mean nothing to another.
+	if (!isMapping(below) || !isMapping(above) || "method" in above) return above as T;
 	const merged: Record<string, unknown> = { ...below };
 	for (const [key, value] of Object.entries(above)) merged[key] = key in merged ? overlay(merged[key], value) : value;
 	return merged as T;
@@ -194,6 +229,8 @@ function rulesOf(gate: Loaded<Gate>): PlanRule[] {
 async function declaredSlices(root: string, data: Loaded<Data>): Promise<SliceFile["slices"] | null> {
 	const importer = data.value.importer as { slices?: SliceFile["slices"] } | undefined;
 	if (importer?.slices) return importer.slices;
+	// What lies there may be of another revision.
+	if (data.value.dvc) return null;
 	const file = path.join(root, data.value.location, "slices.yaml");
 	try {
 		return await loadSlices(file);

@@ -1,6 +1,7 @@
 // A report becomes a verdict: one record for each rule and score, each ending in pass, fail or inconclusive with a sentence that says why.
 import { documentText, sha256 } from "./documents.ts";
 import type { PlanRule, Report, Verdict } from "./generated/documents.d.ts";
+import { decimalsOf, isLatency, unitOf } from "./metrics.ts";
 
 type Score = Report["scores"][number];
 export type Check = Verdict["checks"][number];
@@ -106,21 +107,21 @@ function assess(rule: PlanRule, score: Score): Finding {
 
 /** The candidate's own level against a fixed bound. */
 function assessLevel(rule: PlanRule, level: number, interval: Interval): Finding {
-	const latency = isLatency(rule.metric);
-	const bound = `${rule.bound === "min" ? "at least" : "at most"} ${format(rule.value, latency)}`;
+	const { metric } = rule;
+	const bound = `${rule.bound === "min" ? "at least" : "at most"} ${format(rule.value, metric)}`;
 	if (!interval)
 		return {
 			outcome: "inconclusive",
 			actual: level,
 			interval,
-			why: `No interval can be given for ${format(level, latency)}, so ${bound} can't be told.`,
+			why: `No interval can be given for ${format(level, metric)}, so ${bound} can't be told.`,
 		};
 	const [low, high] =
 		rule.bound === "min"
 			? [interval[0] - rule.value, interval[1] - rule.value]
 			: [rule.value - interval[1], rule.value - interval[0]];
 	return decide(low, high, level, interval, {
-		found: `${format(level, latency)} (${formatInterval(interval, latency)})`,
+		found: `${format(level, metric)} (${formatInterval(interval, metric)})`,
 		bound,
 	});
 }
@@ -135,22 +136,15 @@ function assessChange(rule: PlanRule, score: Score): Finding {
 			why: `The change of ${rule.metric} is not a number; what is not measured does not pass.`,
 		};
 	}
-	const latency = rule.bound === "max_regression_percent";
-	if (latency && score.production <= 0) {
-		return {
-			outcome: "inconclusive",
-			actual: null,
-			interval: null,
-			why: "Production's latency is zero: no percentage can be given.",
-		};
-	}
-	const scale = latency ? 100 / score.production : 1;
+	const percent = rule.bound === "max_regression_percent";
+	if (percent && score.production <= 0) return assessRiseFromZero(rule, score);
+	const scale = percent ? 100 / score.production : 1;
 	const change = score.delta * scale;
 	const measured = pair(score.delta_interval);
-	const unit = latency ? " %" : "";
-	const bound = latency ? `a rise of at most ${rule.value} %` : `a drop of at most ${format(rule.value, false)}`;
+	const unit = percent ? " %" : unitOf(rule.metric);
+	const bound = percent ? `a rise of at most ${rule.value} %` : `a drop of at most ${format(rule.value, rule.metric)}`;
 	const shown = (value: number) =>
-		`${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(latency ? 1 : 3)}${unit}`;
+		`${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(percent ? 1 : 3)}${unit}`;
 	if (!measured)
 		return {
 			outcome: "inconclusive",
@@ -159,13 +153,25 @@ function assessChange(rule: PlanRule, score: Score): Finding {
 			why: `No interval can be given for ${shown(change)}, so ${bound} can't be told.`,
 		};
 	const interval: [number, number] = [measured[0] * scale, measured[1] * scale];
-	const [low, high] = latency
+	const [low, high] = percent
 		? [rule.value - interval[1], rule.value - interval[0]]
 		: [interval[0] + rule.value, interval[1] + rule.value];
 	return decide(low, high, change, interval, {
 		found: `${shown(change)} (${shown(interval[0])} to ${shown(interval[1])})`,
 		bound,
 	});
+}
+
+/** Of zero there is no percentage, and yet what surely hasn't risen meets every bound: a miss rate may well be zero. */
+function assessRiseFromZero(rule: PlanRule, score: Score): Finding {
+	const interval = pair(score.delta_interval);
+	if (score.production === 0 && interval && interval[1] <= 0) {
+		const why = `${rule.metric} is zero, as production's is: it has not risen, with 95 % confidence.`;
+		return { outcome: "pass", actual: 0, interval: [0, 0], why };
+	}
+	const what = isLatency(rule.metric) ? "latency" : rule.metric;
+	const why = `Production's ${what} is zero: no percentage can be given.`;
+	return { outcome: "inconclusive", actual: null, interval: null, why };
 }
 
 /** `low` and `high` are the ends of the margin by which the bound is met: all of it above zero passes, all below fails. */
@@ -209,14 +215,10 @@ function pair(interval: Score["delta_interval"]): Interval {
 	return interval ? [interval[0], interval[1]] : null;
 }
 
-function isLatency(metric: string): boolean {
-	return metric.startsWith("latency_");
+function format(value: number, metric: string): string {
+	return `${value.toFixed(decimalsOf(metric))}${unitOf(metric)}`;
 }
 
-function format(value: number, latency: boolean): string {
-	return latency ? `${value.toFixed(2)} ms` : value.toFixed(3);
-}
-
-function formatInterval(interval: [number, number], latency: boolean): string {
-	return `${format(interval[0], latency)} to ${format(interval[1], latency)}`;
+function formatInterval(interval: [number, number], metric: string): string {
+	return `${format(interval[0], metric)} to ${format(interval[1], metric)}`;
 }

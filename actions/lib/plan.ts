@@ -1,11 +1,24 @@
 // A resolved experiment, its dataset and the registry's history become the plan: what would run, on what, against whom, at what cost.
 import canonicalize from "canonicalize";
 import type { Dataset } from "./dataset.ts";
+import { differenceFrom } from "./difference.ts";
 import { sha256 } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
-import type { ResolvedExperiment } from "./experiment.ts";
-import type { Entry, Plan, PlanBaseline, PlanChange, RunTrain } from "./generated/documents.d.ts";
+import type { Head, ResolvedExperiment } from "./experiment.ts";
+import type {
+	Conditions,
+	Config,
+	Entry,
+	Machine,
+	Plan,
+	PlanBaseline,
+	PlanChange,
+	PlanPolicy,
+	PlanSlice,
+	RunTrain,
+} from "./generated/documents.d.ts";
 import { problemAt } from "./problems.ts";
+import type { Start } from "./weights.ts";
 
 /** A version that the registry holds, and where its files lie. */
 export interface Version {
@@ -38,6 +51,12 @@ export interface Registry {
 export interface PlanInputs {
 	resolved: ResolvedExperiment;
 	dataset: Dataset;
+	/** What training starts from; null for random weights. */
+	start: Start | null;
+	/** Older data that stand in every batch. */
+	replay: { dataset: Dataset; share: number } | null;
+	/** How trainings are tracked, as the repository's configuration has it. */
+	tracking: Config["tracking"];
 	/** Digest of the trainer's code. */
 	code: string;
 	/** Digest of the image the job runs in; null outside a container. */
@@ -46,11 +65,13 @@ export interface PlanInputs {
 }
 
 /** Plans an experiment; throws InvalidFile where the data can't serve it. */
-export function planRun({ resolved, dataset, code, image, history }: PlanInputs): Plan {
+export function planRun({ resolved, dataset, start, replay, tracking, code, image, history }: PlanInputs): Plan {
 	const problems = checkLabels(resolved, dataset);
 	if (problems.length > 0) throw new InvalidFile(problems);
-	const { experiment, machine } = resolved;
-	const weights = startingWeights(resolved, history);
+	const { experiment, machine, heads } = resolved;
+	const { trajectory, ...architecture } = resolved.model.value.architecture;
+	const head = trajectory && heads.includes("trajectory") ? { trajectory } : {};
+	const losses = Object.entries(resolved.train.loss).filter(([name]) => heads.includes(name as Head));
 	const run = identify<RunTrain>({
 		schema: 1,
 		kind: "train",
@@ -60,14 +81,22 @@ export function planRun({ resolved, dataset, code, image, history }: PlanInputs)
 		seed: experiment.value.seed ?? 0,
 		processes: machine.value.processes,
 		data: dataset.run,
-		architecture: resolved.model.value.architecture,
-		train: resolved.train as RunTrain["train"],
+		architecture: { ...architecture, heads: heads as RunTrain["architecture"]["heads"], ...head },
+		train: { ...resolved.train, loss: Object.fromEntries(losses) } as RunTrain["train"],
 		code,
 		image,
-		weights: weights?.manifest ?? null,
+		weights: start && { manifest: start.manifest, file: start.file, rename: start.rename, leave: start.leave },
+		replay: replay && { share: replay.share, data: replay.dataset.run },
 	});
 	const { baseline, promoted } = chooseBaseline(run.id, history);
-	const { description: _, ...place } = machine.value;
+	const {
+		description: _,
+		loader,
+		instance,
+		all_reduce_floor_gbps,
+		timeout_seconds,
+		...place
+	} = machine.value as Required<Machine>;
 	return {
 		schema: 1,
 		experiment: {
@@ -82,14 +111,44 @@ export function planRun({ resolved, dataset, code, image, history }: PlanInputs)
 		},
 		run,
 		machine: { name: experiment.value.machine, ...place },
-		data: { location: dataset.location, splits: dataset.splits, slices: dataset.slices },
-		weights,
+		conditions: {
+			schema: 1,
+			loader: loader as Conditions["loader"],
+			network: { instance, floor_gbps: all_reduce_floor_gbps, timeout_seconds },
+			drift: resolved.policy.drift,
+			latency: latencyLimits(resolved.policy),
+			tracking: { ...(tracking as Conditions["tracking"]), project: experiment.value.model },
+		},
+		data: {
+			location: dataset.location,
+			source: dataset.source,
+			splits: dataset.splits,
+			slices: dataset.slices,
+			difference: baseline && differenceFrom(baseline.entry, dataset),
+		},
+		weights: start && { location: start.location, from: start.from, manifest: start.manifest, transfer: null },
+		replay: replay && {
+			location: replay.dataset.location,
+			share: replay.share,
+			frames: replay.dataset.splits.train.frames,
+		},
 		baseline: baseline && describe(baseline),
 		promoted,
 		changes: baseline ? changesFrom(baseline.entry, run, dataset.splits) : [],
 		policy: resolved.policy,
 		estimate: estimate(resolved, dataset, baseline?.entry ?? null),
 	};
+}
+
+/** The gate's limits that an untrained network can break already. */
+function latencyLimits(policy: PlanPolicy): Conditions["latency"] {
+	const metrics = ["latency_p50_ms", "latency_p95_ms"] as const;
+	const bounds = ["max", "max_regression_percent"] as const;
+	return policy.rules.flatMap(({ metric, bound, value }) => {
+		const [known] = metrics.filter((name) => name === metric);
+		const [limit] = bounds.filter((name) => name === bound);
+		return known && limit ? [{ metric: known, bound: limit, value }] : [];
+	});
 }
 
 /** Names a run by the digest of its inputs: the same inputs are the same run, whenever and wherever they are planned. */
@@ -104,26 +163,14 @@ export function describe({ entry, location }: Version): PlanBaseline {
 	return { version: entry.version, run: entry.run, manifest: entry.manifest, location };
 }
 
-function checkLabels({ experiment, model, data }: ResolvedExperiment, dataset: Dataset): Problem[] {
-	return model.value.architecture.heads.flatMap((head) => {
+function checkLabels({ experiment, model, data, heads }: ResolvedExperiment, dataset: Dataset): Problem[] {
+	return heads.flatMap((head) => {
 		const without = (["train", "test"] as const).filter((split) => dataset.labelled[split][head] === 0);
 		if (without.length === 0) return [];
 		const where = without.map((split) => dataset.run.manifests[split].file).join(" and ");
 		const message = `${model.source.file} has a ${head} head, and no frame in ${where} of ${data.source.file} has labels for it`;
 		return [problemAt(experiment.source, "/data", message)];
 	});
-}
-
-function startingWeights({ experiment }: ResolvedExperiment, { versions }: PlanInputs["history"]): Plan["weights"] {
-	const version = experiment.value.weights?.version;
-	if (version === undefined) return null;
-	const found = versions.find(({ entry }) => entry.version === version);
-	if (!found) {
-		const known = versions.map(({ entry }) => entry.version).join(", ") || "none yet";
-		const message = `${experiment.value.model} has no version ${version}; its versions: ${known}`;
-		throw new InvalidFile([problemAt(experiment.source, "/weights/version", message)]);
-	}
-	return { location: found.location, version, manifest: found.entry.manifest };
 }
 
 /** Production; for a run that was promoted before, what it replaced: judged again, it meets the same opponent. */
@@ -144,14 +191,17 @@ function chooseBaseline(
 }
 
 function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
-	const { seed, processes, architecture, train, data, code } = entry;
+	const { seed, processes, architecture, train, code } = entry;
+	// Slices are in the difference of the data.
+	const { slices: _, ...data } = entry.data;
+	const { name, version, dvc } = run.data;
 	const before = flatten({ seed, processes, architecture, train, data, code });
 	const after = flatten({
 		seed: run.seed,
 		processes: run.processes,
 		architecture: run.architecture,
 		train: run.train,
-		data: entryData(run, splits),
+		data: { name, version, dvc, splits },
 		code: run.code,
 	});
 	const paths = [...new Set([...before.keys(), ...after.keys()])];
@@ -161,8 +211,14 @@ function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]
 }
 
 /** What the registry remembers of the data, so that a later plan can say what differs. */
-export function entryData(run: RunTrain, splits: Plan["data"]["splits"]): Entry["data"] {
-	return { name: run.data.name, version: run.data.version, dvc: run.data.dvc, splits };
+export function entryData(
+	run: RunTrain,
+	splits: Plan["data"]["splits"],
+	slices: readonly PlanSlice[],
+): Required<Entry["data"]> {
+	const { name, version, dvc } = run.data;
+	const counted = slices.map((slice) => [slice.name, { frames: slice.frames, objects: slice.objects }]);
+	return { name, version, dvc, splits, slices: Object.fromEntries(counted) };
 }
 
 function flatten(value: unknown, path = "", into = new Map<string, unknown>()): Map<string, unknown> {

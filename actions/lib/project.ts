@@ -1,18 +1,21 @@
 // A repository's .github/proving-ground.yaml becomes the places where it runs: trainer, store, registry, executor.
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { type Dataset, importDataset, readDataset } from "./dataset.ts";
+import { checkCombination } from "./combination.ts";
+import { type Dataset, prepareDataset } from "./dataset.ts";
 import { writeDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
 import { chooseExecutor } from "./executors/index.ts";
-import { loadExperiment, loadFile } from "./experiment.ts";
-import type { Config, Plan, PlanMachine } from "./generated/documents.d.ts";
+import { loadExperiment, loadFile, type ResolvedExperiment } from "./experiment.ts";
+import type { Config, Plan, PlanMachine, SliceFile } from "./generated/documents.d.ts";
 import validateConfig from "./generated/validate_config.js";
 import { planRun, type Registry } from "./plan.ts";
+import { problemAt } from "./problems.ts";
 import { chooseRegistry } from "./registries/index.ts";
 import { chooseStore } from "./stores/index.ts";
 import type { Executor, Store } from "./train.ts";
 import { digestTrainer, findTrainer, type Trainer } from "./trainer.ts";
+import { describeTransfer, findWeights } from "./weights.ts";
 
 const CONFIG = ".github/proving-ground.yaml";
 
@@ -22,6 +25,7 @@ export interface Project {
 	trainer: Trainer;
 	store: Store;
 	registry: Registry;
+	tracking: Config["tracking"];
 	executorFor(machine: PlanMachine): Executor;
 }
 
@@ -41,6 +45,7 @@ export async function openProject(root: string): Promise<Project> {
 		trainer,
 		store: chooseStore(value, root),
 		registry: chooseRegistry(value, root),
+		tracking: value.tracking,
 		executorFor: (machine) => chooseExecutor(machine, { jobs: path.resolve(root, value.jobs), trainer }),
 	};
 }
@@ -50,7 +55,7 @@ export interface PlanOptions {
 	base?: string;
 	/** Digest of the image the job runs in; empty outside a container. */
 	image?: string;
-	/** Called when a dataset is about to be made, which takes a while. */
+	/** Called when a dataset is about to be fetched or made, which takes a while. */
 	onImport?: (name: string) => void;
 }
 
@@ -86,24 +91,51 @@ export function distinctProblems(problems: readonly Problem[]): Problem[] {
 	return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
 }
 
-/** Plans an experiment file of the project, making its dataset where the data recipe says how. */
+/** Plans an experiment file of the project, fetching or making its dataset where the data recipe says how. */
 export async function planExperiment(project: Project, file: string, options: PlanOptions = {}): Promise<Plan> {
 	const { root, trainer, registry } = project;
 	const resolved = await loadExperiment(file, {
 		root,
 		...(options.base ? { base: path.resolve(root, options.base) } : {}),
 	});
-	const name = resolved.experiment.value.data;
-	const recipe = resolved.data.value;
-	const location = path.resolve(root, recipe.location);
-	if (recipe.importer && !existsSync(location)) options.onImport?.(name);
-	await importDataset(name, recipe, location, trainer);
-	const dataset: Dataset = await readDataset(name, recipe, location);
-	return planRun({
+	const dataset = await prepareDataset(project, resolved.experiment.value.data, resolved.data, options.onImport);
+	// What labels the data has is known only now, and so are slices of data that wasn't there before.
+	const optional = resolved.model.value.optional_heads ?? [];
+	resolved.heads = resolved.heads.filter((head) => !optional.includes(head) || dataset.labelled.train[head] > 0);
+	const slices = dataset.slices.map(({ category, ...slice }) => (category === null ? slice : { ...slice, category }));
+	const problems = checkCombination(resolved, slices as SliceFile["slices"]);
+	if (problems.length > 0) throw new InvalidFile(problems);
+	const history = await registry.history(resolved.experiment.value.model);
+	const plan = planRun({
 		resolved,
 		dataset,
+		start: await findWeights(resolved, history, project),
+		replay: await prepareReplay(project, resolved, options.onImport),
+		tracking: project.tracking,
 		code: await digestTrainer(trainer),
 		image: options.image || null,
-		history: await registry.history(resolved.experiment.value.model),
+		history,
 	});
+	if (!plan.weights) return plan;
+	// Shapes are compared before anything starts.
+	const transfer = await describeTransfer(trainer, plan.run, plan.weights.location, resolved);
+	return { ...plan, weights: { ...plan.weights, transfer } };
+}
+
+/** The older data that an experiment replays; throws InvalidFile where they can't stand in one batch with its own. */
+async function prepareReplay(
+	project: Project,
+	{ experiment, data, replay }: ResolvedExperiment,
+	onImport: PlanOptions["onImport"],
+): Promise<{ dataset: Dataset; share: number } | null> {
+	const wanted = experiment.value.replay;
+	if (!wanted || !replay) return null;
+	const refuse = (key: string, message: string) =>
+		new InvalidFile([problemAt(experiment.source, `/replay/${key}`, message)]);
+	if (wanted.data === experiment.value.data) throw refuse("data", `replay.data: found ${wanted.data}, the data itself`);
+	for (const key of ["categories", "tracks"] as const) {
+		if (JSON.stringify(replay.value[key]) === JSON.stringify(data.value[key])) continue;
+		throw refuse("data", `replay.data: ${replay.source.file} has other ${key} than ${data.source.file}`);
+	}
+	return { dataset: await prepareDataset(project, wanted.data, replay, onImport), share: wanted.share };
 }

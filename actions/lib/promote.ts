@@ -4,7 +4,7 @@ import { InvalidInput } from "./errors.ts";
 import type { Entry, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import { entryData, type Registry } from "./plan.ts";
 import { digestPlan } from "./report.ts";
-import { runKey, type Store } from "./train.ts";
+import { evaluationKey, modelKey, type Store } from "./train.ts";
 
 export interface PromoteInputs {
 	plan: Plan;
@@ -40,8 +40,8 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 	}
 	const entry = entryOf(inputs);
 	const version = await registry.register(entry, {
-		model: store.locate(runKey(report.run)),
-		evaluation: store.locate(runKey(report.evaluation)),
+		model: store.locate(modelKey(model, report.run)),
+		evaluation: store.locate(evaluationKey(model, report.run, report.evaluation)),
 	});
 	const recorded = {
 		schema: 1 as const,
@@ -91,7 +91,7 @@ function checkEvidence(plan: Plan, report: Report, verdict: Verdict): void {
 
 /** The bytes in the store must be those that were evaluated: every file of the manifest, by digest. */
 async function checkArtefacts(report: Report, store: Store): Promise<void> {
-	const key = runKey(report.run);
+	const key = modelKey(report.experiment.model, report.run);
 	const manifest = await store.get(`${key}/manifest.json`);
 	if (!manifest || sha256(manifest) !== report.manifest) {
 		throw new InvalidInput(
@@ -123,7 +123,7 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		scores: Object.fromEntries(overall),
 		architecture: run.architecture,
 		train: run.train,
-		data: entryData(run, report.data.splits as Plan["data"]["splits"]),
+		data: entryData(run, report.data.splits as Plan["data"]["splits"], plan.data.slices),
 		code: run.code,
 		seed: run.seed,
 		processes: run.processes,

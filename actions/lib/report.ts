@@ -4,7 +4,7 @@ import writeFileAtomic from "write-file-atomic";
 import { documentText, parseDocument, sha256, writeDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
 import type { EvalReport, Jobs, Plan, Report } from "./generated/documents.d.ts";
-import { isEvaluated, runKey, type Store } from "./train.ts";
+import { evaluationKey, isEvaluated, type Store } from "./train.ts";
 
 /** The evaluation's documents, and the digest of the report it wrote. */
 export interface Evaluation {
@@ -14,14 +14,14 @@ export interface Evaluation {
 }
 
 /** Reads what the evaluation left in the store; throws InvalidInput where it hasn't succeeded. */
-export async function readEvaluation(jobs: Jobs, store: Store): Promise<Evaluation> {
+export async function readEvaluation({ run }: Plan, jobs: Jobs, store: Store): Promise<Evaluation> {
 	if (!isEvaluated(jobs)) {
 		const states = jobs.jobs
 			.map((job) => `${job.kind} ${job.state}${job.diagnosis ? ` (${job.diagnosis})` : ""}`)
 			.join(", ");
 		throw new InvalidInput(`${jobs.experiment}: there is nothing to report yet: ${states}.`);
 	}
-	const key = runKey(jobs.evaluation!);
+	const key = evaluationKey(run.model, run.id, jobs.evaluation!);
 	const [bytes, card] = await Promise.all([store.get(`${key}/eval_report.json`), store.get(`${key}/model_card.md`)]);
 	if (!bytes || !card)
 		throw new InvalidInput(`${key}: the store lacks eval_report.json or model_card.md of a job that succeeded.`);

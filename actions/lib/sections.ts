@@ -1,6 +1,8 @@
 // Parts of the documents become the sections of a comment.
 import type { JobsJob, Plan, Report, Verdict } from "./generated/documents.d.ts";
 import { change, code, figure, fold, interval, type Table } from "./markdown.ts";
+import { decimalsOf, isLatency, isLowerBetter, unitOf } from "./metrics.ts";
+import { exportsFold, trainingFold } from "./training.ts";
 
 type Score = Report["scores"][number];
 type Check = Verdict["checks"][number];
@@ -9,17 +11,62 @@ type Check = Verdict["checks"][number];
 export type Show = (table: Table, limit?: number) => string;
 
 /** What differs from production, in configuration and data. */
-export function changesSection({ baseline, changes, promoted }: Plan, table: Show): string {
+export function changesSection(plan: Plan, table: Show): string {
+	const { baseline, changes, promoted } = plan;
 	if (!baseline) return "**What changed:** nothing to compare with; this is the first model of its line.";
 	const against = `production v${baseline.version}${promoted === null ? "" : ` (as when it was promoted as v${promoted})`}`;
+	const settings = plan.data.difference ? changes.filter(({ path }) => !isCount(path)) : changes;
 	if (changes.length === 0) return `**What changed** against ${against}: nothing in configuration or data.`;
-	const rows = changes.map(({ path, production, candidate }) => [
+	const rows = settings.map(({ path, production, candidate }) => [
 		settingName(path),
 		settingText(production),
 		settingText(candidate),
 	]);
 	const rest = "plan.json";
 	return `**What changed** against ${against}:\n\n${table({ head: ["setting", "production", "this"], align: "lrr", rows, rest }, 15)}`;
+}
+
+/** Frames and objects of the data, which the table of its difference shows. */
+function isCount(path: string): boolean {
+	return /^data\.splits\.[a-z]+\.(frames$|objects\.)/.test(path);
+}
+
+/** More rows of the data's difference than this are folded away. */
+const MANY_ROWS = 12;
+
+/** Frames, objects by class and frames by slice that differ from the data which production was trained on. */
+export function differenceSection({ baseline, data: { difference } }: Plan, table: Show): string {
+	if (!baseline || !difference) return "";
+	const { from, splits, slices } = difference;
+	const counts: [string, number | null, number | null][] = [
+		...Object.entries(splits).flatMap(([split, { frames, objects }]): [string, number, number][] => [
+			[`${code(split)} frames`, ...frames],
+			...Object.entries(objects).map(([name, pair]): [string, number, number] => [
+				`${code(split)} objects ${code(name)}`,
+				...pair,
+			]),
+		]),
+		...Object.entries(slices).map(([name, { frames }]): [string, number | null, number | null] => [
+			`${code("test")} frames in ${code(name)}`,
+			...(frames as [number | null, number | null]),
+		]),
+	];
+	const rows = counts
+		.filter(([, before, after]) => before !== after)
+		.map(([what, before, after]) => [
+			what,
+			countText(before),
+			countText(after),
+			change(before === null || after === null ? null : after - before, 0),
+		]);
+	const title = `Data: what is different from ${code(from.name)}, on which production v${baseline.version} was trained`;
+	if (rows.length === 0) return `**${title}:** no count, but the content of its files.`;
+	const shown = table({ head: ["what", "production", "this", "change"], align: "lrrr", rows, rest: "plan.json" });
+	return rows.length > MANY_ROWS ? fold(`${title}: ${rows.length} counts`, shown) : `**${title}**\n\n${shown}`;
+}
+
+function countText(count: number | null): string {
+	return count === null ? "–" : String(count);
 }
 
 /** A setting's path in a reader's words where it is a count of the data. */
@@ -125,7 +172,9 @@ export function movedSection(report: Report, table: Show): string {
 			: "";
 	if (moved.length === 0)
 		return [intro, slices.length > 0 ? `**Slices:** none moved. ${others}` : ""].filter(Boolean).join("\n\n");
-	const columns = ["detection", "miou", "lane_f1"].filter((column) => moved.some((slice) => slice.cells[column]));
+	const columns = ["detection", "miou", "lane_f1", "min_fde"].filter((column) =>
+		moved.some((slice) => slice.cells[column]),
+	);
 	const rows = moved.map(({ name, frames, objects, cells }) => [
 		code(name),
 		String(frames),
@@ -138,12 +187,20 @@ export function movedSection(report: Report, table: Show): string {
 		"objects",
 		...columns.map((column) => (column === "detection" ? "map, or ap of its category" : column)),
 	];
-	const legend = "Production → this, and the change with its 95 % interval; 🔻 🔺 where that leaves zero out.";
+	const lower = columns.includes("min_fde")
+		? " 🔻 is worse and 🔺 better; of `min_fde`, in metres, less is better."
+		: "";
+	const legend = `Production → this, and the change with its 95 % interval; 🔻 🔺 where that leaves zero out.${lower}`;
 	const shown = table({ head, align: `lrr${"l".repeat(columns.length)}`, rows, rest: "report.json" }, 15);
 	return [intro, "**Slices that moved**, worst first", shown, `${legend} ${others}`].join("\n\n");
 }
 
-const MAIN = ["map", "miou", "lane_f1"];
+const MAIN = ["map", "miou", "lane_f1", "min_fde"];
+
+/** By how much a score got better; a loss is below zero. */
+function gain({ metric, delta }: Score): number {
+	return isLowerBetter(metric) ? -delta! : delta!;
+}
 
 function hasMoved({ delta_interval }: Score): boolean {
 	return delta_interval !== null && (delta_interval[0] > 0 || delta_interval[1] < 0);
@@ -154,8 +211,8 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 	const own = scores.filter(({ metric }) => MAIN.includes(metric) || metric.startsWith("ap/"));
 	const cells: Record<string, string> = {};
 	for (const score of own) {
-		const column = score.metric === "miou" || score.metric === "lane_f1" ? score.metric : "detection";
-		const mark = hasMoved(score) ? (score.delta! < 0 ? "🔻\u00A0" : "🔺\u00A0") : "";
+		const column = ["miou", "lane_f1", "min_fde"].includes(score.metric) ? score.metric : "detection";
+		const mark = hasMoved(score) ? (gain(score) < 0 ? "🔻\u00A0" : "🔺\u00A0") : "";
 		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
 		const before = score.production === null ? "" : `${figure(score.production)} → `;
 		// Three heads side by side fit a pull request's column only where the change stands below, in small.
@@ -163,12 +220,12 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 			`${mark}${before}${figure(score.candidate)}<br><sub>${`${change(score.delta)}${ends}`.replaceAll(" ", "\u00A0")}</sub>`;
 	}
 	// What moved for sure decides the place; what didn't comes after it, however large its figure.
-	const worst = Math.min(...own.map((score) => (hasMoved(score) ? score.delta! : 0)));
+	const worst = Math.min(...own.map((score) => (hasMoved(score) ? gain(score) : 0)));
 	return { name, frames, objects, scores: own, cells, worst };
 }
 
 function scoreCells(score: Score): string[] {
-	const decimals = score.metric.startsWith("latency_") ? 2 : 3;
+	const decimals = decimalsOf(score.metric);
 	const shown =
 		score.delta === null
 			? "–"
@@ -185,7 +242,7 @@ function scoreCells(score: Score): string[] {
 /** Latency of both exports, in a sentence. */
 export function latencySection({ scores, latency }: Report): string {
 	const parts = scores
-		.filter((score) => score.metric.startsWith("latency_") && score.candidate !== null)
+		.filter((score) => isLatency(score.metric) && score.candidate !== null)
 		.map((score) => {
 			const name = score.metric.includes("p50") ? "p50" : "p95";
 			const own = `${name} ${figure(score.candidate, 2)} ms`;
@@ -209,38 +266,14 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 /** Everything else that was measured. */
 export function foldedReport(report: Report, table: Show): string[] {
 	const scores = report.scores.map((score) => [code(score.metric), whereText(score.slice), ...scoreCells(score)]);
-	const epochs = report.training.epochs.map(({ epoch, loss, validation }) => [
-		epoch === report.training.best_epoch ? `**${epoch}**` : String(epoch),
-		figure(loss["total"]),
-		Object.entries(validation)
-			.map(([name, value]) => `${code(name)} ${figure(value)}`)
-			.join(", "),
-	]);
-	const exports = report.exports.map((item) => [
-		code(item.format),
-		`${(item.bytes / 1e6).toFixed(1)} MB`,
-		item.max_abs_difference.toExponential(1),
-		item.agrees ? "✅" : "❌",
-	]);
 	const { training, uncertainty } = report;
 	return [
 		fold(
 			`All ${report.scores.length} scores`,
 			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${uncertainty.unit}s (seed ${uncertainty.seed}), both models on the same draws. The noise of training itself is not in them.`,
 		),
-		fold(
-			"Training",
-			`${table({ head: ["epoch", "loss", "validation"], align: "rrl", rows: epochs, rest: "report.json" })}\n\n${duration(training.seconds)} on ${training.processes} × ${code(training.device)}, ${code(training.precision)}${training.attempts > 1 ? `, resumed ${training.attempts - 1} ${training.attempts === 2 ? "time" : "times"}` : ""}; best epoch ${training.best_epoch}. Parameters: ${report.parameters.candidate.toLocaleString("en-US")}${report.parameters.production === null ? "" : ` (production ${report.parameters.production.toLocaleString("en-US")})`}.`,
-		),
-		fold(
-			"Exports",
-			table({
-				head: ["format", "size", "largest difference from the network", "within tolerance"],
-				align: "lrrl",
-				rows: exports,
-				rest: "report.json",
-			}),
-		),
+		trainingFold(report, table, duration(training.seconds)),
+		exportsFold(report, table),
 	];
 }
 
@@ -303,9 +336,10 @@ export function provenance(plan: Plan, report: Report | undefined): string {
 		["experiment file", plan.experiment.file],
 		["data", `${run.data.name} ${run.data.version}`],
 		["DVC pin", run.data.dvc],
+		["DVC source", sourceText(plan.data.source)],
 		["code", run.code],
 		["image", run.image],
-		["started from", plan.weights && `version ${plan.weights.version} ${plan.weights.manifest}`],
+		["started from", plan.weights && `${plan.weights.from} ${plan.weights.manifest}`],
 		["production", plan.baseline && `v${plan.baseline.version} ${plan.baseline.run}`],
 		["gates", policy.file],
 		["seed", String(run.seed)],
@@ -315,6 +349,12 @@ export function provenance(plan: Plan, report: Report | undefined): string {
 		.map(([name, value]) => `- ${name}: ${code(value!)}`);
 	const files = (report?.files ?? []).map(({ name, location }) => `- ${code(name)} files: ${code(location)}`);
 	return [...lines, cutList(files, 20, "report.json")].filter(Boolean).join("\n");
+}
+
+function sourceText(source: Plan["data"]["source"]): string | null {
+	if (!source) return null;
+	const { repository, path, revision, commit } = source;
+	return repository === null ? path : `${path} of ${repository} at ${revision} (${commit})`;
 }
 
 /** What the jobs took. */
@@ -335,7 +375,7 @@ function outcomeText({ outcome, blocking }: Check): string {
 }
 
 function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {
-	const unit = metric.startsWith("latency_") ? " ms" : "";
+	const unit = unitOf(metric);
 	switch (bound) {
 		case "min":
 			return `at least ${value}${unit}`;
@@ -351,12 +391,12 @@ function boundText({ bound, value, metric }: { bound: Check["bound"]; value: num
 /** A figure of a check, as a level or as a change. */
 function valueText({ bound, metric }: Check, value: number): string {
 	const level = bound === "min" || bound === "max";
-	const decimals = bound === "max_regression_percent" ? 1 : metric.startsWith("latency_") ? 2 : 3;
+	const decimals = bound === "max_regression_percent" ? 1 : decimalsOf(metric);
 	return level ? figure(value, decimals) : change(value, decimals);
 }
 
 function measuredText(check: Check, actual: number): string {
-	const unit = check.bound === "max_regression_percent" ? " %" : check.metric.startsWith("latency_") ? " ms" : "";
+	const unit = check.bound === "max_regression_percent" ? " %" : unitOf(check.metric);
 	return `${valueText(check, actual)}${unit}`;
 }
 

@@ -1,7 +1,8 @@
 // A plan becomes jobs: the training, then the evaluation of what it made against production; started once, followed, resumed, stopped.
+import path from "node:path";
 import { documentText, parseDocument, sha256 } from "./documents.ts";
 import { InvalidInput, ServiceError } from "./errors.ts";
-import type { Jobs, JobsJob, Plan, PlanMachine, RunEvaluate, RunTrain } from "./generated/documents.d.ts";
+import type { Conditions, Jobs, JobsJob, Plan, PlanMachine, RunEvaluate, RunTrain } from "./generated/documents.d.ts";
 import { identify } from "./plan.ts";
 
 export type RunId = string;
@@ -13,8 +14,12 @@ export interface Run {
 	machine: PlanMachine;
 	/** Where the dataset lies. */
 	data: string;
+	/** What surrounds it and is no part of what it is. */
+	conditions: Conditions;
 	/** Folders of artefacts that the job reads, by the trainer's name for each. */
-	inputs: { weights?: string; candidate?: string; production?: string };
+	inputs: { weights?: string; replay?: string; candidate?: string; production?: string };
+	/** Folders outside the machine that checkpoints are copied to. */
+	checkpoints: { fast?: string; durable?: string };
 	/** Where its artefacts go. */
 	output: string;
 }
@@ -50,9 +55,14 @@ export interface TrainPorts {
 	resamples?: number;
 }
 
-/** The folder of a run's artefacts in the store. */
-export function runKey(id: RunId): string {
-	return `runs/${id}`;
+/** The folder of a training's artefacts in the store. */
+export function modelKey(model: string, run: RunId): string {
+	return `models/${model}/${run}/model`;
+}
+
+/** The folder of an evaluation's artefacts, in that of the training that it judges. */
+export function evaluationKey(model: string, run: RunId, evaluation: RunId): string {
+	return `models/${model}/${run}/evaluations/${evaluation}`;
 }
 
 /** Takes the next step towards the plan's jobs being done, and tells what it saw: starts what is absent, failed or stopped. */
@@ -139,29 +149,43 @@ export function evaluationOf(plan: Plan, manifest: string, resamples: number): R
 }
 
 function trainingRun(plan: Plan, store: Store): Run {
+	const { run, machine, baseline, weights, replay } = plan;
 	return {
-		document: plan.run,
-		machine: plan.machine,
+		document: run,
+		machine,
 		data: plan.data.location,
-		inputs: plan.weights ? { weights: plan.weights.location } : {},
-		output: store.locate(runKey(plan.run.id)),
+		conditions: plan.conditions,
+		inputs: {
+			...(weights ? { weights: weights.location } : {}),
+			...(replay ? { replay: replay.location } : {}),
+			// What it is guarded by: production's latency and the profile of its data.
+			...(baseline ? { production: baseline.location } : {}),
+		},
+		checkpoints: {
+			...(machine.fast_storage ? { fast: path.join(machine.fast_storage, run.id) } : {}),
+			durable: store.locate(`models/${run.model}/${run.id}/checkpoints`),
+		},
+		output: store.locate(modelKey(run.model, run.id)),
 	};
 }
 
 async function evaluationRun(plan: Plan, { store, resamples = 1000 }: TrainPorts): Promise<Run> {
-	const manifest = await store.get(`${runKey(plan.run.id)}/manifest.json`);
-	if (!manifest)
-		throw new ServiceError("store", `${runKey(plan.run.id)}/manifest.json is gone, and the training had succeeded.`);
+	const { model, id } = plan.run;
+	const key = modelKey(model, id);
+	const manifest = await store.get(`${key}/manifest.json`);
+	if (!manifest) throw new ServiceError("store", `${key}/manifest.json is gone, and the training had succeeded.`);
 	const document = evaluationOf(plan, sha256(manifest), resamples);
 	return {
 		document,
 		machine: plan.machine,
 		data: plan.data.location,
+		conditions: plan.conditions,
 		inputs: {
-			candidate: store.locate(runKey(plan.run.id)),
+			candidate: store.locate(key),
 			...(plan.baseline ? { production: plan.baseline.location } : {}),
 		},
-		output: store.locate(runKey(document.id)),
+		checkpoints: {},
+		output: store.locate(evaluationKey(model, id, document.id)),
 	};
 }
 

@@ -80,7 +80,7 @@ export async function runTrainer(trainer: Trainer, args: readonly string[], inpu
 		child.once("close", (exit) => resolve(exit));
 	});
 	const said = Buffer.concat(errors).toString("utf8").trim();
-	if (code === 65) throw new InvalidInput(said.split("\n").at(-1) ?? "The trainer refused its input.");
+	if (code === 65) throw new InvalidInput(said || "The trainer refused its input.");
 	if (code !== 0)
 		throw new ServiceError(
 			"trainer",

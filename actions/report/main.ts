@@ -9,7 +9,7 @@ await runAction(async () => {
 	const plan = await readDocument("plan", requiredInput("plan"));
 	const jobs = await readDocument("jobs", requiredInput("jobs"));
 
-	const evaluation = await readEvaluation(jobs, store);
+	const evaluation = await readEvaluation(plan, jobs, store);
 	const { report, card } = await writeReport(root, makeReport(plan, jobs, evaluation), evaluation.card);
 
 	core.setOutput("report", report);

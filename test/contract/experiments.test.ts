@@ -1,18 +1,23 @@
 // A bad experiment file
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { InvalidFile } from "../../actions/lib/errors.ts";
 import { loadExperiment } from "../../actions/lib/experiment.ts";
-import { accepted, refused } from "./refused.ts";
+import { accepted, acceptedData, refused, refusedData } from "./refused.ts";
 
 let root: string;
 
 beforeAll(async () => {
 	root = await mkdtemp(path.join(tmpdir(), "refused-"));
 	await mkdir(path.join(root, "experiments"));
-	await symlink(path.resolve(import.meta.dirname, "../../recipes"), path.join(root, "recipes"));
+	const recipes = path.resolve(import.meta.dirname, "../../recipes");
+	await mkdir(path.join(root, "recipes/data"), { recursive: true });
+	for (const folder of ["models", "machines", "gates"])
+		await symlink(path.join(recipes, folder), path.join(root, "recipes", folder));
+	for (const file of (await readdir(path.join(recipes, "data"))).filter((name) => name.endsWith(".yaml")))
+		await symlink(path.join(recipes, "data", file), path.join(root, "recipes/data", file));
 });
 
 afterAll(() => rm(root, { recursive: true }));
@@ -42,4 +47,27 @@ test("is refused with the message that its author needs", async () => {
 	}
 	expect(messages.length).toBeGreaterThanOrEqual(50);
 	await expect(messages.join("\n")).toMatchFileSnapshot("refused.snapshot.md");
+});
+
+/** The message for a good experiment whose data recipe has this text. */
+async function dataMessageFor(text: string): Promise<string> {
+	await writeFile(path.join(root, "recipes/data/mine.yaml"), text);
+	const message = await messageFor(accepted.replace("data: scenes", "data: mine"));
+	await rm(path.join(root, "recipes/data/mine.yaml"));
+	return message;
+}
+
+test.each(Object.entries(acceptedData))("is told apart from one on %s", async (_, text) => {
+	expect(await dataMessageFor(text)).toBe("accepted");
+});
+
+test("or a bad data recipe is refused with the message that its author needs", async () => {
+	const messages: string[] = [];
+	for (const [mistake, text] of Object.entries(refusedData)) {
+		expect(Object.values(acceptedData), mistake).not.toContain(text);
+		const message = await dataMessageFor(text);
+		expect(message, mistake).toMatch(/recipes\/data\/mine\.yaml:\d/);
+		messages.push(`## ${mistake}\n${message}\n`);
+	}
+	await expect(messages.join("\n")).toMatchFileSnapshot("refused_data.snapshot.md");
 });

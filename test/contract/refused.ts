@@ -1,4 +1,4 @@
-// Experiment files that must be refused, one mistake each: a name, and the file's text made from a good one.
+// Experiment files and data recipes that must be refused, one mistake each: a name, and the file's text made from a good one.
 
 const good = `model: perception-hydranet
 recipe: hydranet-small
@@ -79,4 +79,65 @@ export const refused: Record<string, string> = {
 	"a file nested without end": add(`deep: ${"[".repeat(5000)}\n`),
 	"several mistakes at once":
 		"model: Perception\nrecipe: hydranet-smal\ndata: scenes\nmachine: laptop\ngates: perception\nwhy: x\ntrain: { epochs: 0, momentum: 0.9 }\n",
+};
+
+const goodData = `description: A good recipe, to be broken
+location: .proving-ground/data/mine
+categories: { detection: [vehicle, pedestrian, rider], segmentation: [road] }
+tracks: { past: 8, future: 12, step_seconds: 0.4 }
+`;
+const slices = `  slices:
+    - { name: night, where: { timeofday: night } }
+    - { name: night-pedestrian, where: { timeofday: night }, category: pedestrian }
+`;
+const size = "  width: 192\n  height: 112\n";
+const each = (split: string) => `  splits: { train: ${split}, val: ${split}, test: ${split} }\n`;
+const coco = `${goodData}importer:\n  name: coco\n${size}${each("{ images: a, annotations: b.json }")}${slices}`;
+const tusimple = `${goodData}importer:\n  name: tusimple\n${size}${each("{ images: a, labels: b.json }")}${slices}`;
+const trajectories = `${goodData}importer:\n  name: trajectories\n  past: 8\n  future: 12\n  step_seconds: 0.4\n${each("[a.txt, b.txt]")}${slices}`;
+const pinned = `${goodData}dvc:\n  repository: https://github.com/acme/driving-data\n  path: data/scenes\n  revision: v2\n`;
+const local = `${goodData}dvc: { file: data/mine.dvc }\n`;
+
+/** Good data recipes, which must be accepted. */
+export const acceptedData: Record<string, string> = {
+	"a folder alone": goodData,
+	"shards of a folder": `${goodData}shards: { megabytes: 256 }\n`,
+	"COCO's JSON": coco,
+	"TuSimple's labels": tusimple,
+	"TuSimple's masks": tusimple.replaceAll("labels: b.json", "masks: b, frames: 3, skip: 1"),
+	"tables of positions": trajectories,
+	"a revision that DVC pins": pinned,
+	"a .dvc file": local.replace("mine.dvc", "mine.dvc, remote: storage"),
+};
+
+/** Every bad data recipe by the mistake that its author made. */
+export const refusedData: Record<string, string> = {
+	"an importer misspelt": coco.replace("coco", "cocoa"),
+	"an importer without its settings": `${goodData}importer: { name: coco }\n`,
+	"a setting of another importer": coco.replace("importer:\n", "importer:\n  labels: labels.json\n"),
+	"COCO without annotations": coco.replace("train: { images: a, annotations: b.json }", "train: { images: a }"),
+	"COCO at no size": coco.replace("width: 192", "width: 0"),
+	"TuSimple with labels and masks": tusimple.replace("labels: b.json", "labels: b.json, masks: c"),
+	"TuSimple without either": tusimple.replace("train: { images: a, labels: b.json }", "train: { images: a }"),
+	"a split missing": coco.replace(", test: { images: a, annotations: b.json }", ""),
+	"tables without a file": trajectories.replace("train: [a.txt, b.txt]", "train: []"),
+	"a table twice": trajectories.replace("train: [a.txt, b.txt]", "train: [a.txt, a.txt]"),
+	"a past of one point": trajectories.replaceAll("past: 8", "past: 1"),
+	"tracks of another shape than the importer's": trajectories
+		.replace("{ past: 8, future: 12", "{ past: 4, future: 6")
+		.replace("  step_seconds: 0.4\n", "  step_seconds: 0.5\n"),
+	"an importer of tracks, and no tracks": trajectories.replace(/^tracks.*\n/m, ""),
+	"tracks without a step": goodData.replace(", step_seconds: 0.4", ""),
+	"time that stands still": goodData.replace("step_seconds: 0.4", "step_seconds: 0"),
+	"shards of no size": `${goodData}shards: { megabytes: 0 }\n`,
+	"shards as a number": `${goodData}shards: 256\n`,
+	"shards with a fraction": `${goodData}shards: { megabytes: 0.5 }\n`,
+	"an importer and DVC": `${coco}dvc: { file: data/mine.dvc }\n`,
+	"DVC from nowhere": `${goodData}dvc: {}\n`,
+	"a .dvc file and a repository": local.replace("file: data/mine.dvc", "file: data/mine.dvc, repository: ../data"),
+	"a .dvc file that isn't one": local.replace("mine.dvc", "mine.yaml"),
+	"a revision missing": pinned.replace(/ {2}revision.*\n/, ""),
+	"a revision that is an option": pinned.replace("v2", "--upload-pack=sh"),
+	"a revision as a number": pinned.replace("v2", "2"),
+	"a remote that is an option": local.replace("data/mine.dvc", "data/mine.dvc, remote: --all"),
 };

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { checkRunOf, type Documents, renderComment } from "../../actions/lib/comment.ts";
 import { parseDocument } from "../../actions/lib/documents.ts";
 import {
+	makeDifference,
 	makeEvaluation,
 	makeJob,
 	makeJobs,
@@ -24,6 +25,45 @@ const hasRenderer = (() => {
 		return false;
 	}
 })();
+
+/** A training that started from production and replayed old data, and whose own checks found something. */
+function makeGuarded(): Documents {
+	const { run } = makePlan();
+	const weights = {
+		location: "/registry/v1/model",
+		from: "production (version 1)",
+		manifest: `sha256:${"9".repeat(64)}`,
+		transfer: {
+			loaded: Array.from({ length: 112 }, (_, number) => `backbone.${number}`),
+			renamed: [["encoder.0", "backbone.0"]] as [string, string][],
+			left: [["heads.lanes.place.weight", "[4, 32, 1, 1] there, [4, 48, 1, 1] here"]] as [string, string][],
+			fresh: ["heads.lanes.place.weight"],
+		},
+	};
+	const judged = makeJudged(makeScores(), {
+		weights,
+		replay: { location: "/data/scenes", share: 0.2, frames: 900 },
+		run: { ...run, replay: { share: 0.2, data: run.data } },
+	});
+	const { report } = judged;
+	const sentences = ["brightness: mean 92 → 61, drift 0.43 (allowed 0.10)", "attribute timeofday: night 3 % → 33 %"];
+	const training = {
+		...report!.training,
+		data_wait_percent: 34.2,
+		energy_kwh: 0.0123,
+		tracking_url: "https://wandb.ai/team/perception-hydranet/runs/more-night-0123456789abcdef",
+		epochs: report!.training.epochs.map((epoch, number) => ({
+			...epoch,
+			weights: { detection: 1 + number / 10, segmentation: 1, lanes: 0.9 },
+		})),
+		checks: {
+			...report!.training.checks,
+			drift: { drifted: ["brightness"], share: 0.25, sentences, columns: [] },
+			determinism: { steps: 2, difference: 0.0123, band: 0.001, agrees: false },
+		},
+	};
+	return { ...judged, report: { ...report!, training } };
+}
 
 describe("is one document that a reviewer can decide from", () => {
 	const judged = makeJudged();
@@ -61,6 +101,7 @@ describe("is one document that a reviewer can decide from", () => {
 		["promoted", { ...judged, promotion: makePromotion(judged) }],
 		["failed", makeJudged(makeScores({ overall: 0.09, day: 0.01, night: 0.2 }))],
 		["inconclusive", makeJudged(makeScores({ night: 0.05 }))],
+		["guarded", makeGuarded()],
 	])("when %s", async (state, documents) => {
 		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
 	});
@@ -77,6 +118,27 @@ describe("is one document that a reviewer can decide from", () => {
 		].map((part) => text.indexOf(part));
 		expect(places).toEqual(places.toSorted((a, b) => a - b));
 		expect(Math.min(...places)).toBeGreaterThan(0);
+	});
+
+	test("with many counts of the data that differ folded away, and the counts nowhere twice", () => {
+		const { data, changes } = makePlan();
+		const difference = makeDifference();
+		for (let n = 0; n < 12; n += 1) difference.slices[`slice-${n}`] = { frames: [n, n + 1] };
+		const text = renderComment({ plan: makePlan({ data: { ...data, difference } }) });
+		expect(text).toContain(
+			"<summary>Data: what is different from `scenes`, on which production v1 was trained: 16 counts</summary>",
+		);
+		expect(changes.map(({ path }) => path)).toContain("data.splits.train.frames");
+		expect(text.match(/\| 900 \| 1200 \|/g)).toHaveLength(1);
+	});
+
+	test("with only the content said to differ where no count does", () => {
+		const { data } = makePlan();
+		const { from, splits } = makeDifference();
+		const same = { from, splits: { train: splits.val, val: splits.val, test: splits.test }, slices: {} };
+		expect(renderComment({ plan: makePlan({ data: { ...data, difference: same } }) })).toContain(
+			"**Data: what is different from `scenes`, on which production v1 was trained:** no count, but the content of its files.",
+		);
 	});
 
 	test("with the worst slice first", () => {
@@ -275,7 +337,12 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 			makeScore({ metric: "latency_p95_ms" }),
 			...slices.map((slice, n) => makeScore({ slice: slice.name, drop: n === 0 ? 0.2 : -0.2 })),
 		];
-		const policy = { name: text, file: text, rules: base.policy.rules.map((rule) => ({ ...rule, reason: text })) };
+		const policy = {
+			name: text,
+			file: text,
+			drift: "warn" as const,
+			rules: base.policy.rules.map((rule) => ({ ...rule, reason: text })),
+		};
 		const splits = {
 			...base.data.splits,
 			train: { frames: 1, objects: { [`k${text}`]: 1 }, attributes: { [`k${text}`]: { [`v${text}`]: 1 } } },
@@ -284,7 +351,17 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 			experiment: { ...base.experiment, why: text, file: text },
 			changes: [{ path: `a${text}`, production: text, candidate: [text] }],
 			policy,
-			data: { ...base.data, slices, splits },
+			data: {
+				...base.data,
+				slices,
+				splits,
+				source: { repository: text, path: text, revision: text, commit: text, md5: text },
+				difference: {
+					from: { name: text, version: text, dvc: text },
+					splits: { ...makeDifference().splits, train: { frames: [1, 2], objects: { [`k${text}`]: [0, 1] } } },
+					slices: { [`s${text}`]: { frames: [null, 1] } },
+				},
+			},
 			run: {
 				...base.run,
 				data: { ...base.run.data, name: text.toWellFormed(), dvc: `p${text.toWellFormed()}` },

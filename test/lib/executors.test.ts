@@ -8,6 +8,7 @@ import { local } from "../../actions/lib/executors/local.ts";
 import type { RunTrain } from "../../actions/lib/generated/documents.d.ts";
 import type { Executor, Job, Run } from "../../actions/lib/train.ts";
 import type { Trainer } from "../../actions/lib/trainer.ts";
+import { makePlan } from "../fixtures.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
@@ -33,8 +34,11 @@ function exampleRun(output: string, experiment = "example"): Run {
 		price_usd_per_hour: 3600,
 		max_minutes: 10,
 		grace_seconds: 5,
+		fast_storage: null,
 	} as const;
-	return { document, machine, data: ".", inputs: {}, output: path.join(output, document.id) };
+	const { conditions } = makePlan();
+	const places = { data: ".", inputs: {}, checkpoints: {}, output: path.join(output, document.id) };
+	return { document, machine, conditions, ...places };
 }
 
 /** The trainer's launcher as it is, and in the place of torchrun and the trainer a script that does what its experiment is called. */

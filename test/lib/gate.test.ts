@@ -121,6 +121,61 @@ describe("on a latency", () => {
 	});
 });
 
+describe("on an error of tracks, which is better the lower it is", () => {
+	const error = (changes: Partial<Score>) =>
+		score({
+			metric: "min_fde",
+			candidate: 1.1,
+			candidate_interval: [1.06, 1.14],
+			production: 1,
+			delta: 0.1,
+			delta_interval: [0.08, 0.12],
+			...changes,
+		});
+	const risen = (value: number) => rule({ metric: "min_fde", bound: "max_regression_percent", value });
+
+	test.each([
+		[15, "pass"],
+		[5, "fail"],
+		[10, "inconclusive"],
+	] as const)("a rise of a tenth against a bound of %d per cent ends in %s", (value, outcome) => {
+		expect(only([risen(value)], [error({})]).check).toBe(outcome);
+	});
+
+	test("passes a fall, however small the bound", () => {
+		const better = error({ candidate: 0.8, delta: -0.2, delta_interval: [-0.25, -0.15] });
+		expect(only([risen(0)], [better])).toMatchObject({
+			check: "pass",
+			why: "−20.0 % (−25.0 % to −15.0 %) meets a rise of at most 0 %, with 95 % confidence.",
+		});
+	});
+
+	test("tells its level in metres, and a miss rate as a share", () => {
+		const most = rule({ metric: "min_fde", bound: "max", value: 1 });
+		expect(only([most], [error({})]).why).toBe(
+			"1.100 m (1.060 m to 1.140 m) does not meet at most 1.000 m, with 95 % confidence.",
+		);
+		const misses = score({ metric: "miss_rate", candidate: 0.1, candidate_interval: [0.08, 0.12] });
+		expect(only([{ ...most, metric: "miss_rate", value: 0.2 }], [misses]).why).toBe(
+			"0.100 (0.080 to 0.120) meets at most 0.200, with 95 % confidence.",
+		);
+	});
+
+	test("passes a miss rate that stays zero, and gives no percentage of it where it rises", () => {
+		const rate = { ...risen(10), metric: "miss_rate" };
+		const none = score({ metric: "miss_rate", candidate: 0, production: 0, delta: 0, delta_interval: [0, 0] });
+		expect(only([rate], [none])).toMatchObject({
+			check: "pass",
+			why: "miss_rate is zero, as production's is: it has not risen, with 95 % confidence.",
+		});
+		expect(only([rate], [{ ...none, candidate: 0.1, delta: 0.1, delta_interval: [0, 0.2] }])).toMatchObject({
+			check: "inconclusive",
+			why: "Production's miss_rate is zero: no percentage can be given.",
+		});
+		expect(only([rate], [{ ...none, delta_interval: null }]).check).toBe("inconclusive");
+	});
+});
+
 describe("never passes what wasn't measured", () => {
 	test.each([
 		["a metric that isn't there", [] as Score[]],

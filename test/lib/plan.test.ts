@@ -1,5 +1,5 @@
 // A plan
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -64,7 +64,7 @@ afterEach(() => rm(root, { recursive: true }));
 async function plan(history: { versions: Version[]; approvals: Approval[] } = { versions: [], approvals: [] }) {
 	const resolved = await loadExperiment("experiments/mine.yaml", { root });
 	const dataset = await readDataset("mini", resolved.data.value, path.join(root, "data/mini"));
-	return planRun({ resolved, dataset, code, image: null, history });
+	return planRun({ resolved, dataset, start: null, replay: null, tracking: {}, code, image: null, history });
 }
 
 async function messagesOf(promise: Promise<unknown>): Promise<string[]> {
@@ -87,7 +87,7 @@ function versionOf(planned: Awaited<ReturnType<typeof plan>>, version: number, c
 		manifest: `sha256:${"a".repeat(64)}`,
 		architecture: run.architecture,
 		train: run.train,
-		data: entryData(run, planned.data.splits),
+		data: entryData(run, planned.data.splits, planned.data.slices),
 		code: run.code,
 		seed: run.seed,
 		processes: run.processes,
@@ -185,6 +185,21 @@ describe("refuses data that can't serve it", () => {
 		]);
 	});
 
+	test("a trajectory head on data without tracks, or without their shape", async () => {
+		const model = await readFile(path.join(root, "recipes/models/hydranet-small.yaml"), "utf8");
+		const heads = model
+			.replace("lanes]", "lanes, trajectory]\n  trajectory: { modes: 3, hidden: 32 }")
+			.replace(/( +)lanes: \{.*\n/, "$&$1trajectory: { weight: 1, class_weight: 0.5 }\n");
+		await write("recipes/models/hydranet-small.yaml", heads);
+		expect(await messagesOf(plan())).toContainEqual(
+			"experiments/mine.yaml:3 recipes/data/mini.yaml names no tracks, and recipes/models/hydranet-small.yaml has a trajectory head: choose other data, or a recipe without that head",
+		);
+		await write("recipes/data/mini.yaml", `${recipe}tracks: { past: 4, future: 6, step_seconds: 0.4 }\n`);
+		expect(await messagesOf(plan())).toContainEqual(
+			"experiments/mine.yaml:3 recipes/models/hydranet-small.yaml has a trajectory head, and no frame in golden_train.manifest and golden_test.manifest of recipes/data/mini.yaml has labels for it",
+		);
+	});
+
 	test("a gate on a slice or a metric that nothing produces", async () => {
 		await write(
 			"recipes/gates/perception.yaml",
@@ -198,13 +213,6 @@ describe("refuses data that can't serve it", () => {
 			  "recipes/gates/perception.yaml:6 a latency has no max_drop; use max_regression_percent",
 			]
 		`);
-	});
-
-	test("a warm start from a version that isn't there", async () => {
-		await write("experiments/mine.yaml", `${experiment}weights: { version: 4 }\n`);
-		expect(await messagesOf(plan())).toEqual([
-			"experiments/mine.yaml:7 perception-hydranet has no version 4; its versions: none yet",
-		]);
 	});
 });
 

@@ -5,12 +5,13 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../actions/lib/documents.ts";
 import { judge } from "../../actions/lib/gate.ts";
+import type { Report } from "../../actions/lib/generated/documents.d.ts";
 import type { Registry } from "../../actions/lib/plan.ts";
 import { promote } from "../../actions/lib/promote.ts";
 import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { makeReport } from "../../actions/lib/report.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
-import { evaluationOf, type Store } from "../../actions/lib/train.ts";
+import { evaluationKey, evaluationOf, modelKey, type Store } from "../../actions/lib/train.ts";
 import { makeEvaluation, makeJobs, makePlan, makeScores } from "../fixtures.ts";
 
 let temporary: string;
@@ -52,12 +53,17 @@ async function makeDocuments({ name = "more-night", first = false, scores = make
 	});
 	const digest = sha256(manifest);
 	const evaluation = { ...makeEvaluation(plan, own), ...evaluated(plan, digest) };
-	await store.put(`runs/${run.id}/weights.safetensors`, weights);
-	await store.put(`runs/${run.id}/manifest.json`, manifest);
-	await store.put(`runs/${evaluation.run}/eval_report.json`, documentText(evaluation));
+	const key = modelKey(run.model, run.id);
+	await store.put(`${key}/weights.safetensors`, weights);
+	await store.put(`${key}/manifest.json`, manifest);
+	await store.put(`${evaluationKey(run.model, run.id, evaluation.run)}/eval_report.json`, documentText(evaluation));
 	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
 	const report = makeReport(plan, jobs, { report: evaluation, digest: sha256(documentText(evaluation)), card: "" });
 	return { plan, report, verdict: judge(report) };
+}
+
+function keyOf({ report }: { report: Report }): string {
+	return modelKey(report.experiment.model, report.run);
 }
 
 function evaluated(plan: ReturnType<typeof makePlan>, manifest: string) {
@@ -133,7 +139,7 @@ describe("refuses", () => {
 
 	test("artefacts that are not the judged bytes", async () => {
 		const documents = await makeDocuments({ first: true });
-		await writeFile(store.locate(`runs/${documents.report.run}/weights.safetensors`), "other weights");
+		await writeFile(store.locate(`${keyOf(documents)}/weights.safetensors`), "other weights");
 		await expect(promote({ ...documents, ...judgement }, ports())).rejects.toThrow(
 			"weights.safetensors is not the file that was judged: nothing is promoted",
 		);
@@ -142,7 +148,7 @@ describe("refuses", () => {
 
 	test("a manifest that is not the judged one", async () => {
 		const documents = await makeDocuments({ first: true });
-		await writeFile(store.locate(`runs/${documents.report.run}/manifest.json`), "{}");
+		await writeFile(store.locate(`${keyOf(documents)}/manifest.json`), "{}");
 		await expect(promote({ ...documents, ...judgement }, ports())).rejects.toThrow(
 			"manifest.json is not the one that was judged",
 		);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText, sha256, writeDocument } from "../../actions/lib/documents.ts";
 import { digestPlan, makeReport, readEvaluation } from "../../actions/lib/report.ts";
 import { folder } from "../../actions/lib/stores/folder.ts";
+import { evaluationKey } from "../../actions/lib/train.ts";
 import { makeEvaluation, makeJob, makeJobs, makePlan, makeScores } from "../fixtures.ts";
 
 const plan = makePlan();
@@ -67,13 +68,13 @@ describe("refuses documents that don't belong together", () => {
 });
 
 describe("reads what the evaluation left", () => {
-	const key = `runs/${evaluation.run}`;
+	const key = evaluationKey(plan.run.model, plan.run.id, evaluation.run);
 
 	test("from the store, with the digest of the bytes", async () => {
 		const store = folder(temporary);
 		await store.put(`${key}/eval_report.json`, documentText(evaluation));
 		await store.put(`${key}/model_card.md`, "# card\n");
-		expect(await readEvaluation(jobs, store)).toEqual({
+		expect(await readEvaluation(plan, jobs, store)).toEqual({
 			report: evaluation,
 			digest: sha256(documentText(evaluation)),
 			card: "# card\n",
@@ -82,7 +83,7 @@ describe("reads what the evaluation left", () => {
 
 	test("and nothing before it has succeeded, saying in which states the jobs are", async () => {
 		const failed = makeJobs(plan, makeJob({ state: "failed", diagnosis: "no such frame" }));
-		await expect(readEvaluation(failed, folder(temporary))).rejects.toThrow(
+		await expect(readEvaluation(plan, failed, folder(temporary))).rejects.toThrow(
 			"there is nothing to report yet: train failed (no such frame)",
 		);
 	});
@@ -91,7 +92,7 @@ describe("reads what the evaluation left", () => {
 		const store = folder(temporary);
 		await store.put(`${key}/eval_report.json`, documentText({ ...evaluation, scores: [{ metric: "map" }] }));
 		await store.put(`${key}/model_card.md`, "# card\n");
-		await expect(readEvaluation(jobs, store)).rejects.toThrow(
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
 			"not a eval_report.json of this version: /scores/0 must have required property 'slice'",
 		);
 	});

@@ -9,6 +9,7 @@ import {
 	isSettled,
 	type Job,
 	lookAtJobs,
+	modelKey,
 	type Run,
 	type Store,
 	startJobs,
@@ -48,7 +49,8 @@ function scripted() {
 	};
 	const settle = (id: string, state: Job["state"], more: Partial<Job> = {}) => {
 		jobs.set(id, { ...jobs.get(id)!, state, ...more });
-		if (state === "succeeded") kept.set(`runs/${id}/manifest.json`, Buffer.from(`manifest of ${id}`));
+		if (state === "succeeded")
+			kept.set(`${modelKey(plan.run.model, id)}/manifest.json`, Buffer.from(`manifest of ${id}`));
 	};
 	return { ports: { executor, store }, started, stopped, settle, kept };
 }
@@ -69,8 +71,8 @@ describe("takes the next step", () => {
 			["evaluate", "running"],
 		]);
 		expect(started.map((run) => run.inputs)).toEqual([
-			{},
-			{ candidate: `/store/runs/${plan.run.id}`, production: "/registry/v1/model" },
+			{ production: "/registry/v1/model" },
+			{ candidate: `/store/${modelKey(plan.run.model, plan.run.id)}`, production: "/registry/v1/model" },
 		]);
 		settle(evaluation.id, "succeeded");
 		const done = await lookAtJobs(plan, second, ports);
@@ -117,10 +119,17 @@ describe("takes the next step", () => {
 	test("starts from the weights that the plan names", async () => {
 		const { ports, started } = scripted();
 		await startJobs(
-			makePlan({ weights: { location: "/registry/v1/model", version: 1, manifest: `sha256:${"9".repeat(64)}` } }),
+			makePlan({
+				weights: {
+					location: "/registry/v1/model",
+					from: "version 1",
+					manifest: `sha256:${"9".repeat(64)}`,
+					transfer: null,
+				},
+			}),
 			ports,
 		);
-		expect(started[0]!.inputs).toEqual({ weights: "/registry/v1/model" });
+		expect(started[0]!.inputs).toEqual({ weights: "/registry/v1/model", production: "/registry/v1/model" });
 	});
 
 	test("refuses a run that the store has with another document, and starts nothing", async () => {

@@ -25,12 +25,12 @@ train:
   warmup_steps: 2
   clip_norm: 10
   precision: fp32
-  checkpoint_steps: 2
+  checkpoint: { steps: 2 }
   loss:
     detection: { weight: 1, gamma: 2, box_weight: 0.5 }
     segmentation: { weight: 1 }
     lanes: { weight: 0.5 }
-  augment: { flip: 0.5, photometric: 0.2 }
+  augment: { flip: { probability: 0.5 }, photometric: { probability: 1, strength: 0.2 } }
 `,
 	"recipes/data/mini.yaml": `description: A few tiny scenes
 location: .proving-ground/data/mini

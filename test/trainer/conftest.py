@@ -11,19 +11,72 @@ from proving_ground.files import digest
 
 CATEGORIES = {
     "detection": ["vehicle", "pedestrian", "rider"],
-    "segmentation": ["background", "sky", "road", "lane", "vehicle", "pedestrian", "rider"],
+    "segmentation": [
+        "background",
+        "sky",
+        "road",
+        "lane",
+        "vehicle",
+        "pedestrian",
+        "rider",
+    ],
 }
 SLICES = [
     {"name": "night", "where": {"timeofday": "night"}, "protected": True},
-    {"name": "night-pedestrian", "where": {"timeofday": "night"}, "category": "pedestrian"},
+    {
+        "name": "night-pedestrian",
+        "where": {"timeofday": "night"},
+        "category": "pedestrian",
+    },
 ]
 ZERO = "sha256:" + "0" * 64
+CHECKPOINT = {
+    "steps": 2,
+    "minutes": 10,
+    "keep_last": 2,
+    "keep_every_hours": 0,
+    "durable_minutes": 0,
+}
+# Every feature that a resumed run has to carry on.
+ALL_FEATURES = {
+    "accumulation": 2,
+    "ema_decay": 0.9,
+    "balance": {"method": "gradnorm", "alpha": 1.5, "learning_rate": 0.05},
+    "loss": {
+        "detection": {"weight": 1, "gamma": 2, "box_weight": 0.5},
+        "segmentation": {"weight": 1},
+        "lanes": {"weight": 0.5},
+        "trajectory": {"weight": 0.2, "class_weight": 0.5},
+    },
+    "augment": {
+        "flip": {"probability": 0.5},
+        "crop": {"probability": 0.5, "strength": 0.3},
+        "photometric": {"probability": 1, "strength": 0.2},
+        "blur": {"probability": 0.3, "strength": 0.5},
+        "noise": {"probability": 0.3, "strength": 0.3},
+        "rain": {"probability": 0.2, "strength": 0.5},
+        "fog": {"probability": 0.2, "strength": 0.5},
+        "night": {"probability": 0.2, "strength": 0.5},
+        "mosaic": {"probability": 0.3},
+    },
+}
 
 
 def scenes_spec(**changes: Any) -> dict[str, Any]:
     """Settings of the importer for a dataset that is made in a tenth of a second."""
-    splits = {"train": [{"frames": 24}], "val": [{"frames": 6}], "test": [{"frames": 9}]}
-    spec = {"name": "scenes", "seed": 1, "width": 96, "height": 64, "splits": splits, "slices": SLICES}
+    splits = {
+        "train": [{"frames": 24}],
+        "val": [{"frames": 6}],
+        "test": [{"frames": 9}],
+    }
+    spec = {
+        "name": "scenes",
+        "seed": 1,
+        "width": 96,
+        "height": 64,
+        "splits": splits,
+        "slices": SLICES,
+    }
     return {**spec, "categories": CATEGORIES, **changes}
 
 
@@ -53,6 +106,7 @@ def data_document(folder: Path) -> dict[str, Any]:
         "manifests": manifests,
         "slices": slices,
         "categories": CATEGORIES,
+        "tracks": {"past": 4, "future": 6, "step_seconds": 0.4},
     }
 
 
@@ -65,14 +119,27 @@ def train_document(folder: Path, **train: Any) -> dict[str, Any]:
         "weight_decay": 0.0001,
         "warmup_steps": 2,
         "clip_norm": 10,
+        "accumulation": 1,
+        "ema_decay": 0,
+        "freeze": [],
         "precision": "fp32",
-        "checkpoint_steps": 2,
+        "matmul_precision": "high",
+        "channels_last": True,
+        "compile": False,
+        "max_loss_factor": 1000,
+        "sanity": True,
+        "determinism_steps": 1,
+        "checkpoint": CHECKPOINT,
+        "balance": {"method": "fixed"},
         "loss": {
             "detection": {"weight": 1, "gamma": 2, "box_weight": 0.5},
             "segmentation": {"weight": 1},
             "lanes": {"weight": 0.5},
         },
-        "augment": {"flip": 0.5, "photometric": 0.2},
+        "augment": {
+            "flip": {"probability": 0.5},
+            "photometric": {"probability": 1, "strength": 0.2},
+        },
     }
     return {
         "schema": 1,
@@ -93,7 +160,16 @@ def train_document(folder: Path, **train: Any) -> dict[str, Any]:
         "code": ZERO,
         "image": None,
         "weights": None,
+        "replay": None,
     }
+
+
+def all_features_document(folder: Path, **train: Any) -> dict[str, Any]:
+    """A run.json whose training uses everything that a resumed run has to carry on, on every head."""
+    document = train_document(folder, **{**ALL_FEATURES, **train})
+    document["architecture"]["heads"].append("trajectory")
+    document["architecture"]["trajectory"] = {"modes": 3, "hidden": 16}
+    return document
 
 
 def evaluate_document(folder: Path, candidate: Path, production: Path | None) -> dict[str, Any]:
@@ -101,7 +177,11 @@ def evaluate_document(folder: Path, candidate: Path, production: Path | None) ->
     measured = {"run": "train-tiny", "manifest": digest(candidate / "manifest.json")}
     against = None
     if production is not None:
-        against = {"version": 1, "run": "train-tiny", "manifest": digest(production / "manifest.json")}
+        against = {
+            "version": 1,
+            "run": "train-tiny",
+            "manifest": digest(production / "manifest.json"),
+        }
     return {
         "schema": 1,
         "kind": "evaluate",
@@ -115,6 +195,25 @@ def evaluate_document(folder: Path, candidate: Path, production: Path | None) ->
         "code": ZERO,
         "resamples": 100,
         "seed": 3,
+    }
+
+
+def conditions_document(**changes: Any) -> dict[str, Any]:
+    """A conditions.json that guards nothing and tracks nothing."""
+    return {
+        "schema": 1,
+        "loader": {"workers": 0, "prefetch": 2, "pin_memory": False},
+        "network": {"instance": None, "floor_gbps": None, "timeout_seconds": 60},
+        "drift": "off",
+        "latency": [],
+        "tracking": {
+            "mode": "off",
+            "project": "perception",
+            "entity": None,
+            "images": 2,
+            "histograms": True,
+        },
+        **changes,
     }
 
 

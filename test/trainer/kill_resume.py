@@ -17,7 +17,7 @@ from pathlib import Path
 TRAINER = Path(__file__).parents[2] / "trainer"
 sys.path[:0] = [str(TRAINER), str(Path(__file__).parent)]
 
-from conftest import scenes_spec, train_document, write_document  # noqa: E402
+from conftest import CHECKPOINT, all_features_document, conditions_document, scenes_spec, write_document  # noqa: E402
 
 from proving_ground.data.scenes import import_scenes  # noqa: E402
 
@@ -27,10 +27,12 @@ PATIENCE_SECONDS = 240
 class Training:
     """One job's folder and the processes that torchrun starts for it."""
 
-    def __init__(self, folder: Path, run: Path, data: Path) -> None:
+    def __init__(self, folder: Path, run: Path, data: Path, conditions: Path | None = None) -> None:
         self.folder, self.output = folder, folder / "output"
         folder.mkdir(parents=True, exist_ok=True)
-        job = ["--document", str(run), "--data", str(data), "--work", str(folder), "--output", str(self.output)]
+        conditions = conditions or write_document(folder / "conditions.json", conditions_document())
+        job = ["--document", str(run), "--conditions", str(conditions), "--data", str(data)]
+        job += ["--work", str(folder), "--output", str(self.output)]
         self.command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         self.command += ["-m", "proving_ground", "train", *job]
 
@@ -123,7 +125,9 @@ def compare(folder: Path, times: int, seed: int) -> list[str]:
     import_scenes(
         scenes_spec(splits={"train": [{"frames": 64}], "val": [{"frames": 6}], "test": [{"frames": 3}]}), data
     )
-    run = write_document(folder / "run.json", train_document(data, epochs=3, checkpoint_steps=1))
+    run = write_document(
+        folder / "run.json", all_features_document(data, epochs=3, checkpoint={**CHECKPOINT, "steps": 1})
+    )
     expected = Training(folder / "undisturbed", run, data).run()
     lines = []
     for number in range(times):

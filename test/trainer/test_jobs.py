@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,15 @@ import jsonschema
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import CATEGORIES, evaluate_document, scenes_spec, train_document, write_document
+from conftest import (
+    CATEGORIES,
+    CHECKPOINT,
+    conditions_document,
+    evaluate_document,
+    scenes_spec,
+    train_document,
+    write_document,
+)
 from kill_resume import TRAINER, Training, compare, kill_and_finish
 from PIL import Image
 from safetensors.numpy import load_file
@@ -20,10 +29,19 @@ from safetensors.numpy import load_file
 from proving_ground.files import digest
 
 
-def run_job(kind: str, folder: Path, document: dict[str, Any], data: Path, **places: Path) -> tuple[int, str]:
+def run_job(
+    kind: str,
+    folder: Path,
+    document: dict[str, Any],
+    data: Path,
+    surroundings: dict[str, Any] | None = None,
+    **places: Path,
+) -> tuple[int, str]:
     """Run a job with as many processes as its document says; returns its exit code and all that it printed."""
     run = write_document(folder / "run.json", document)
-    arguments = ["--document", str(run), "--data", str(data), "--work", str(folder), "--output", str(folder / "output")]
+    conditions = write_document(folder / "conditions.json", conditions_document(**(surroundings or {})))
+    arguments = ["--document", str(run), "--conditions", str(conditions), "--data", str(data)]
+    arguments += ["--work", str(folder), "--output", str(folder / "output")]
     for name, place in places.items():
         arguments += [f"--{name}", str(place)]
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={document['processes']}"]
@@ -61,7 +79,9 @@ def alone(command: list[str], stdin: str = "") -> tuple[int, str]:
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training on two processes."""
     folder = tmp_path_factory.mktemp("train")
-    code, said = run_job("train", folder, train_document(dataset, epochs=3, checkpoint_steps=1), dataset)
+    code, said = run_job(
+        "train", folder, train_document(dataset, epochs=3, checkpoint={**CHECKPOINT, "steps": 1}), dataset
+    )
     assert (code, said) == (0, "")
     return folder
 
@@ -85,9 +105,12 @@ def read(file: Path) -> Any:
 def test_leaves_a_model_with_every_file_in_its_manifest(trained: Path) -> None:
     output = trained / "output"
     manifest = read(output / "manifest.json")
-    names = ["model.json", "model.onnx", "model.torchscript.pt", "weights.safetensors"]
+    last = [f"checkpoints/step-00000018/{name}" for name in ("manifest.json", "state.json", "state.safetensors")]
+    names = [*last, "data_profile.json", "environment.json", "model.int8.onnx", "model.json", "model.onnx"]
+    names += ["model.pt2", "model.torchscript.pt", "weights.safetensors"]
     assert [entry["file"] for entry in manifest["files"]] == names
-    assert sorted(path.name for path in output.iterdir()) == sorted([*names, "manifest.json"])
+    there = [path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()]
+    assert sorted(there) == sorted([*names, "manifest.json"])
     for entry in manifest["files"]:
         assert entry["sha256"] == digest(output / entry["file"])
         assert entry["bytes"] == (output / entry["file"]).stat().st_size
@@ -103,8 +126,9 @@ def test_leaves_a_model_with_every_file_in_its_manifest(trained: Path) -> None:
 def test_exports_what_it_trained(trained: Path, dataset: Path) -> None:
     output = trained / "output"
     exports = read(output / "model.json")["exports"]
-    assert [(item["format"], item["agrees"]) for item in exports] == [("torchscript", True), ("onnx", True)]
-    assert all(item["max_abs_difference"] <= item["tolerance"] for item in exports)
+    assert [item["format"] for item in exports] == ["torchscript", "torch_export", "onnx", "onnx_int8"]
+    assert all(item["agrees"] == (item["difference"] <= item["tolerance"]) for item in exports)
+    assert all(item["agrees"] for item in exports[:3])
     session = onnxruntime.InferenceSession(output / "model.onnx", providers=["CPUExecutionProvider"])
     frame = json.loads((dataset / "golden_val.manifest").read_text().splitlines()[0])
     image = np.asarray(Image.open(dataset / frame["source-ref"])).transpose(2, 0, 1)[None]
@@ -128,7 +152,10 @@ def test_reports_by_the_schema_and_finds_a_model_equal_to_itself(evaluated: Path
     for item in report["statistics"]:
         assert digest(output / item["file"]) == item["sha256"]
     files = [entry["file"] for entry in read(output / "manifest.json")["files"]]
-    assert files == ["eval_report.json", "model_card.md", "statistics/candidate.npz", "statistics/production.npz"]
+    made = ["confusion.json", "curves.json", "eval_report.json", "model_card.md"]
+    assert files == [*made, "statistics/candidate.npz", "statistics/production.npz"]
+    for item in report["artefacts"]:
+        assert digest(output / item["file"]) == item["sha256"]
 
 
 def test_writes_a_card_with_origin_scores_and_caveats(evaluated: Path, trained: Path) -> None:
@@ -172,9 +199,12 @@ def test_refuses_a_document_of_the_other_kind(dataset: Path, tmp_path: Path, kin
     run = write_document(
         tmp_path / "run.json", train_document(dataset) | ({"kind": "evaluate"} if kind == "train" else {})
     )
+    conditions = write_document(tmp_path / "conditions.json", conditions_document())
     arguments = [
         "--document",
         str(run),
+        "--conditions",
+        str(conditions),
         "--data",
         str(dataset),
         "--work",
@@ -193,9 +223,7 @@ def test_refuses_a_model_whose_bytes_are_not_those_that_were_trained(
     dataset: Path, trained: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
-    model.mkdir()
-    for file in (trained / "output").iterdir():
-        (model / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(trained / "output", model)
     document = evaluate_document(dataset, model, None)
     weights = bytearray((model / "weights.safetensors").read_bytes())
     weights[-1] ^= 1

@@ -1,16 +1,33 @@
-"""The command line of the job: train, evaluate, import. Parses, calls, and exits with a code that says who can act.
+"""The command line of the job: train, evaluate, describe, import, shards.
 
-0 done, 65 data or a document is refused, 70 a loss is not finite, 75 stopped with a checkpoint saved, 1 a bug.
+Parses, calls, and exits with a code that says who can act:
+0 done, 65 data or a document is refused, 70 a loss is not finite, 71 a process was lost, 74 something could not be
+written, 75 stopped with a checkpoint saved, 1 a bug.
 """
 
 import argparse
+import contextlib
+import errno
+import importlib
 import json
 import sys
 import traceback
 from pathlib import Path
 
-from proving_ground.errors import NonFiniteLoss, Refused, Stopped
+from proving_ground.errors import LostWorker, NonFiniteLoss, Refused, Stopped, StorageFailure
 from proving_ground.files import write_json
+
+# An importer's function, and its module, loaded where it is used.
+IMPORTERS = {
+    "scenes": ("proving_ground.data.scenes", "import_scenes"),
+    "bdd100k": ("proving_ground.data.bdd100k", "import_bdd100k"),
+    "coco": ("proving_ground.data.coco", "import_coco"),
+    "tusimple": ("proving_ground.data.tusimple", "import_tusimple"),
+    "trajectories": ("proving_ground.data.trajectories", "import_trajectories"),
+}
+
+# What a person mends by making room or giving rights.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -20,58 +37,86 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("train", "evaluate"):
         command = commands.add_parser(name)
         command.add_argument("--document", type=Path, required=True, help="run.json")
+        command.add_argument("--conditions", type=Path, required=True, help="conditions.json")
         command.add_argument("--data", type=Path, required=True, help="the dataset's folder")
         command.add_argument("--work", type=Path, required=True, help="the job's folder: checkpoints, progress")
         command.add_argument("--output", type=Path, required=True, help="where the artefacts go, manifest.json last")
         if name == "train":
             command.add_argument("--weights", type=Path, help="folder of the model that training starts from")
+            command.add_argument("--replay", type=Path, help="folder of the older data that is replayed")
+            command.add_argument("--fast", type=Path, help="folder that every checkpoint is also copied to")
+            command.add_argument("--durable", type=Path, help="folder that checkpoints are copied to now and then")
         else:
             command.add_argument("--candidate", type=Path, required=True, help="folder of the model to judge")
-            command.add_argument("--production", type=Path, help="folder of the model to judge it against")
+        command.add_argument("--production", type=Path, help="folder of the model that is production")
+    command = commands.add_parser("describe")
+    command.add_argument("--document", type=Path, required=True, help="run.json")
+    command.add_argument("--weights", type=Path, required=True, help="folder of the model that training starts from")
     command = commands.add_parser("import")
-    command.add_argument("importer", choices=("scenes", "bdd100k"))
+    command.add_argument("importer", choices=IMPORTERS)
     command.add_argument(
         "--spec", type=argparse.FileType(), required=True, help="the importer's settings as JSON; - for stdin"
     )
     command.add_argument("--out", type=Path, required=True, help="the dataset's folder, whole or absent")
-    return parser.parse_args()
+    command = commands.add_parser("shards")
+    command.add_argument("dataset", type=Path, help="the dataset's folder; with --verify, that of its shards")
+    command.add_argument("out", type=Path, nargs="?", help="the shards' folder, whole or absent")
+    command.add_argument("--megabytes", type=int, default=256, help="bytes of a shard, in millions, at most")
+    command.add_argument("--verify", action="store_true", help="check every shard's digest and make nothing")
+    arguments = parser.parse_args()
+    if arguments.command == "shards" and arguments.verify == (arguments.out is not None):
+        command.error("it takes a dataset and out, or --verify and the shards' folder")
+    return arguments
 
 
 def import_dataset(arguments: argparse.Namespace) -> None:
     """Make a dataset."""
     spec = json.load(arguments.spec)
-    if arguments.importer == "scenes":
-        from proving_ground.data.scenes import import_scenes
+    module, function = IMPORTERS[arguments.importer]
+    getattr(importlib.import_module(module), function)(spec, arguments.out)
 
-        import_scenes(spec, arguments.out)
+
+def make_shards(arguments: argparse.Namespace) -> None:
+    """Make shards of a dataset, or check those that are there, and say what was done."""
+    from proving_ground.data.shards import pack, verify_shards
+
+    if arguments.verify:
+        print(f"{arguments.dataset}: {verify_shards(arguments.dataset)} shards, each as it was packed.")
     else:
-        from proving_ground.data.bdd100k import import_bdd100k
+        print(pack(arguments.dataset, arguments.out, arguments.megabytes))
 
-        import_bdd100k(spec, arguments.out)
+
+def describe_start(arguments: argparse.Namespace) -> None:
+    """Print what training would take over from the weights that it starts from, as JSON."""
+    from proving_ground.config import read_run
+    from proving_ground.warm_start import describe
+
+    print(describe(read_run(arguments.document, "train"), arguments.weights))
 
 
 def run_job(arguments: argparse.Namespace) -> None:
     """Do this rank's part of a training or an evaluation."""
     # Imported here: importing a dataset needs no torch, which takes seconds to load.
-    from proving_ground.config import read_run
+    from proving_ground.config import read_conditions, read_run
     from proving_ground.distributed import join_group
     from proving_ground.progress import Progress
 
-    run = read_run(arguments.document, arguments.command)
+    run, conditions = read_run(arguments.document, arguments.command), read_conditions(arguments.conditions)
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with join_group() as group:
+    with join_group(conditions.network) as group:
         if group.size != run.processes:
             raise Refused(f"the run is for {run.processes} processes, and this job has {group.size}")
         progress = Progress(arguments.work, group.is_first)
         if arguments.command == "train":
             from proving_ground.train import train_and_export
 
-            train_and_export(run, group, arguments, progress)
+            train_and_export(run, group, arguments, conditions, progress)
         else:
             from proving_ground.evaluate import evaluate
 
-            evaluate(run, group, arguments.data, arguments.candidate, arguments.production, arguments.output, progress)
+            models = (arguments.candidate, arguments.production)
+            evaluate(run, group, arguments.data, *models, arguments.output, conditions.loader, progress)
 
 
 def main() -> int:
@@ -81,6 +126,10 @@ def main() -> int:
     try:
         if arguments.command == "import":
             import_dataset(arguments)
+        elif arguments.command == "shards":
+            make_shards(arguments)
+        elif arguments.command == "describe":
+            describe_start(arguments)
         else:
             run_job(arguments)
         return 0
@@ -88,17 +137,29 @@ def main() -> int:
         if not isinstance(error, Refused):
             traceback.print_exc()
         failure, code = {"kind": Refused.kind, "message": str(error)}, Refused.exit_code
-    except NonFiniteLoss as error:
-        failure, code = {"kind": NonFiniteLoss.kind, "message": str(error)}, NonFiniteLoss.exit_code
-    except Stopped as error:
-        failure, code = {"kind": "stopped", "message": str(error)}, 75
+    except (NonFiniteLoss, LostWorker, StorageFailure, Stopped) as error:
+        failure, code = {"kind": error.kind, "message": str(error)}, error.exit_code
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            traceback.print_exc()
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}can't be read or written: {error.strerror or error}"
+        failure, code = {"kind": StorageFailure.kind, "message": message}, StorageFailure.exit_code
     except Exception as error:
         traceback.print_exc()
         failure, code = {"kind": "bug", "message": f"A bug in the trainer: {type(error).__name__}: {error}"}, 1
     print(failure["message"], file=sys.stderr, flush=True)
-    if arguments.command != "import":
-        write_json(arguments.work / "failure.json", failure)
+    if "work" in arguments:
+        # A disk that is full has no room for it either; the log has the sentence.
+        with contextlib.suppress(OSError):
+            write_failure(arguments.work / "failure.json", failure)
     return code
+
+
+def write_failure(file: Path, failure: dict[str, str]) -> None:
+    """Leave the failure for the supervisor; that another rank is gone is no news beside that rank's own reason."""
+    if failure["kind"] != LostWorker.kind or not file.exists():
+        write_json(file, failure)
 
 
 if __name__ == "__main__":

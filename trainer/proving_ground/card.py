@@ -121,7 +121,7 @@ def export_lines(report: dict[str, Any]) -> list[str]:
     """Each export with its parity, and the latency."""
     lines = [
         f"- `{item['file']}` ({item['bytes'] / 1e6:.1f} MB, `{item['sha256']}`): outputs within "
-        f"{item['max_abs_difference']:.1e} of the trained network's, "
+        f"{item['difference']:.1e} of the trained network's, "
         + ("as required" if item["agrees"] else f"more than the {item['tolerance']:.0e} that is allowed")
         for item in report["exports"]
     ]

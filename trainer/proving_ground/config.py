@@ -13,8 +13,28 @@ SCHEMAS = Path(__file__).parent / "schemas"
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrajectoryHead:
+    """The trajectory head: how many futures it predicts for a track, and the channels of its encoder."""
+
+    modes: int
+    hidden: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracks:
+    """Shape of the data's tracks: points of the past (the present is its last), of the future, seconds between two."""
+
+    past: int
+    future: int
+    step_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The network: input size in pixels, channels of the four stages, blocks in each, channels of the neck, heads."""
+    """The network: input size in pixels, channels of the four stages, blocks in each, channels of the neck, heads.
+
+    A network of tracks alone has no image: width and height are 0, and there is no backbone and no neck.
+    """
 
     width: int
     height: int
@@ -22,22 +42,44 @@ class Architecture:
     depth: int
     neck: int
     heads: tuple[str, ...]
+    trajectory: TrajectoryHead | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRule:
+    """When a checkpoint is written, which are kept, and how often one goes to the durable store."""
+
+    steps: int
+    minutes: float
+    keep_last: int
+    keep_every_hours: float
+    durable_minutes: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How the network is trained; `loss` and `augment` are as the recipe has them."""
+    """How the network is trained; `balance`, `loss` and `augment` are as the recipe has them."""
 
     epochs: int
     global_batch: int
+    accumulation: int
     learning_rate: float
     weight_decay: float
     warmup_steps: int
     clip_norm: float
+    ema_decay: float
+    freeze: list[str]
     precision: str
-    checkpoint_steps: int
+    matmul_precision: str
+    channels_last: bool
+    compile: bool
+    max_loss_factor: float
+    sanity: bool
+    determinism_steps: int
+    checkpoint: CheckpointRule
+    balance: dict[str, Any]
     loss: dict[str, dict[str, float]]
-    augment: dict[str, float]
+    augment: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +100,15 @@ class Data:
     slices: Manifest
     detection: tuple[str, ...]
     segmentation: tuple[str, ...]
+    tracks: Tracks | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Older data, a share of which stands in every batch."""
+
+    share: float
+    data: Data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +123,8 @@ class TrainRun:
     data: Data
     architecture: Architecture
     train: Training
-    weights: str | None
+    weights: dict[str, Any] | None
+    replay: Replay | None
     document: dict[str, Any]
 
 
@@ -101,25 +153,35 @@ def read_run(file: Path, kind: str) -> TrainRun | EvaluateRun:
     common |= {"data": read_data(document["data"]), "document": document}
     if kind == "evaluate":
         return EvaluateRun(**common, **{key: document[key] for key in ("candidate", "production", "resamples")})
-    train = Training(**document["train"])
-    if train.global_batch % document["processes"]:
+    train = Training(**{**document["train"], "checkpoint": CheckpointRule(**document["train"]["checkpoint"])})
+    parts = document["processes"] * train.accumulation
+    if train.global_batch % parts:
         raise Refused(
-            f"{file}: {document['processes']} processes don't divide the global batch of {train.global_batch}"
+            f"{file}: {document['processes']} processes with {train.accumulation} accumulated parts each don't divide "
+            f"the global batch of {train.global_batch}"
         )
+    replay = document["replay"]
     return TrainRun(
-        **common, architecture=read_architecture(document["architecture"]), train=train, weights=document["weights"]
+        **common,
+        architecture=read_architecture(document["architecture"]),
+        train=train,
+        weights=document["weights"],
+        replay=replay and Replay(share=replay["share"], data=read_data(replay["data"])),
     )
 
 
 def read_architecture(value: dict[str, Any]) -> Architecture:
     """Architecture from its document form, as run.json and model.json have it."""
+    head = value.get("trajectory")
+    image = value.get("input", {"width": 0, "height": 0})
     return Architecture(
-        width=value["input"]["width"],
-        height=value["input"]["height"],
-        widths=tuple(value["backbone"]["widths"]),
-        depth=value["backbone"]["depth"],
-        neck=value["neck"]["channels"],
+        width=image["width"],
+        height=image["height"],
+        widths=tuple(value["backbone"]["widths"]) if "backbone" in value else (),
+        depth=value["backbone"]["depth"] if "backbone" in value else 0,
+        neck=value["neck"]["channels"] if "neck" in value else 0,
         heads=tuple(value["heads"]),
+        trajectory=head and TrajectoryHead(**head),
     )
 
 
@@ -132,7 +194,29 @@ def read_data(value: dict[str, Any]) -> Data:
         slices=Manifest(**value["slices"]),
         detection=tuple(value["categories"]["detection"]),
         segmentation=tuple(value["categories"]["segmentation"]),
+        tracks=value["tracks"] and Tracks(**value["tracks"]),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What surrounds a training and is no part of what it is: its results don't depend on any of it.
+
+    loader: workers, prefetch, pin_memory. network: instance, floor_gbps, timeout_seconds. drift: off, warn or abort.
+    latency: the gate's limits. tracking: mode, project, entity, images, histograms.
+    """
+
+    loader: dict[str, Any]
+    network: dict[str, Any]
+    drift: str
+    latency: list[dict[str, Any]]
+    tracking: dict[str, Any]
+
+
+def read_conditions(file: Path) -> Conditions:
+    """Read conditions.json; raises Refused where it isn't one of this version."""
+    document = check_document("conditions", json.loads(file.read_text()), str(file))
+    return Conditions(**{key: value for key, value in document.items() if key != "schema"})
 
 
 def check_document(name: str, value: Any, where: str) -> Any:

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from proving_ground.errors import LostWorker, Stopped
+from proving_ground.network_check import open_store, settle_environment, wait_for_all
+
 
 @dataclass
 class Group:
@@ -32,12 +35,14 @@ class Group:
         dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return [bool(value) for value in values.tolist()]
 
-    def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Mean of each value over the ranks, the same on every rank; all ranks have the same keys."""
-        names = sorted(values)
-        total = torch.tensor([values[name] for name in names], dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
-        return dict(zip(names, (total / self.size).tolist(), strict=True))
+    def start_sum(self, values: torch.Tensor) -> dist.Work | None:
+        """Begin to sum a tensor over the ranks, in place, while this process goes on; wait() on what is returned."""
+        return dist.all_reduce(values, async_op=True) if self.size > 1 else None
+
+    def check_stop(self, where: str) -> None:
+        """Raise Stopped on every rank where any was asked to stop; all ranks call it together."""
+        if self.any(self.stop_requested)[0]:
+            raise Stopped(f"It was asked to stop {where}.")
 
     def gather(self, value: Any) -> list[Any]:
         """One value from each rank, in the order of ranks, on rank 0; an empty list elsewhere."""
@@ -51,20 +56,42 @@ class Group:
         dist.broadcast_object_list(box)
         return box[0]
 
+    def broadcast_tensor(self, value: torch.Tensor) -> torch.Tensor:
+        """Rank 0's tensor, on every rank's CPU; all have its type and shape."""
+        if self.size == 1:
+            return value
+        sent = value.contiguous().to(self.device)
+        dist.broadcast(sent, 0)
+        return sent.cpu()
+
     def barrier(self) -> None:
         """Wait for every rank."""
         dist.barrier()
 
 
+# How the backends' errors say that another rank is gone or silent.
+LOST = ("timed out", "timeout", "connection closed", "connection reset", "broken pipe", "store is gone")
+NAMING_SECONDS = 5.0
+
+
 @contextmanager
-def join_group() -> Iterator[Group]:
-    """Join the job's process group: nccl where each process has a GPU, gloo elsewhere."""
+def join_group(network: dict[str, Any]) -> Iterator[Group]:
+    """Join the job's process group: nccl where each process has a GPU, gloo elsewhere; network is the conditions'.
+
+    Raises LostWorker naming the ranks that are missing, at the start and wherever this one waits for others in vain.
+    """
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     cuda = torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    seconds = float(network["timeout_seconds"])
     if cuda:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=30))
+        for sentence in settle_environment(network["instance"], size):
+            print(sentence, flush=True)
+    store = open_store(seconds)
+    wait_for_all(store, rank, size, seconds, "the start")
+    backend, timeout = "nccl" if cuda else "gloo", timedelta(seconds=seconds)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     group = Group(rank=rank, size=size, device=device)
 
     def ask_to_stop(*_: object) -> None:
@@ -74,5 +101,11 @@ def join_group() -> Iterator[Group]:
     signal.signal(signal.SIGTERM, ask_to_stop)
     try:
         yield group
+    except (RuntimeError, dist.DistError) as error:
+        if isinstance(error, LostWorker) or size == 1 or not any(word in str(error).lower() for word in LOST):
+            raise
+        # The error is this rank's; who is missing, the store knows, and all ask it at the same place.
+        wait_for_all(store, rank, size, NAMING_SECONDS, "a sum over all ranks")
+        raise
     finally:
         dist.destroy_process_group()

@@ -9,7 +9,7 @@ class Refused(ValueError):
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss of a step is not a number on some rank; the message names step and frames."""
+    """The loss of a step is not a number on some rank, or has exploded; the message names step and frames."""
 
     exit_code = 70
     kind = "non_finite"
@@ -20,3 +20,17 @@ class Stopped(RuntimeError):
 
     exit_code = 75
     kind = "stopped"
+
+
+class LostWorker(RuntimeError):
+    """A process that this one needs is gone: a loading worker, or another rank; starting again goes on."""
+
+    exit_code = 71
+    kind = "lost_process"
+
+
+class StorageFailure(RuntimeError):
+    """A checkpoint or an artefact can't be written: a full disk, a folder without permission."""
+
+    exit_code = 74
+    kind = "storage"

@@ -1,27 +1,30 @@
 """Two models' weights and the test frames become eval_report.json: same frames, same code, same job."""
 
+import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch.utils.data import DataLoader
 
 from proving_ground.card import render_card
 from proving_ground.config import EvaluateRun, check_document, read_architecture
 from proving_ground.data.dataset import FrameDataset
+from proving_ground.data.loader import EVALUATION_BATCH, evaluation_loader, watch
 from proving_ground.data.manifest import Frame, read_manifest
 from proving_ground.data.slices import load_slices, select_frames
 from proving_ground.distributed import Group
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Evaluator, FrameSlice, Statistics, compare
-from proving_ground.export import latency_side_by_side
+from proving_ground.evaluation.curves import make_confusion, make_curves
 from proving_ground.files import digest, read_json, verify_manifest, write_atomic, write_json, write_manifest
+from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
 from proving_ground.model.predictions import predict
 from proving_ground.progress import Progress
-
-BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +43,13 @@ def evaluate(
     candidate: Path,
     production: Path | None,
     output: Path,
+    loader: dict[str, Any],
     progress: Progress,
 ) -> None:
-    """Measure both models and write the evaluation's artefacts; raises Refused for what isn't what the run names."""
+    """Measure both models and write the evaluation's artefacts; raises Refused for what isn't what the run names.
+
+    loader: how frames are loaded, as the conditions have it.
+    """
     manifest = run.data.manifests["test"]
     frames = read_manifest(data / manifest.file, manifest.sha256, list(run.data.detection))
     slices = load_slices(data / run.data.slices.file, run.data.slices.sha256, run.data.detection)
@@ -57,31 +64,44 @@ def evaluate(
     for name, model in models.items():
         model.network.to(group.device, memory_format=torch.channels_last)
         dataset = FrameDataset(data, frames, run.data, read_architecture(model.document["architecture"]))
-        statistics[name] = measure(model.network, dataset, group, progress, f"evaluate {name}")
+        batches = evaluation_loader(dataset, (group.rank, group.size), loader)
+        statistics[name] = measure(model.network, dataset, batches, group, progress, f"evaluate {name}")
     if group.is_first:
         write_artefacts(run, models, statistics, frames, chosen, output, progress)
     # The other ranks stay until the figures are written: a rank that leaves early would end the job.
     group.barrier()
 
 
-def measure(network: Network, dataset: FrameDataset, group: Group, progress: Progress, stage: str) -> Statistics | None:
-    """Statistics of a network over all frames of a dataset, on rank 0; each frame is seen by one rank alone."""
+def measure(
+    network: Network, dataset: FrameDataset, loader: DataLoader[Any], group: Group, progress: Progress, stage: str
+) -> Statistics | None:
+    """Statistics of a network over all frames of a dataset, on rank 0; each frame is seen by one rank alone.
+
+    Raises Stopped on every rank where any was asked to stop.
+    """
     architecture, data = dataset.architecture, dataset.data
     evaluator = Evaluator(
         heads=architecture.heads, detection_categories=data.detection, segmentation_classes=data.segmentation
     )
     network.eval()
-    # Unpadded: the ranks' shares differ by a frame where the world size doesn't divide them.
-    mine = list(range(group.rank, len(dataset), group.size))
+    # As many turns on every rank: the one with a frame less may have a batch less.
+    turns = math.ceil(math.ceil(len(dataset) / group.size) / EVALUATION_BATCH)
+    batches = watch(loader)
     with torch.inference_mode():
-        for begin in range(0, len(mine), BATCH):
-            indices = mine[begin : begin + BATCH]
-            images = dataset.images(indices).to(group.device).contiguous(memory_format=torch.channels_last)
-            sizes = [(dataset.frames[index].width, dataset.frames[index].height) for index in indices]
-            predictions = predict(network(images), sizes, (architecture.width, architecture.height))
-            for index, prediction in zip(indices, predictions, strict=True):
-                evaluator.add(index, prediction, dataset.target(index))
-            progress.show(stage, min(begin + BATCH, len(mine)), len(mine))
+        for turn in range(turns):
+            group.check_stop(f"while it measured ({stage})")
+            indices, inputs, targets = next(batches, ([], {}, []))
+            if not indices:
+                continue
+            inputs = {name: tensor.to(group.device) for name, tensor in inputs.items()}
+            if "image" in inputs:
+                inputs["image"] = inputs["image"].contiguous(memory_format=torch.channels_last)
+            counts = inputs["track"].sum(dim=1).tolist() if "track" in inputs else None
+            sizes = [(target.width, target.height) for target in targets]
+            predictions = predict(network(**inputs), sizes, (architecture.width, architecture.height), counts)
+            for index, prediction, target in zip(indices, predictions, targets, strict=True):
+                evaluator.add(index, prediction, target)
+            progress.show(stage, turn + 1, turns)
     parts = group.gather(evaluator.statistics())
     return Statistics.merge(parts) if group.is_first else None
 
@@ -98,7 +118,8 @@ def open_model(folder: Path, manifest: str, run: EvaluateRun) -> Model:
                 f"{folder}: the model was trained for the {head} categories {', '.join(own[head])}, and the data has "
                 f"{', '.join(wanted[head])}: they can't be compared on the same frames"
             )
-    network = Network(read_architecture(document["architecture"]), len(own["detection"]), len(own["segmentation"]))
+    architecture = read_architecture(document["architecture"])
+    network = Network(architecture, len(own["detection"]), len(own["segmentation"]), run.data.tracks)
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return Model(folder=folder, network=network, document=document)
 
@@ -130,8 +151,12 @@ def write_artefacts(
     )
     progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}
-    shapes = {name: model.document["architecture"]["input"] for name, model in models.items()}
-    latency, latency_scores = latency_side_by_side(folders, shapes, run.resamples, run.seed)
+    latency, latency_scores = latency_side_by_side(folders, run.resamples, run.seed)
+    own = statistics["candidate"]
+    made = {"curves": make_curves(own, slices, len(frames)), "confusion": make_confusion(own)}
+    for name, document in made.items():
+        write_atomic(output / f"{name}.json", (json.dumps(document, separators=(",", ":")) + "\n").encode())
+    artefacts = [{"name": name, "file": f"{name}.json", "sha256": digest(output / f"{name}.json")} for name in made]
     report = {
         "schema": 1,
         "run": run.id,
@@ -156,6 +181,7 @@ def write_artefacts(
         "exports": models["candidate"].document["exports"],
         "training": models["candidate"].document["training"],
         "statistics": kept,
+        "artefacts": artefacts,
     }
     check_document("eval_report", report, "eval_report.json")
     write_json(output / "eval_report.json", report)

@@ -1,5 +1,6 @@
 """How far a job is becomes progress.json, a few times a second, from rank 0 alone."""
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -40,5 +41,7 @@ class Progress:
         finite = loss if loss is not None and abs(loss) < float("inf") else None
         value |= {"loss": finite, "metric": metric, "seconds_left": left}
         beside = self.file.with_name(".tmp-progress.json")
-        beside.write_text(json.dumps(value) + "\n")
-        beside.replace(self.file)
+        # Nobody's training ends because a line can't be shown; a checkpoint that can't be written does end it.
+        with contextlib.suppress(OSError):
+            beside.write_text(json.dumps(value) + "\n")
+            beside.replace(self.file)

@@ -1,35 +1,101 @@
 """A training run becomes a model's folder: weights, exports, and what a reader of them must know."""
 
 import argparse
+import shutil
 from typing import Any
 
 import torch
 
-from proving_ground.checkpoint import State
-from proving_ground.config import TrainRun
+from proving_ground.checkpoint import State, checkpoints, copy_checkpoint
+from proving_ground.config import Conditions, TrainRun
+from proving_ground.data.dataset import FrameDataset
+from proving_ground.data.loader import stack
 from proving_ground.distributed import Group
-from proving_ground.export import export_model, write_model
-from proving_ground.files import verify_manifest, write_manifest
-from proving_ground.loop import autocast_dtype, open_frames, train
-from proving_ground.model.network import count_parameters
+from proving_ground.environment import Meter, describe_environment
+from proving_ground.errors import Stopped
+from proving_ground.export import describe_io, export_model, write_model
+from proving_ground.files import write_json, write_manifest
+from proving_ground.loop import Places, open_frames, open_training, train
+from proving_ground.model.network import Network, count_parameters
+from proving_ground.preflight import PROFILE, Preflight, preflight
 from proving_ground.progress import Progress
+from proving_ground.step import INPUTS, autocast_dtype
+from proving_ground.tracking import Tracking, open_tracking
 
-PARITY_FRAMES = 4
+PARITY_FRAMES, CALIBRATION_FRAMES = 4, 64
 
 
-def train_and_export(run: TrainRun, group: Group, arguments: argparse.Namespace, progress: Progress) -> None:
+def train_and_export(
+    run: TrainRun, group: Group, arguments: argparse.Namespace, conditions: Conditions, progress: Progress
+) -> None:
     """Train, then export on rank 0; the manifest is written last. Raises what the loop raises."""
-    if run.weights is not None:
-        verify_manifest(arguments.weights, run.weights)
-    network, state = train(run, group, arguments.data, arguments.work, arguments.weights, progress)
-    if group.is_first:
-        progress.show("export", 0, 1)
-        frames = open_frames(run, arguments.data, "val")
-        images = frames.images(list(range(min(PARITY_FRAMES, len(frames)))))
-        exports = export_model(network, images, arguments.output)
-        write_model(arguments.output, describe_model(run, group, state, exports, count_parameters(network)))
-        write_manifest(arguments.output, run.id)
-    group.barrier()
+    places = Places(
+        data=arguments.data,
+        work=arguments.work,
+        weights=arguments.weights,
+        replay=arguments.replay,
+        fast=arguments.fast,
+        durable=arguments.durable,
+    )
+    opened = open_training(run, places)
+    found = preflight(run, group, conditions, opened[0].datasets[0], places, arguments.production, progress)
+    tracking = open_tracking(run, conditions.tracking, arguments.work, group.is_first)
+    meter, ended = Meter(), "failed"
+    try:
+        network, state = train(run, group, places, conditions, opened, progress, tracking)
+        if group.is_first:
+            found.energy = meter.kilowatt_hours()
+            write_output(run, group, arguments, network, state, opened[0].datasets[0], progress, tracking, found)
+        group.barrier()
+        ended = "finished"
+    finally:
+        tracking.finish(ended, arguments.output if ended == "finished" else None)
+
+
+def write_output(
+    run: TrainRun,
+    group: Group,
+    arguments: argparse.Namespace,
+    network: Network,
+    state: State,
+    training: FrameDataset,
+    progress: Progress,
+    tracking: Tracking,
+    found: Preflight,
+) -> None:
+    """Fill the model's folder: weights, exports, model.json, profile, environment, last checkpoint, log."""
+    output = arguments.output
+    progress.show("export", 0, 1)
+    validation = open_frames(run, arguments.data, "val")
+    examples = inputs_of(validation, PARITY_FRAMES)
+    metadata = {
+        "run": run.id,
+        "model": run.model,
+        "data": {"name": run.data.name, "version": run.data.version},
+        **describe_io(run.architecture, run.data),
+    }
+    exports = export_model(network, examples, inputs_of(training, CALIBRATION_FRAMES), metadata, output)
+    if group.stop_requested:
+        # Everything that was learned is in the last checkpoint: the next attempt exports again.
+        raise Stopped("It was asked to stop while it exported.")
+    document = describe_model(run, group, state, exports, count_parameters(network))
+    document["training"] |= {"tracking_url": tracking.url, "energy_kwh": found.energy, "checks": found.describe(state)}
+    document["io"] = describe_io(run.architecture, run.data)
+    write_model(output, document)
+    write_json(output / "environment.json", describe_environment())
+    shutil.copyfile(arguments.work / PROFILE, output / PROFILE)
+    copy_checkpoint(checkpoints(arguments.work / "checkpoints")[-1], output / "checkpoints")
+    log = arguments.work / "log.txt"
+    if log.exists():
+        shutil.copyfile(log, output / "log.txt")
+    write_manifest(output, run.id)
+
+
+def inputs_of(frames: FrameDataset, count: int) -> list[dict[str, torch.Tensor]]:
+    """Inputs of the first frames, each a batch of one; tracks are padded to the longest: exports have one shape."""
+    indices = range(min(count, len(frames)))
+    batch = stack([frames.inputs(index) for index in indices])
+    return [{name: batch[name][index : index + 1] for name in INPUTS if name in batch} for index in indices]
 
 
 def describe_model(
@@ -38,17 +104,21 @@ def describe_model(
     """The content of model.json."""
     dtype = autocast_dtype(run.train.precision, group.device)
     names = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+    seconds = sum(epoch["speed"]["seconds"] for epoch in state.history)
+    waited = sum(epoch["speed"]["seconds"] * epoch["speed"]["data_wait_percent"] for epoch in state.history)
     return {
-        "schema": 1,
+        "schema": 2,
         "run": run.id,
         "experiment": run.experiment,
         "model": run.model,
         "architecture": run.document["architecture"],
         "categories": run.document["data"]["categories"],
+        "tracks": run.document["data"]["tracks"],
         "data": {"name": run.data.name, "version": run.data.version, "dvc": run.document["data"]["dvc"]},
         "code": run.document["code"],
         "image": run.document["image"],
         "weights": run.weights,
+        "replay": run.replay and {"share": run.replay.share, "data": run.replay.data.name},
         "seed": run.seed,
         "parameters": parameters,
         "exports": exports,
@@ -60,5 +130,6 @@ def describe_model(
             "precision": names[dtype],
             "processes": group.size,
             "attempts": state.attempts,
+            "data_wait_percent": round(waited / max(seconds, 1e-9), 2),
         },
     }

@@ -63,6 +63,7 @@ export function local({ jobs, trainer }: LocalOptions): Executor {
 		const { state } = await look(document.id);
 		if (state === "succeeded" || state === "running") return;
 		for (const old of ["stop.json", "failure.json", "progress.json"]) await rm(path.join(folder, old), { force: true });
+		await writeFileAtomic(path.join(folder, "conditions.json"), documentText(run.conditions));
 		await launch(trainer, folder, run);
 	}
 
@@ -97,6 +98,7 @@ async function writeRun(folder: string, document: Run["document"]): Promise<void
 async function launch(trainer: Trainer, folder: string, run: Run): Promise<void> {
 	const { document, machine } = run;
 	const inputs = Object.entries(run.inputs).flatMap(([name, place]) => [`--${name}`, path.resolve(place)]);
+	const stores = Object.entries(run.checkpoints).flatMap(([name, place]) => [`--${name}`, path.resolve(place)]);
 	const job = [
 		...[trainer.python, "-m", "torch.distributed.run", "--standalone", `--nproc-per-node=${document.processes}`],
 		...[
@@ -105,10 +107,12 @@ async function launch(trainer: Trainer, folder: string, run: Run): Promise<void>
 			document.kind,
 			"--document",
 			path.join(folder, "run.json"),
+			"--conditions",
+			path.join(folder, "conditions.json"),
 			"--data",
 			path.resolve(run.data),
 		],
-		...[...inputs, "--work", folder, "--output", path.resolve(run.output)],
+		...[...inputs, ...stores, "--work", folder, "--output", path.resolve(run.output)],
 	];
 	const done = path.join(path.resolve(run.output), "manifest.json");
 	const launcher = [

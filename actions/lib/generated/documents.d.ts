@@ -73,17 +73,25 @@ export type Scores = {
   delta_interval: null | [number, number];
 }[];
 export type Exports = {
-  format: "torchscript" | "onnx";
+  format: "torchscript" | "torch_export" | "onnx" | "onnx_int8" | "tensorrt";
   file: string;
   sha256: EvalReportSha256;
   bytes: number;
-  /**
-   * Largest difference of any output from the eager model's, over the parity frames.
-   */
-  max_abs_difference: number;
   tolerance: number;
   agrees: boolean;
+  measure: "absolute" | "relative";
+  difference: number | null;
 }[];
+/**
+ * Count in production's data and in this one.
+ *
+ * @minItems 2
+ * @maxItems 2
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_pair".
+ */
+export type PlanPair = [number, number];
 /**
  * Frames that are judged on their own.
  *
@@ -112,6 +120,7 @@ export type Slices1 = {
 
 export interface Documents {
   run?: Run;
+  conditions?: Conditions;
   eval_report?: EvalReport;
   plan?: Plan;
   jobs?: Jobs;
@@ -143,14 +152,29 @@ export interface RunTrain {
    */
   processes: number;
   data: RunData;
+  /**
+   * Shared backbone, neck and heads.
+   */
   architecture: {
-    input: {
+    /**
+     * What frames are resized to, in pixels.
+     */
+    input?: {
+      /**
+       * Pixels, a multiple of 16.
+       */
       width: number;
+      /**
+       * Pixels, a multiple of 16.
+       */
       height: number;
     };
-    backbone: {
+    /**
+     * Residual stages at strides 2, 4, 8 and 16.
+     */
+    backbone?: {
       /**
-       * Channels at strides 2, 4, 8 and 16.
+       * Channels of the four stages.
        *
        * @minItems 4
        * @maxItems 4
@@ -161,45 +185,365 @@ export interface RunTrain {
        */
       depth: number;
     };
-    neck: {
+    /**
+     * Feature pyramid.
+     */
+    neck?: {
+      /**
+       * Channels of the pyramid.
+       */
       channels: number;
     };
     /**
+     * What the model predicts; the data must have labels for each.
+     *
      * @minItems 1
      */
-    heads: ["detection" | "segmentation" | "lanes", ...("detection" | "segmentation" | "lanes")[]];
+    heads: [
+      "detection" | "segmentation" | "lanes" | "trajectory",
+      ...("detection" | "segmentation" | "lanes" | "trajectory")[]
+    ];
+    /**
+     * Size of the trajectory head; there if and only if `trajectory` is among the heads.
+     */
+    trajectory?: {
+      /**
+       * Futures that are predicted for each track.
+       */
+      modes: number;
+      /**
+       * Channels of the track encoder.
+       */
+      hidden: number;
+    };
   };
   train: {
+    /**
+     * Passes over the training manifest.
+     */
     epochs: number;
+    /**
+     * Frames in each optimizer step, over all processes and accumulated parts, which must divide it.
+     */
     global_batch: number;
+    /**
+     * Parts of a process's share of the batch whose gradients are summed before each optimizer step.
+     */
+    accumulation: number;
+    /**
+     * Peak of the schedule: linear warm-up, then cosine to zero.
+     */
     learning_rate: number;
+    /**
+     * AdamW's decoupled decay; biases and norms are left out.
+     */
     weight_decay: number;
+    /**
+     * Optimizer steps of linear warm-up.
+     */
     warmup_steps: number;
+    /**
+     * Largest norm of all gradients together.
+     */
     clip_norm: number;
+    /**
+     * Decay of an exponential moving average of the weights, which is then what is validated and exported; 0 for none.
+     */
+    ema_decay: number;
+    /**
+     * Parts that keep the weights they start from: backbone, neck, or heads.<name>.
+     */
+    freeze: ("backbone" | "neck" | "heads.detection" | "heads.segmentation" | "heads.lanes" | "heads.trajectory")[];
+    /**
+     * `auto`: bf16 where the processor or GPU has it in hardware, otherwise fp32.
+     */
     precision: "auto" | "fp32" | "bf16" | "fp16";
-    checkpoint_steps: number;
+    /**
+     * torch.set_float32_matmul_precision: `high` allows TF32 on a GPU.
+     */
+    matmul_precision: "highest" | "high" | "medium";
+    /**
+     * Memory layout of images and convolutions.
+     */
+    channels_last: boolean;
+    /**
+     * torch.compile of the network: slower to start, faster on a GPU.
+     */
+    compile: boolean;
+    /**
+     * A loss so many times the running average of the last hundred steps stops the run.
+     */
+    max_loss_factor: number;
+    /**
+     * Forward, backward and step on the largest shapes before the first real step, undone afterwards.
+     */
+    sanity: boolean;
+    /**
+     * Steps that are taken twice from the same start before training, to tell the harness's drift from the model's; 0 for none.
+     */
+    determinism_steps: number;
+    /**
+     * When a checkpoint is written, and which are kept.
+     */
+    checkpoint: {
+      /**
+       * Optimizer steps between two checkpoints.
+       */
+      steps: number;
+      /**
+       * A checkpoint is also written when the last one is this old.
+       */
+      minutes: number;
+      /**
+       * The newest so many are kept.
+       */
+      keep_last: number;
+      /**
+       * Beside them, one of each so many hours of training is kept; 0 for none.
+       */
+      keep_every_hours: number;
+      /**
+       * Minutes between two copies to the durable store.
+       */
+      durable_minutes: number;
+    };
+    /**
+     * How the heads' losses are weighed against each other, on top of each loss's own weight.
+     */
+    balance:
+      | {
+          /**
+           * The losses' own weights.
+           */
+          method: "fixed";
+        }
+      | {
+          /**
+           * Learned weights (Kendall et al. 2018).
+           */
+          method: "uncertainty";
+        }
+      | {
+          /**
+           * More for what falls slowly (Liu et al. 2019).
+           */
+          method: "dwa";
+          /**
+           * Higher makes the weights more equal.
+           */
+          temperature: number;
+        }
+      | {
+          /**
+           * Equal gradient norms at equal training rates (Chen et al. 2018).
+           */
+          method: "gradnorm";
+          /**
+           * Strength of the pull towards equal training rates.
+           */
+          alpha: number;
+          /**
+           * Of the weights.
+           */
+          learning_rate: number;
+        }
+      | {
+          /**
+           * Heads come in one after the other.
+           */
+          method: "curriculum";
+          /**
+           * Epoch (from 0) in which a head comes in; the first for those left out.
+           */
+          start: {
+            /**
+             * Epoch in which detection comes in.
+             */
+            detection?: number;
+            /**
+             * Epoch in which segmentation comes in.
+             */
+            segmentation?: number;
+            /**
+             * Epoch in which lanes comes in.
+             */
+            lanes?: number;
+            /**
+             * Epoch in which trajectory comes in.
+             */
+            trajectory?: number;
+          };
+          /**
+           * Epochs in which its weight grows from 0 to 1.
+           */
+          ramp_epochs: number;
+        };
+    /**
+     * Weight and shape of each head's loss.
+     */
     loss: {
+      /**
+       * Heat-map focal loss and box regression.
+       */
       detection?: {
+        /**
+         * Weight of the head in the total loss.
+         */
         weight: number;
+        /**
+         * Exponent of the focal loss: higher looks harder at what is hard.
+         */
         gamma: number;
+        /**
+         * Weight of the box regression inside the head.
+         */
         box_weight: number;
       };
+      /**
+       * Cross-entropy per pixel.
+       */
       segmentation?: {
+        /**
+         * Weight of the head in the total loss.
+         */
         weight: number;
       };
+      /**
+       * Existence and position of each lane.
+       */
       lanes?: {
+        /**
+         * Weight of the head in the total loss.
+         */
         weight: number;
+      };
+      /**
+       * Nearest mode's displacement and its classification.
+       */
+      trajectory?: {
+        /**
+         * Weight of the head in the total loss.
+         */
+        weight: number;
+        /**
+         * Weight of the choice of the mode inside the head.
+         */
+        class_weight: number;
       };
     };
+    /**
+     * Random changes of a training frame, by name; a name that is left out is off.
+     */
     augment: {
       /**
-       * Probability of a horizontal flip.
+       * A horizontal flip.
        */
-      flip: number;
+      flip?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+      };
       /**
-       * Largest relative change of brightness and contrast.
+       * A random cut at a random scale.
        */
-      photometric: number;
+      crop?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Largest relative zoom, in and out, and shift.
+         */
+        strength: number;
+      };
+      /**
+       * Another brightness, contrast, saturation and gamma.
+       */
+      photometric?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Largest relative change.
+         */
+        strength: number;
+      };
+      /**
+       * Out of focus, or moved.
+       */
+      blur?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Width of the blur.
+         */
+        strength: number;
+      };
+      /**
+       * A sensor's shot and read noise.
+       */
+      noise?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Amount of noise.
+         */
+        strength: number;
+      };
+      /**
+       * Streaks, less light and contrast.
+       */
+      rain?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Amount of rain.
+         */
+        strength: number;
+      };
+      /**
+       * Haze that thickens with distance.
+       */
+      fog?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Density.
+         */
+        strength: number;
+      };
+      /**
+       * Darkness, and the own headlights.
+       */
+      night?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Darkness.
+         */
+        strength: number;
+      };
+      /**
+       * Four frames in one.
+       */
+      mosaic?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+      };
     };
   };
   code: RunSha256;
@@ -207,10 +551,18 @@ export interface RunTrain {
    * Digest of the container image; null where the job runs in this machine's own environment, whose lock file is part of the code's digest.
    */
   image: string | null;
-  /**
-   * Digest of the weights that training starts from.
-   */
-  weights: null | RunSha256;
+  weights: null | {
+    manifest: RunSha256;
+    file: string;
+    rename: {
+      [k: string]: string;
+    };
+    leave: string[];
+  };
+  replay: null | {
+    share: number;
+    data: RunData;
+  };
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -235,6 +587,11 @@ export interface RunData {
   categories: {
     detection: string[];
     segmentation: string[];
+  };
+  tracks: null | {
+    past: number;
+    future: number;
+    step_seconds: number;
   };
 }
 /**
@@ -270,6 +627,38 @@ export interface RunEvaluate {
   code: RunSha256;
   resamples: number;
   seed: number;
+}
+/**
+ * What surrounds a training and is no part of what it is: limits, guards, loading, tracking.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "conditions".
+ */
+export interface Conditions {
+  schema: 1;
+  loader: {
+    workers: number;
+    prefetch: number;
+    pin_memory: boolean;
+  };
+  network: {
+    instance: string | null;
+    floor_gbps: number | null;
+    timeout_seconds: number;
+  };
+  drift: "off" | "warn" | "abort";
+  latency: {
+    metric: "latency_p50_ms" | "latency_p95_ms";
+    bound: "max" | "max_regression_percent";
+    value: number;
+  }[];
+  tracking: {
+    mode: "off" | "offline" | "online";
+    project: string;
+    entity: string | null;
+    images: number;
+    histograms: boolean;
+  };
 }
 /**
  * What was measured: candidate and production on the same frames, by the same code, in the same job.
@@ -310,6 +699,11 @@ export interface EvalReport {
     file: string;
     sha256: EvalReportSha256;
   }[];
+  artefacts: {
+    name: "curves" | "confusion";
+    file: string;
+    sha256: EvalReportSha256;
+  }[];
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -336,6 +730,10 @@ export interface Latency {
   device: string;
   candidate: EvalReportLatency;
   production: null | EvalReportLatency;
+  int8: {
+    candidate: null | EvalReportLatency;
+    production: null | EvalReportLatency;
+  };
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -357,6 +755,14 @@ export interface Training {
     validation: {
       [k: string]: EvalReportMeasure;
     };
+    weights: {
+      [k: string]: number;
+    };
+    speed: {
+      seconds: number;
+      data_wait_percent: number;
+      frames_per_second: number;
+    };
   }[];
   best_epoch: number;
   /**
@@ -370,6 +776,31 @@ export interface Training {
    * 1 for an undisturbed run; each resume adds one.
    */
   attempts: number;
+  tracking_url: null | string;
+  energy_kwh: number | null;
+  data_wait_percent: number;
+  checks: {
+    determinism: null | {
+      steps: number;
+      difference: number;
+      band: number;
+      agrees: boolean;
+    };
+    network: null | {
+      gigabytes_per_second: number;
+      seconds: number;
+      bytes: number;
+    };
+    drift: null | {
+      drifted: string[];
+      share: number;
+      sentences: string[];
+      columns: {
+        [k: string]: unknown;
+      }[];
+    };
+    latency: null | EvalReportLatency;
+  };
 }
 /**
  * What would run, on which data, against which production model, at what cost.
@@ -387,6 +818,7 @@ export interface Plan {
    */
   data: {
     location: string;
+    source: null | PlanSource;
     splits: {
       train: PlanSplit;
       val: PlanSplit;
@@ -396,12 +828,9 @@ export interface Plan {
      * Slices of the test manifest.
      */
     slices: PlanSlice[];
+    difference: null | PlanDifference;
   };
-  weights: null | {
-    location: string;
-    version: number;
-    manifest: string;
-  };
+  weights: null | PlanWeights;
   baseline: null | PlanBaseline;
   /**
    * The version as which this very run was already promoted; its baseline is then the model it replaced.
@@ -420,6 +849,12 @@ export interface Plan {
     cost_usd: number | null;
     max_cost_usd: number;
     basis: string;
+  };
+  conditions: Conditions;
+  replay: null | {
+    location: string;
+    share: number;
+    frames: number;
   };
 }
 /**
@@ -452,6 +887,29 @@ export interface PlanMachine {
   price_usd_per_hour: number;
   max_minutes: number;
   grace_seconds: number;
+  fast_storage: string | null;
+}
+/**
+ * Where DVC has the data from. Of a .dvc file in this repository only the path and the pin are known.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_source".
+ */
+export interface PlanSource {
+  repository: string | null;
+  path: string;
+  /**
+   * As the recipe writes it.
+   */
+  revision: string | null;
+  /**
+   * What the revision was when it was planned.
+   */
+  commit: string | null;
+  /**
+   * The pin.
+   */
+  md5: string;
 }
 /**
  * What one manifest holds.
@@ -483,6 +941,68 @@ export interface PlanSlice {
   protected: boolean;
   frames: number;
   objects: number;
+}
+/**
+ * How the data differs from that which production was trained on.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_difference".
+ */
+export interface PlanDifference {
+  from: {
+    name: string;
+    version: string;
+    dvc: string | null;
+  };
+  splits: {
+    train: PlanDifferenceOfSplit;
+    val: PlanDifferenceOfSplit;
+    test: PlanDifferenceOfSplit;
+  };
+  /**
+   * Of the test manifest; null where a slice isn't there, or was not counted.
+   */
+  slices: {
+    [k: string]: {
+      /**
+       * @minItems 2
+       * @maxItems 2
+       */
+      frames: [number | null, number | null];
+    };
+  };
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_difference_of_split".
+ */
+export interface PlanDifferenceOfSplit {
+  frames: PlanPair;
+  objects: {
+    [k: string]: PlanPair;
+  };
+}
+/**
+ * Where training starts from, and what of it fits.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_weights".
+ */
+export interface PlanWeights {
+  location: string;
+  from: string;
+  manifest: string;
+  transfer: null | PlanTransfer;
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_transfer".
+ */
+export interface PlanTransfer {
+  loaded: string[];
+  renamed: [string, string][];
+  left: [string, string][];
+  fresh: string[];
 }
 /**
  * The production model that the candidate is compared with.
@@ -520,6 +1040,7 @@ export interface PlanPolicy {
   name: string;
   file: string;
   rules: PlanRule[];
+  drift: "off" | "warn" | "abort";
 }
 /**
  * One rule of the gate policy.
@@ -772,7 +1293,27 @@ export interface Entry {
   train: {
     [k: string]: unknown;
   };
+  /**
+   * What the registry remembers of the data, so that a later plan can say what differs.
+   */
   data: {
+    name?: string;
+    version?: string;
+    dvc?: string | null;
+    splits?: {
+      train: PlanSplit;
+      val: PlanSplit;
+      test: PlanSplit;
+    };
+    /**
+     * Of the test manifest, by name; versions registered before these were counted have none.
+     */
+    slices?: {
+      [k: string]: {
+        frames: number;
+        objects: number;
+      };
+    };
     [k: string]: unknown;
   };
   seconds: number;
@@ -823,13 +1364,54 @@ export interface Experiment {
    */
   seed?: number;
   /**
-   * Start from the weights of a version of this line instead of from scratch.
+   * Start from the weights of an earlier model instead of from scratch: exactly one of version, production, run or uri.
    */
   weights?: {
+    [k: string]: unknown;
+  } & {
     /**
-     * A version in the registry.
+     * A version of this line in the registry.
      */
-    version: number;
+    version?: number;
+    /**
+     * What is production when it is planned.
+     */
+    production?: true;
+    /**
+     * A finished run of this line.
+     */
+    run?: string;
+    /**
+     * A model's folder, or a file of weights (safetensors): a path from the repository's root, or a file:// URI.
+     */
+    uri?: string;
+    /**
+     * Digest of the folder's manifest.json, or of the file, at `uri`.
+     */
+    sha256?: string;
+    /**
+     * Prefixes of the stored names, and what they are called here.
+     */
+    rename?: {
+      [k: string]: string;
+    };
+    /**
+     * Prefixes of tensors that may stay out, or start fresh: new heads, other shapes.
+     */
+    leave?: string[];
+  };
+  /**
+   * Continual learning: a share of older data in every batch.
+   */
+  replay?: {
+    /**
+     * A file of recipes/data, without its ending.
+     */
+    data: string;
+    /**
+     * Share of the frames of each batch.
+     */
+    share: number;
   };
   /**
    * What differs from the recipe's own `train`.
@@ -840,9 +1422,13 @@ export interface Experiment {
      */
     epochs?: number;
     /**
-     * Frames in each optimizer step, over all processes; the number of processes divides it.
+     * Frames in each optimizer step, over all processes and accumulated parts, which must divide it.
      */
     global_batch?: number;
+    /**
+     * Parts of a process's share of the batch whose gradients are summed before each optimizer step.
+     */
+    accumulation?: number;
     /**
      * Peak of the schedule: linear warm-up, then cosine to zero.
      */
@@ -860,13 +1446,137 @@ export interface Experiment {
      */
     clip_norm?: number;
     /**
+     * Decay of an exponential moving average of the weights, which is then what is validated and exported; 0 for none.
+     */
+    ema_decay?: number;
+    /**
+     * Parts that keep the weights they start from: backbone, neck, or heads.<name>.
+     */
+    freeze?: ("backbone" | "neck" | "heads.detection" | "heads.segmentation" | "heads.lanes" | "heads.trajectory")[];
+    /**
      * `auto`: bf16 where the processor or GPU has it in hardware, otherwise fp32.
      */
     precision?: "auto" | "fp32" | "bf16" | "fp16";
     /**
-     * Optimizer steps between two checkpoints.
+     * torch.set_float32_matmul_precision: `high` allows TF32 on a GPU.
      */
-    checkpoint_steps?: number;
+    matmul_precision?: "highest" | "high" | "medium";
+    /**
+     * Memory layout of images and convolutions.
+     */
+    channels_last?: boolean;
+    /**
+     * torch.compile of the network: slower to start, faster on a GPU.
+     */
+    compile?: boolean;
+    /**
+     * A loss so many times the running average of the last hundred steps stops the run.
+     */
+    max_loss_factor?: number;
+    /**
+     * Forward, backward and step on the largest shapes before the first real step, undone afterwards.
+     */
+    sanity?: boolean;
+    /**
+     * Steps that are taken twice from the same start before training, to tell the harness's drift from the model's; 0 for none.
+     */
+    determinism_steps?: number;
+    /**
+     * When a checkpoint is written, and which are kept.
+     */
+    checkpoint?: {
+      /**
+       * Optimizer steps between two checkpoints.
+       */
+      steps?: number;
+      /**
+       * A checkpoint is also written when the last one is this old.
+       */
+      minutes?: number;
+      /**
+       * The newest so many are kept.
+       */
+      keep_last?: number;
+      /**
+       * Beside them, one of each so many hours of training is kept; 0 for none.
+       */
+      keep_every_hours?: number;
+      /**
+       * Minutes between two copies to the durable store.
+       */
+      durable_minutes?: number;
+    };
+    /**
+     * How the heads' losses are weighed against each other, on top of each loss's own weight.
+     */
+    balance?:
+      | {
+          /**
+           * The losses' own weights.
+           */
+          method: "fixed";
+        }
+      | {
+          /**
+           * Learned weights (Kendall et al. 2018).
+           */
+          method: "uncertainty";
+        }
+      | {
+          /**
+           * More for what falls slowly (Liu et al. 2019).
+           */
+          method: "dwa";
+          /**
+           * Higher makes the weights more equal.
+           */
+          temperature: number;
+        }
+      | {
+          /**
+           * Equal gradient norms at equal training rates (Chen et al. 2018).
+           */
+          method: "gradnorm";
+          /**
+           * Strength of the pull towards equal training rates.
+           */
+          alpha: number;
+          /**
+           * Of the weights.
+           */
+          learning_rate: number;
+        }
+      | {
+          /**
+           * Heads come in one after the other.
+           */
+          method: "curriculum";
+          /**
+           * Epoch (from 0) in which a head comes in; the first for those left out.
+           */
+          start: {
+            /**
+             * Epoch in which detection comes in.
+             */
+            detection?: number;
+            /**
+             * Epoch in which segmentation comes in.
+             */
+            segmentation?: number;
+            /**
+             * Epoch in which lanes comes in.
+             */
+            lanes?: number;
+            /**
+             * Epoch in which trajectory comes in.
+             */
+            trajectory?: number;
+          };
+          /**
+           * Epochs in which its weight grows from 0 to 1.
+           */
+          ramp_epochs: number;
+        };
     /**
      * Weight and shape of each head's loss.
      */
@@ -906,19 +1616,133 @@ export interface Experiment {
          */
         weight?: number;
       };
+      /**
+       * Nearest mode's displacement and its classification.
+       */
+      trajectory?: {
+        /**
+         * Weight of the head in the total loss.
+         */
+        weight?: number;
+        /**
+         * Weight of the choice of the mode inside the head.
+         */
+        class_weight?: number;
+      };
     };
     /**
-     * Random changes of a training frame.
+     * Random changes of a training frame, by name; a name that is left out is off.
      */
     augment?: {
       /**
-       * Probability of a horizontal flip.
+       * A horizontal flip.
        */
-      flip?: number;
+      flip?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+      };
       /**
-       * Largest relative change of brightness and contrast.
+       * A random cut at a random scale.
        */
-      photometric?: number;
+      crop?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Largest relative zoom, in and out, and shift.
+         */
+        strength?: number;
+      };
+      /**
+       * Another brightness, contrast, saturation and gamma.
+       */
+      photometric?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Largest relative change.
+         */
+        strength?: number;
+      };
+      /**
+       * Out of focus, or moved.
+       */
+      blur?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Width of the blur.
+         */
+        strength?: number;
+      };
+      /**
+       * A sensor's shot and read noise.
+       */
+      noise?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Amount of noise.
+         */
+        strength?: number;
+      };
+      /**
+       * Streaks, less light and contrast.
+       */
+      rain?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Amount of rain.
+         */
+        strength?: number;
+      };
+      /**
+       * Haze that thickens with distance.
+       */
+      fog?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Density.
+         */
+        strength?: number;
+      };
+      /**
+       * Darkness, and the own headlights.
+       */
+      night?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+        /**
+         * Darkness.
+         */
+        strength?: number;
+      };
+      /**
+       * Four frames in one.
+       */
+      mosaic?: {
+        /**
+         * How often it is applied.
+         */
+        probability?: number;
+      };
     };
   };
 }
@@ -940,7 +1764,7 @@ export interface Model {
     /**
      * What frames are resized to, in pixels.
      */
-    input: {
+    input?: {
       /**
        * Pixels, a multiple of 16.
        */
@@ -953,7 +1777,7 @@ export interface Model {
     /**
      * Residual stages at strides 2, 4, 8 and 16.
      */
-    backbone: {
+    backbone?: {
       /**
        * Channels of the four stages.
        *
@@ -969,7 +1793,7 @@ export interface Model {
     /**
      * Feature pyramid.
      */
-    neck: {
+    neck?: {
       /**
        * Channels of the pyramid.
        */
@@ -980,7 +1804,23 @@ export interface Model {
      *
      * @minItems 1
      */
-    heads: ["detection" | "segmentation" | "lanes", ...("detection" | "segmentation" | "lanes")[]];
+    heads: [
+      "detection" | "segmentation" | "lanes" | "trajectory",
+      ...("detection" | "segmentation" | "lanes" | "trajectory")[]
+    ];
+    /**
+     * Size of the trajectory head; there if and only if `trajectory` is among the heads.
+     */
+    trajectory?: {
+      /**
+       * Futures that are predicted for each track.
+       */
+      modes: number;
+      /**
+       * Channels of the track encoder.
+       */
+      hidden: number;
+    };
   };
   /**
    * How it is trained.
@@ -991,9 +1831,13 @@ export interface Model {
      */
     epochs: number;
     /**
-     * Frames in each optimizer step, over all processes; the number of processes divides it.
+     * Frames in each optimizer step, over all processes and accumulated parts, which must divide it.
      */
     global_batch: number;
+    /**
+     * Parts of a process's share of the batch whose gradients are summed before each optimizer step.
+     */
+    accumulation?: number;
     /**
      * Peak of the schedule: linear warm-up, then cosine to zero.
      */
@@ -1011,13 +1855,137 @@ export interface Model {
      */
     clip_norm: number;
     /**
+     * Decay of an exponential moving average of the weights, which is then what is validated and exported; 0 for none.
+     */
+    ema_decay?: number;
+    /**
+     * Parts that keep the weights they start from: backbone, neck, or heads.<name>.
+     */
+    freeze?: ("backbone" | "neck" | "heads.detection" | "heads.segmentation" | "heads.lanes" | "heads.trajectory")[];
+    /**
      * `auto`: bf16 where the processor or GPU has it in hardware, otherwise fp32.
      */
     precision: "auto" | "fp32" | "bf16" | "fp16";
     /**
-     * Optimizer steps between two checkpoints.
+     * torch.set_float32_matmul_precision: `high` allows TF32 on a GPU.
      */
-    checkpoint_steps: number;
+    matmul_precision?: "highest" | "high" | "medium";
+    /**
+     * Memory layout of images and convolutions.
+     */
+    channels_last?: boolean;
+    /**
+     * torch.compile of the network: slower to start, faster on a GPU.
+     */
+    compile?: boolean;
+    /**
+     * A loss so many times the running average of the last hundred steps stops the run.
+     */
+    max_loss_factor?: number;
+    /**
+     * Forward, backward and step on the largest shapes before the first real step, undone afterwards.
+     */
+    sanity?: boolean;
+    /**
+     * Steps that are taken twice from the same start before training, to tell the harness's drift from the model's; 0 for none.
+     */
+    determinism_steps?: number;
+    /**
+     * When a checkpoint is written, and which are kept.
+     */
+    checkpoint?: {
+      /**
+       * Optimizer steps between two checkpoints.
+       */
+      steps?: number;
+      /**
+       * A checkpoint is also written when the last one is this old.
+       */
+      minutes?: number;
+      /**
+       * The newest so many are kept.
+       */
+      keep_last?: number;
+      /**
+       * Beside them, one of each so many hours of training is kept; 0 for none.
+       */
+      keep_every_hours?: number;
+      /**
+       * Minutes between two copies to the durable store.
+       */
+      durable_minutes?: number;
+    };
+    /**
+     * How the heads' losses are weighed against each other, on top of each loss's own weight.
+     */
+    balance?:
+      | {
+          /**
+           * The losses' own weights.
+           */
+          method: "fixed";
+        }
+      | {
+          /**
+           * Learned weights (Kendall et al. 2018).
+           */
+          method: "uncertainty";
+        }
+      | {
+          /**
+           * More for what falls slowly (Liu et al. 2019).
+           */
+          method: "dwa";
+          /**
+           * Higher makes the weights more equal.
+           */
+          temperature: number;
+        }
+      | {
+          /**
+           * Equal gradient norms at equal training rates (Chen et al. 2018).
+           */
+          method: "gradnorm";
+          /**
+           * Strength of the pull towards equal training rates.
+           */
+          alpha: number;
+          /**
+           * Of the weights.
+           */
+          learning_rate: number;
+        }
+      | {
+          /**
+           * Heads come in one after the other.
+           */
+          method: "curriculum";
+          /**
+           * Epoch (from 0) in which a head comes in; the first for those left out.
+           */
+          start: {
+            /**
+             * Epoch in which detection comes in.
+             */
+            detection?: number;
+            /**
+             * Epoch in which segmentation comes in.
+             */
+            segmentation?: number;
+            /**
+             * Epoch in which lanes comes in.
+             */
+            lanes?: number;
+            /**
+             * Epoch in which trajectory comes in.
+             */
+            trajectory?: number;
+          };
+          /**
+           * Epochs in which its weight grows from 0 to 1.
+           */
+          ramp_epochs: number;
+        };
     /**
      * Weight and shape of each head's loss.
      */
@@ -1057,21 +2025,139 @@ export interface Model {
          */
         weight: number;
       };
+      /**
+       * Nearest mode's displacement and its classification.
+       */
+      trajectory?: {
+        /**
+         * Weight of the head in the total loss.
+         */
+        weight: number;
+        /**
+         * Weight of the choice of the mode inside the head.
+         */
+        class_weight: number;
+      };
     };
     /**
-     * Random changes of a training frame.
+     * Random changes of a training frame, by name; a name that is left out is off.
      */
-    augment: {
+    augment?: {
       /**
-       * Probability of a horizontal flip.
+       * A horizontal flip.
        */
-      flip: number;
+      flip?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+      };
       /**
-       * Largest relative change of brightness and contrast.
+       * A random cut at a random scale.
        */
-      photometric: number;
+      crop?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Largest relative zoom, in and out, and shift.
+         */
+        strength: number;
+      };
+      /**
+       * Another brightness, contrast, saturation and gamma.
+       */
+      photometric?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Largest relative change.
+         */
+        strength: number;
+      };
+      /**
+       * Out of focus, or moved.
+       */
+      blur?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Width of the blur.
+         */
+        strength: number;
+      };
+      /**
+       * A sensor's shot and read noise.
+       */
+      noise?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Amount of noise.
+         */
+        strength: number;
+      };
+      /**
+       * Streaks, less light and contrast.
+       */
+      rain?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Amount of rain.
+         */
+        strength: number;
+      };
+      /**
+       * Haze that thickens with distance.
+       */
+      fog?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Density.
+         */
+        strength: number;
+      };
+      /**
+       * Darkness, and the own headlights.
+       */
+      night?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+        /**
+         * Darkness.
+         */
+        strength: number;
+      };
+      /**
+       * Four frames in one.
+       */
+      mosaic?: {
+        /**
+         * How often it is applied.
+         */
+        probability: number;
+      };
     };
   };
+  /**
+   * Heads that are left out where the data has no labels for them; any other head without labels is refused.
+   */
+  optional_heads?: ("detection" | "segmentation" | "lanes" | "trajectory")[];
 }
 /**
  * The slices of a dataset: a name, a condition on the frames' attributes and, optionally, a category.
@@ -1115,11 +2201,46 @@ export interface Data {
     segmentation: string[];
   };
   /**
-   * Makes the dataset where it is absent.
+   * Shape of the data's tracks, where it has any.
+   */
+  tracks?: {
+    /**
+     * Points of the past; the present is the last of them.
+     */
+    past: number;
+    /**
+     * Points of the future.
+     */
+    future: number;
+    /**
+     * Seconds between two points.
+     */
+    step_seconds: number;
+  };
+  /**
+   * Where the data comes from: a .dvc file of this repository, or a path and a revision of another. Its pin is read without DVC, the data fetched with it.
+   */
+  dvc?: {
+    [k: string]: unknown;
+  };
+  /**
+   * Makes the dataset where it is absent; a recipe has an importer or dvc, or neither.
    */
   importer?: {
-    name: "scenes" | "bdd100k";
+    /**
+     * What it reads, or makes.
+     */
+    name: "scenes" | "bdd100k" | "coco" | "tusimple" | "trajectories";
     [k: string]: unknown;
+  };
+  /**
+   * Train from tar files of many frames instead of loose ones; they are made once for each version of the data.
+   */
+  shards?: {
+    /**
+     * Megabytes that a tar file has at most, unless one frame is larger.
+     */
+    megabytes: number;
   };
 }
 /**
@@ -1157,6 +2278,39 @@ export interface Machine {
    * Seconds to save a checkpoint in when asked to stop.
    */
   grace_seconds: number;
+  /**
+   * How each process loads frames.
+   */
+  loader?: {
+    /**
+     * Loading processes beside each training process; 0 loads in the training process itself.
+     */
+    workers?: number;
+    /**
+     * Batches that each worker keeps ready.
+     */
+    prefetch?: number;
+    /**
+     * Page-locked batches, for a faster copy to a GPU.
+     */
+    pin_memory?: boolean;
+  };
+  /**
+   * Instance type, which decides NCCL's environment; null for a machine of one's own.
+   */
+  instance?: string | null;
+  /**
+   * Gigabytes a second of a short all-reduce at the start below which the job fails instead of crawling; null for none.
+   */
+  all_reduce_floor_gbps?: number | null;
+  /**
+   * Seconds that processes wait for one another before the missing one is named and the job ends.
+   */
+  timeout_seconds?: number;
+  /**
+   * Folder on a fast shared file system (FSx for Lustre) that checkpoints are also copied to; null for none.
+   */
+  fast_storage?: string | null;
 }
 /**
  * What a model must hold to be promoted.
@@ -1385,6 +2539,10 @@ export interface Gate {
         reason: string;
       })[]
   ];
+  /**
+   * What happens where the training data have drifted from those of production: `warn` says so, `abort` stops before anything is spent.
+   */
+  drift?: "off" | "warn" | "abort";
 }
 /**
  * Where this repository runs.
@@ -1419,4 +2577,25 @@ export interface Config {
    * The interpreter that has the trainer's packages.
    */
   python: string;
+  /**
+   * How trainings are tracked in Weights & Biases; the project is the line of models.
+   */
+  tracking?: {
+    /**
+     * `offline`: written beside the job, for `wandb sync`; `online`: sent as it goes, with the login in ~/.netrc; `off`: nothing.
+     */
+    mode?: "off" | "offline" | "online";
+    /**
+     * Team or user that owns the project; null for the login's own.
+     */
+    entity?: string | null;
+    /**
+     * Validation frames that are shown with boxes and masks after each epoch.
+     */
+    images?: number;
+    /**
+     * Histograms of gradients by part of the network.
+     */
+    histograms?: boolean;
+  };
 }

@@ -144,9 +144,10 @@ def test_are_refused_when_a_figure_was_changed_and_the_file_written_anew(tmp_pat
 
 def test_are_refused_when_they_are_of_another_version_or_no_statistics(tmp_path: Path) -> None:
     saved(measure_sample(1, frames=3), tmp_path)
-    content = content_of(tmp_path / "statistics.npz") | {"version": np.array(VERSION + 1)}
-    with pytest.raises(ValueError, match=f"statistics of version {VERSION + 1}; this code reads version {VERSION}"):
-        Statistics.load(write_npz(tmp_path / "later.npz", **content))
+    for version in (VERSION - 1, VERSION + 1):
+        content = content_of(tmp_path / "statistics.npz") | {"version": np.array(version)}
+        with pytest.raises(ValueError, match=f"statistics of version {version}; this code reads version {VERSION}"):
+            Statistics.load(write_npz(tmp_path / "other.npz", **content))
     with pytest.raises(ValueError, match="not a file of frame statistics"):
         Statistics.load(write_npz(tmp_path / "foreign.npz", weights=np.zeros(3)))
     with pytest.raises(ValueError, match="statistics of version None"):

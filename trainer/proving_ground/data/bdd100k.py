@@ -7,16 +7,10 @@ for each split, where `labels` may be null and a label without `box2d` (a lane, 
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from proving_ground.data.images import fit_box, write_resized
 from proving_ground.data.manifest import SPLITS, write_dataset
 from proving_ground.errors import Refused
 from proving_ground.files import read_json
-
-# Little of what a detector sees is lost at this quality, and a frame stays a tenth of its size as PNG.
-JPEG_QUALITY = 95
-# A box that is thinner than this after resizing can't be seen, let alone learnt.
-MIN_PIXELS = 1.0
 
 
 def import_bdd100k(spec: dict[str, Any], out: Path) -> None:
@@ -54,23 +48,16 @@ def choose_frames(
 
 def take_frame(spec: dict[str, Any], frame: dict[str, Any], name: str, folder: Path) -> dict[str, Any]:
     """Resize one frame's image into the folder and return its line of the manifest."""
-    width, height = spec["width"], spec["height"]
+    size = (spec["width"], spec["height"])
     source = find_image(Path(spec["images"]), frame)
-    try:
-        with Image.open(source) as image:
-            scale = (width / image.width, height / image.height)
-            # draft() lets the JPEG decoder skip detail that the resize would average away.
-            image.draft("RGB", (2 * width, 2 * height))
-            resized = image.convert("RGB").resize((width, height), Image.Resampling.BOX)
-    except OSError as error:
-        raise Refused(f"{source}: can't be read as an image ({error}).") from error
-    resized.save(folder / f"images/{name}.jpg", quality=JPEG_QUALITY)
+    own = write_resized(source, folder / f"images/{name}.jpg", size)
+    scale = (size[0] / own[0], size[1] / own[1])
     known = spec["categories"]["detection"]
-    boxes = [scale_box(label, frame["name"], scale, (width, height)) for label in frame.get("labels") or []]
+    boxes = [scale_box(label, frame["name"], scale, size) for label in frame.get("labels") or []]
     return {
         "source-ref": f"images/{name}.jpg",
-        "width": width,
-        "height": height,
+        "width": size[0],
+        "height": size[1],
         "attributes": {key: value for key, value in (frame.get("attributes") or {}).items() if value is not None},
         # A category that the recipe leaves out is left out here: the recipe says what the model is to find.
         "detection": [box for box in boxes if box is not None and box["category"] in known],
@@ -99,9 +86,8 @@ def scale_box(
         category = str(label["category"])
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"frame {frame}: a label is no box with category, x1, y1, x2 and y2: {label}.") from error
-    x1, x2 = (min(max(side * scale[0], 0.0), float(size[0])) for side in (sides[0], sides[2]))
-    y1, y2 = (min(max(side * scale[1], 0.0), float(size[1])) for side in (sides[1], sides[3]))
-    if x2 - x1 < MIN_PIXELS or y2 - y1 < MIN_PIXELS:
+    clipped = fit_box(sides, scale, size)
+    if clipped is None:
         return None
     crowd = bool((label.get("attributes") or {}).get("crowd", False))
-    return {"category": category, "box": [round(side, 2) for side in (x1, y1, x2, y2)], "crowd": crowd}
+    return {"category": category, "box": clipped, "crowd": crowd}

@@ -1,116 +1,142 @@
-"""Frames of a manifest become the network's input and targets, in an order that depends on (seed, epoch) alone."""
+"""Frames of a manifest become examples at the network's size, and examples become its input and targets."""
 
-from dataclasses import dataclass
+import io
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from proving_ground.config import Architecture, Data
-from proving_ground.data.augment import augment
+from proving_ground.data.example import Example
 from proving_ground.data.manifest import Frame
+from proving_ground.data.storage import open_storage
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Target
 from proving_ground.model.targets import detection_maps, lane_targets
-from proving_ground.randomness import generator
 
-# Decoded frames are kept up to this many bytes in each process.
+# Examples are kept, decoded and sized, up to this many bytes in each process.
 CACHE_BYTES = 1 << 30
-
-
-@dataclass
-class Batch:
-    """Input and targets of some frames.
-
-    frames: indices in the manifest. image: [B, 3, H, W] uint8. has_detection, has_lanes: [B] bool, whether a frame has
-    such labels. heat [B, C, H/4, W/4], box [B, 4, H/4, W/4], positive and counted [B, 1, H/4, W/4]: see
-    model.targets.detection_maps. mask: [B, H, W] int64, 255 where it is ignored. lane: [B, S, R] float32, columns in
-    cells, NaN where there is none.
-    """
-
-    frames: list[int]
-    tensors: dict[str, torch.Tensor]
-
-
-@dataclass
-class Decoded:
-    """One frame at the network's size."""
-
-    image: np.ndarray
-    mask: np.ndarray | None
 
 
 class FrameDataset:
     """Random access to the frames of a manifest, at the network's input size."""
 
     def __init__(self, folder: Path, frames: list[Frame], data: Data, architecture: Architecture) -> None:
-        self.folder, self.frames, self.data, self.architecture = folder, frames, data, architecture
-        self.cache: dict[int, Decoded] = {}
+        self.frames, self.data, self.architecture = frames, data, architecture
+        self.storage = open_storage(folder)
+        self.cache: dict[int, Example] = {}
         self.cached_bytes = 0
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def decode(self, index: int) -> Decoded:
-        """Image [H, W, 3] and mask [H, W] of a frame; raises Refused for a file that is no image."""
-        if index in self.cache:
-            return self.cache[index]
-        frame, size = self.frames[index], (self.architecture.width, self.architecture.height)
-        image = read_image(self.folder / frame.source, "RGB", size, Image.Resampling.BILINEAR)
-        wanted = frame.segmentation is not None and "segmentation" in self.architecture.heads
-        mask = read_image(self.folder / frame.segmentation, "L", size, Image.Resampling.NEAREST) if wanted else None
-        decoded = Decoded(image=image, mask=mask)
-        nbytes = image.nbytes + (0 if mask is None else mask.nbytes)
-        if self.cached_bytes + nbytes <= CACHE_BYTES:
-            self.cache[index] = decoded
+    def example(self, index: int) -> Example:
+        """A frame as it is, at the network's size; raises Refused for a file that is no image."""
+        if index not in self.cache:
+            example = self.decode(index)
+            nbytes = sum(0 if array is None else array.nbytes for array in (example.image, example.mask))
+            if self.cached_bytes + nbytes > CACHE_BYTES:
+                return example
+            self.cache[index] = example
             self.cached_bytes += nbytes
-        return decoded
+        return self.cache[index]
 
-    def batch(self, indices: list[int], settings: dict[str, float], seed: int, epoch: int) -> Batch:
-        """Training frames with their targets, augmented as (seed, epoch, index) say."""
-        examples = [self.example(index, settings, (seed, epoch, index)) for index in indices]
-        tensors = {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
-        return Batch(frames=indices, tensors=tensors)
+    def decode(self, index: int) -> Example:
+        """Read and scale a frame and its labels, those of the architecture's heads."""
+        frame, heads = self.frames[index], self.architecture.heads
+        size = (self.architecture.width, self.architecture.height)
+        image = mask = lanes = None
+        boxes = categories = crowd = past = future = None
+        scale = np.ones(2, dtype=np.float32)
+        if frame.has_image and size[0] > 0:
+            scale = np.array([size[0] / frame.width, size[1] / frame.height], dtype=np.float32)
+            image = self.read_image(frame.source, "RGB", size, Image.Resampling.BILINEAR)
+        if "segmentation" in heads and frame.segmentation is not None:
+            mask = self.read_image(frame.segmentation, "L", size, Image.Resampling.NEAREST)
+        if "detection" in heads and frame.detection is not None:
+            labels = frame.detection
+            boxes = np.array([label["box"] for label in labels], dtype=np.float32).reshape(-1, 4) * np.tile(scale, 2)
+            categories = np.array([self.data.detection.index(label["category"]) for label in labels], dtype=np.int64)
+            crowd = np.array([bool(label.get("crowd", False)) for label in labels], dtype=bool)
+        if "lanes" in heads and frame.lanes is not None:
+            lanes = [np.array(lane, dtype=np.float32).reshape(-1, 2) * scale for lane in frame.lanes]
+        if "trajectory" in heads and frame.tracks is not None:
+            past = self.tracks(frame, "past")
+            future = self.tracks(frame, "future")
+        return Example(
+            image=image,
+            boxes=boxes,
+            categories=categories,
+            crowd=crowd,
+            mask=mask,
+            lanes=lanes,
+            past=past,
+            future=future,
+        )
 
-    def images(self, indices: list[int]) -> torch.Tensor:
-        """Images alone, [B, 3, H, W] uint8, as evaluation needs them."""
-        return torch.from_numpy(np.stack([self.decode(index).image.transpose(2, 0, 1) for index in indices]))
+    def tracks(self, frame: Frame, part: str) -> np.ndarray:
+        """The past or the future of a frame's tracks: [T, P or F, 2] float32; raises Refused for another length."""
+        length = getattr(self.data.tracks, part)
+        for track in frame.tracks or []:
+            if len(track[part]) != length:
+                found = len(track[part])
+                raise Refused(f"{frame.source}: a track's {part} has {found} points; the data recipe says {length}")
+        points = [track[part] for track in frame.tracks or []]
+        return np.array(points, dtype=np.float32).reshape(-1, length, 2)
 
-    def example(self, index: int, settings: dict[str, float], place: tuple[int, int, int]) -> dict[str, np.ndarray]:
-        """Image and targets of one frame, as numpy arrays."""
-        frame, decoded, heads = self.frames[index], self.decode(index), self.architecture.heads
-        scale = np.array(
-            [self.architecture.width / frame.width, self.architecture.height / frame.height], dtype=np.float32
-        )
-        boxes = np.array([label["box"] for label in frame.detection or []], dtype=np.float32).reshape(-1, 4) * np.tile(
-            scale, 2
-        )
-        lanes = (
-            None
-            if frame.lanes is None
-            else [np.array(lane, dtype=np.float32).reshape(-1, 2) * scale for lane in frame.lanes]
-        )
-        image, boxes, mask, lanes = augment(decoded.image, boxes, decoded.mask, lanes, settings, place)
-        height, width = image.shape[:2]
-        example = {"image": np.ascontiguousarray(image.transpose(2, 0, 1))}
+    def read_image(self, name: str, mode: str, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
+        """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
+        try:
+            with Image.open(io.BytesIO(self.storage.read(name))) as image:
+                # A JPEG's decoder leaves out the detail that the resize would average away.
+                image.draft(mode, size)
+                converted = image if image.mode == mode else image.convert(mode)
+                sized = converted if converted.size == size else converted.resize(size, resampling)
+                return np.asarray(sized, dtype=np.uint8)
+        except (OSError, ValueError, SyntaxError) as error:
+            if isinstance(error, Refused):
+                raise
+            raise Refused(f"{name}: the frame can't be read as an image: {error}") from error
+
+    def targets(self, example: Example) -> dict[str, np.ndarray]:
+        """What the network's outputs are compared with, for one frame: see loader.Batch."""
+        heads, tensors = self.architecture.heads, {}
+        size = (self.architecture.height, self.architecture.width)
         if "detection" in heads:
-            names = [self.data.detection.index(label["category"]) for label in frame.detection or []]
-            crowd = [bool(label.get("crowd", False)) for label in frame.detection or []]
-            example |= detection_maps(boxes, names, crowd, len(self.data.detection), (height, width))
-            example["has_detection"] = np.array(frame.detection is not None)
+            boxes = np.zeros((0, 4), dtype=np.float32) if example.boxes is None else example.boxes
+            categories = [] if example.categories is None else example.categories.tolist()
+            crowd = [] if example.crowd is None else example.crowd.tolist()
+            tensors |= detection_maps(boxes, categories, crowd, len(self.data.detection), size)
+            tensors["has_detection"] = np.array(example.boxes is not None)
         if "segmentation" in heads:
-            ignored = np.full((height, width), 255, dtype=np.int64)
-            example["mask"] = ignored if mask is None else mask.astype(np.int64)
+            ignored = np.full(size, 255, dtype=np.int64)
+            tensors["mask"] = ignored if example.mask is None else example.mask.astype(np.int64)
         if "lanes" in heads:
-            example["lane"] = lane_targets(lanes or [], (height, width))
-            example["has_lanes"] = np.array(lanes is not None)
-        return example
+            tensors["lane"] = lane_targets(example.lanes or [], size)
+            tensors["has_lanes"] = np.array(example.lanes is not None)
+        if "trajectory" in heads:
+            none = np.zeros((0, self.data.tracks.future, 2), np.float32)
+            tensors["future"] = none if example.future is None else example.future
+        return tensors
+
+    def inputs(self, index: int) -> dict[str, np.ndarray]:
+        """What the network is given for a frame: image [3, H, W] uint8, past [T, P, 2] float32."""
+        return self.inputs_of(self.example(index))
+
+    def inputs_of(self, example: Example) -> dict[str, np.ndarray]:
+        """The same for an example."""
+        tensors = {}
+        if example.image is not None:
+            tensors["image"] = np.ascontiguousarray(example.image.transpose(2, 0, 1))
+        if "trajectory" in self.architecture.heads:
+            none = np.zeros((0, self.data.tracks.past, 2), np.float32)
+            tensors["past"] = none if example.past is None else example.past
+        return tensors
 
     def target(self, index: int) -> Target:
-        """Labels of a frame in its own pixels, as evaluation compares them."""
+        """Labels of a frame in its own pixels and metres, as evaluation compares them."""
         frame, heads = self.frames[index], self.architecture.heads
-        boxes = categories = crowd = segmentation = lanes = None
+        boxes = categories = crowd = segmentation = lanes = tracks = None
         if "detection" in heads and frame.detection is not None:
             boxes = np.array([label["box"] for label in frame.detection], dtype=np.float64).reshape(-1, 4)
             categories = np.array(
@@ -118,45 +144,19 @@ class FrameDataset:
             )
             crowd = np.array([bool(label.get("crowd", False)) for label in frame.detection], dtype=bool)
         if "segmentation" in heads and frame.segmentation is not None:
-            segmentation = read_image(
-                self.folder / frame.segmentation, "L", (frame.width, frame.height), Image.Resampling.NEAREST
-            )
+            size = (frame.width, frame.height)
+            segmentation = self.read_image(frame.segmentation, "L", size, Image.Resampling.NEAREST)
         if "lanes" in heads and frame.lanes is not None:
             lanes = [np.array(lane, dtype=np.float64).reshape(-1, 2) for lane in frame.lanes]
+        if "trajectory" in heads and frame.tracks is not None:
+            tracks = self.tracks(frame, "future").astype(np.float64)
         return Target(
             boxes=boxes,
             categories=categories,
             crowd=crowd,
             segmentation=segmentation,
             lanes=lanes,
+            tracks=tracks,
             width=frame.width,
             height=frame.height,
         )
-
-
-def read_image(file: Path, mode: str, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
-    """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
-    try:
-        with Image.open(file) as image:
-            converted = image if image.mode == mode else image.convert(mode)
-            sized = converted if converted.size == size else converted.resize(size, resampling)
-            return np.asarray(sized, dtype=np.uint8)
-    except (OSError, ValueError) as error:
-        raise Refused(f"{file}: the frame can't be read as an image: {error}") from error
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Order of the training frames in an epoch: [count] int64, a function of (seed, epoch) alone."""
-    return generator(seed, epoch, 0, 0).permutation(count)
-
-
-def steps_of(count: int, global_batch: int) -> int:
-    """Optimizer steps of an epoch; the last, short batch is left out unless it is the only one."""
-    return max(count // global_batch, 1)
-
-
-def rank_batch(order: np.ndarray, step: int, global_batch: int, rank: int, size: int) -> list[int]:
-    """Indices of a rank's share of a step's frames: a global batch is the same frames whatever the world size."""
-    # A dataset smaller than a batch goes round, so that every rank has frames in every step.
-    places = np.arange(step * global_batch, (step + 1) * global_batch) % len(order)
-    return order[places][rank::size].tolist()

@@ -1,9 +1,9 @@
 """Lines of a manifest become frames, strictly; an importer's frames become a dataset, whole or not at all."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -14,57 +14,182 @@ from proving_ground.files import digest, whole_folder
 SPLITS = ("train", "val", "test")
 
 
+# Coordinates become float32: what is larger would be infinite there.
+LARGEST = 3.4e38
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One frame and its labels; a label that is None was never made, an empty one says that nothing is there."""
+    """One frame and its labels; a label that is None was never made, an empty one says that nothing is there.
+
+    `source` is the image's path in the dataset, or the frame's id where it has no image but only tracks.
+    """
 
     source: str
-    width: int
-    height: int
+    width: int = 0
+    height: int = 0
     attributes: dict[str, str] = field(default_factory=dict)
     detection: list[dict[str, Any]] | None = None
     segmentation: str | None = None
     lanes: list[list[list[float]]] | None = None
+    tracks: list[dict[str, Any]] | None = None
+
+    @property
+    def has_image(self) -> bool:
+        """Whether `source` is an image of width x height pixels."""
+        return self.width > 0
 
 
 def read_manifest(file: Path, expected: str | None, categories: list[str]) -> list[Frame]:
     """Read a manifest; raises Refused with the line for what can't be taken, or where its digest isn't `expected`."""
     if expected is not None and digest(file) != expected:
         raise Refused(f"{file}: its content is not what the run was planned with ({expected}): plan again")
-    frames = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                frames.append(parse_frame(json.loads(line), categories))
-            except (ValueError, KeyError, TypeError) as error:
-                reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-                raise Refused(f"{file}, line {number}: {reason}") from error
+    frames = [frame for _, frame in read_lines(file, categories)]
     if not frames:
         raise Refused(f"{file}: the manifest has no frames")
     return frames
 
 
-def parse_frame(value: dict[str, Any], categories: list[str]) -> Frame:
+def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes, Frame]]:
+    """Each frame's own line and the frame; any category is taken where `categories` is None.
+
+    Raises:
+        Refused: the file or one of its lines can't be taken; all tracks of a file have as many points.
+    """
+    lengths: tuple[int, int] | None = None
+    try:
+        lines = file.open("rb")
+    except OSError as error:
+        raise Refused(f"{file}: can't be read ({error.strerror}).") from error
+    with lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                frame = parse_frame(json.loads(line), categories)
+                for at, track in enumerate(frame.tracks or []):
+                    found = (len(track["past"]), len(track["future"]))
+                    lengths = lengths or found
+                    if found != lengths:
+                        raise Refused(
+                            f"tracks[{at}]: found {found[0]} past and {found[1]} future points; "
+                            f"the file's first track has {lengths[0]} and {lengths[1]}"
+                        )
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+                raise Refused(f"{file}, line {number}: {reason}") from error
+            yield line.strip(), frame
+
+
+def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     """Check one line's value; raises Refused, KeyError or TypeError."""
-    for number, label in enumerate(value.get("detection") or []):
-        x1, y1, x2, y2 = (float(side) for side in label["box"])
-        if label["category"] not in categories:
+    if not isinstance(value, dict):
+        raise Refused(f"found {shorten(value)}; a frame is an object")
+    attributes = value.get("attributes") or {}
+    if not isinstance(attributes, dict) or not all(isinstance(text, str) for text in attributes.values()):
+        raise Refused(f"attributes: found {shorten(attributes)}; it is an object of strings")
+    tracks = parse_tracks(value.get("tracks"))
+    if "source-ref" not in value and "id" in value:
+        return parse_tracks_alone(value, attributes, tracks)
+    for side in ("width", "height"):
+        if "source-ref" in value and (type(value[side]) is not int or value[side] < 1):
+            raise Refused(f"{side}: found {shorten(value[side])}; it is a whole number of pixels, 1 or more")
+    segmentation = value.get("segmentation-ref")
+    return Frame(
+        source=parse_path("source-ref", value["source-ref"]),
+        width=value["width"],
+        height=value["height"],
+        attributes=attributes,
+        detection=parse_detection(value.get("detection"), categories),
+        segmentation=None if segmentation is None else parse_path("segmentation-ref", segmentation),
+        lanes=parse_lanes(value.get("lanes")),
+        tracks=tracks,
+    )
+
+
+def parse_tracks_alone(value: dict[str, Any], attributes: dict[str, str], tracks: list[dict[str, Any]] | None) -> Frame:
+    """A frame without an image: an id and tracks, and nothing that is measured in pixels."""
+    if not isinstance(value["id"], str) or not value["id"]:
+        raise Refused(f"id: found {shorten(value['id'])}; it is a string")
+    if tracks is None:
+        raise KeyError("tracks")
+    for name in ("width", "height", "detection", "segmentation-ref", "lanes"):
+        if value.get(name) is not None:
+            raise Refused(f"{name}: the frame has an id and no source-ref, so it has tracks alone")
+    return Frame(source=value["id"], attributes=attributes, tracks=tracks)
+
+
+def parse_path(name: str, value: object) -> str:
+    """A path inside the dataset's folder, as it is; raises Refused for one that leads elsewhere."""
+    if not isinstance(value, str) or not value:
+        raise Refused(f"{name}: found {shorten(value)}; it is a path inside the dataset's folder")
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise Refused(f"{name}: {value!r} leads out of the dataset's folder; it is a path inside it")
+    return value
+
+
+def parse_detection(labels: object, categories: list[str] | None) -> list[dict[str, Any]] | None:
+    """Boxes with area, of known categories."""
+    for number, label in enumerate(check_list("detection", labels)):
+        box = label["box"]
+        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+            raise Refused(f"detection[{number}]: the box {shorten(box)} is not four finite numbers")
+        if categories is not None and label["category"] not in categories:
             raise Refused(
                 f"detection[{number}]: found the category {label['category']!r}; allowed: {', '.join(categories)}"
             )
-        if not (x2 > x1 and y2 > y1):
-            raise Refused(f"detection[{number}]: the box {label['box']} has no area; it is x1, y1, x2, y2")
-    return Frame(
-        source=value["source-ref"],
-        width=int(value["width"]),
-        height=int(value["height"]),
-        attributes=dict(value.get("attributes") or {}),
-        detection=value.get("detection"),
-        segmentation=value.get("segmentation-ref"),
-        lanes=value.get("lanes"),
-    )
+        if not isinstance(label["category"], str) or not isinstance(label.get("crowd", False), bool):
+            raise Refused(f"detection[{number}]: category is a string, crowd is true or false")
+        if not (box[2] > box[0] and box[3] > box[1]):
+            raise Refused(f"detection[{number}]: the box {box} has no area; it is x1, y1, x2, y2")
+    return labels
+
+
+def parse_lanes(lanes: object) -> list[list[list[float]]] | None:
+    """Lanes as lists of points."""
+    for number, lane in enumerate(check_list("lanes", lanes)):
+        check_points(f"lanes[{number}]", lane)
+    return lanes
+
+
+def parse_tracks(tracks: object) -> list[dict[str, Any]] | None:
+    """Tracks with a past of two points or more and a future of one or more."""
+    for number, track in enumerate(check_list("tracks", tracks)):
+        for part, least in (("past", 2), ("future", 1)):
+            check_points(f"tracks[{number}].{part}", track[part])
+            if len(track[part]) < least:
+                raise Refused(f"tracks[{number}].{part}: found {len(track[part])} points; allowed: {least} or more")
+        if not isinstance(track.get("category", ""), str):
+            raise Refused(f"tracks[{number}].category: found {shorten(track['category'])}; it is a string")
+    return tracks
+
+
+def check_list(name: str, value: object) -> list[Any]:
+    """The list, or an empty one where there is none; raises Refused for anything else."""
+    if value is not None and not isinstance(value, list):
+        raise Refused(f"{name}: found {shorten(value)}; it is a list")
+    return value or []
+
+
+def check_points(name: str, points: object) -> None:
+    """Refuse what is no list of points of two finite numbers."""
+    if not isinstance(points, list):
+        raise Refused(f"{name}: found {shorten(points)}; it is a list of points [x, y]")
+    for number, point in enumerate(points):
+        if not (isinstance(point, list) and len(point) == 2 and is_number(point[0]) and is_number(point[1])):
+            raise Refused(f"{name}[{number}]: found {shorten(point)}; a point is [x, y], two finite numbers")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that float32 has; NaN and the infinities, which Python's JSON reads, are not."""
+    return type(value) in (int, float) and abs(value) <= LARGEST
+
+
+def shorten(value: object) -> str:
+    """A value as a message shows it."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def write_dataset(
@@ -81,6 +206,9 @@ def write_dataset(
             with (folder / f"golden_{split}.manifest").open("w", encoding="utf-8") as manifest:
                 for index in range(counts[split]):
                     manifest.write(json.dumps(make(split, index, folder), separators=(",", ":")) + "\n")
+        for name in ("images", "masks"):
+            if not any((folder / name).iterdir()):
+                (folder / name).rmdir()
         (folder / "slices.yaml").write_text(yaml.safe_dump({"slices": spec["slices"]}, sort_keys=False))
         # The settings stay with what was made from them: a recipe that changed meanwhile is noticed.
         (folder / "importer.json").write_text(json.dumps(spec, indent=2) + "\n")

@@ -4,8 +4,19 @@ from typing import Any
 
 from proving_ground.data.slices import FrameSlice
 from proving_ground.evaluation.statistics import Evaluator, Prediction, Statistics, Target
+from proving_ground.evaluation.trajectories import LOWER_IS_BETTER, constant_velocity
 
-__all__ = ["Evaluator", "FrameSlice", "Prediction", "Statistics", "Target", "compare", "score"]
+__all__ = [
+    "LOWER_IS_BETTER",
+    "Evaluator",
+    "FrameSlice",
+    "Prediction",
+    "Statistics",
+    "Target",
+    "compare",
+    "constant_velocity",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

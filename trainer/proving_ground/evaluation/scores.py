@@ -20,11 +20,12 @@ from proving_ground.evaluation.lanes import lane_f1
 from proving_ground.evaluation.matching import Boxes, match
 from proving_ground.evaluation.segmentation import segmentation_scores
 from proving_ground.evaluation.statistics import Statistics
+from proving_ground.evaluation.trajectories import METRICS, sum_tracks, trajectory_scores
 
 # The order in which scores are listed.
-HEADS = ("detection", "segmentation", "lanes")
+HEADS = ("detection", "segmentation", "lanes", "trajectory")
 # What is scored on a slice that names no category; overall has the scores of each category and class beside these.
-SLICE_METRICS = ("map", "ap50", "ar", "miou", "lane_f1")
+SLICE_METRICS = ("map", "ap50", "ar", "miou", "lane_f1", *METRICS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class Part:
 class Tables:
     """A model's statistics by frame of the manifest, ready to be summed.
 
-    labelled: by head, [F] bool. ordered: detections. confusion [F, K, K] and lanes [F, 3] are zero for frames without
-    labels.
+    labelled: by head, [F] bool. ordered: detections. confusion [F, K, K], lanes [F, 3] and tracks [F, 6] are zero for
+    frames without labels.
     """
 
     categories: tuple[str, ...]
@@ -55,6 +56,7 @@ class Tables:
     ordered: Ordered
     confusion: np.ndarray
     lanes: np.ndarray
+    tracks: np.ndarray
 
 
 def tabulate(statistics: Statistics, total: int) -> Tables:
@@ -79,6 +81,7 @@ def tabulate(statistics: Statistics, total: int) -> Tables:
         ordered=order(matches, len(statistics.categories), total),
         confusion=confusion,
         lanes=lanes,
+        tracks=sum_tracks(columns, total),
     )
 
 
@@ -157,6 +160,8 @@ def check_same_labels(candidate: Statistics, production: Statistics) -> None:
         elif head == "segmentation":
             same &= candidate.classes == production.classes
             same = same and np.array_equal(one["confusion/matrix"].sum(axis=2), other["confusion/matrix"].sum(axis=2))
+        elif head == "trajectory":
+            same &= all(np.array_equal(one[f"tracks/{name}"], other[f"tracks/{name}"]) for name in ("frame", "x", "y"))
         elif same:
             hits_and_misses = [columns["lane_counts/counts"][:, [0, 2]].sum(axis=1) for columns in (one, other)]
             same = np.array_equal(*hits_and_misses)
@@ -190,6 +195,9 @@ def measure(
         matrices = tables.confusion[frames]
         values = segmentation_scores(matrices.sum(axis=0), tables.classes)
         spreads = {} if weights is None else segmentation_scores(weighted_sums(weights, matrices), tables.classes)
+    elif head == "trajectory":
+        values = trajectory_scores(tables.tracks[frames].sum(axis=0))
+        spreads = {} if weights is None else trajectory_scores(weighted_sums(weights, tables.tracks[frames]))
     else:
         values = {"lane_f1": lane_f1(tables.lanes[frames].sum(axis=0))}
         spreads = {} if weights is None else {"lane_f1": lane_f1(weighted_sums(weights, tables.lanes[frames]))}
@@ -208,7 +216,8 @@ def is_reported(metric: str, part: Part) -> bool:
 
 def weighted_sums(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Sums over frames of counts [N, ...] for each row of weights [B, N]: [B, ...] float64."""
-    # Whole numbers below 2^53: float64 sums them exactly, in any order, and in the processor's fastest routine.
+    # Whole numbers below 2^53 (all but metres): float64 sums them exactly, in any order, in the processor's fastest
+    # routine.
     return np.tensordot(weights.astype(np.float64), counts.astype(np.float64), axes=1)
 
 
@@ -246,6 +255,8 @@ def count_truth(tables: Tables, head: str, metric: str, frames: np.ndarray) -> i
     """Ground truth behind a score, crowds left out; None for segmentation, where frames are all that counts."""
     if head == "segmentation":
         return None
+    if head == "trajectory":
+        return int(tables.tracks[frames][:, 0].sum())
     if head == "lanes":
         # Every labelled line is a hit or a miss.
         return int(tables.lanes[frames][:, [0, 2]].sum())

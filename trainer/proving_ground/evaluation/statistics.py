@@ -14,18 +14,20 @@ import numpy as np
 from proving_ground.errors import Refused
 from proving_ground.evaluation.lanes import count_lanes
 from proving_ground.evaluation.segmentation import confusion
+from proving_ground.evaluation.trajectories import count_tracks
 from proving_ground.files import write_atomic
 
 FORMAT = "proving-ground frame statistics"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model says of one frame, in the frame's own pixels.
+    """What a model says of one frame, in the frame's own pixels and, for tracks, metres.
 
     boxes [N, 4] float64 x1 y1 x2 y2, scores [N] float64, categories [N] int64; segmentation [H, W] uint8 classes; lanes
-    are [P, 2] float64 each. None for a head that the model doesn't have.
+    are [P, 2] float64 each; tracks [T, K, F, 2] float64 are K futures of each track, track_scores [T, K] float64 say
+    how likely each is. None for a head that the model doesn't have.
     """
 
     boxes: np.ndarray
@@ -33,14 +35,16 @@ class Prediction:
     categories: np.ndarray
     segmentation: np.ndarray | None
     lanes: list[np.ndarray] | None
+    tracks: np.ndarray | None = None
+    track_scores: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What is true of one frame, as Prediction says it; None for labels that were never made.
 
-    crowd is [N] bool: a region of many objects that are not told apart. 255 in segmentation is ignored. width and
-    height are the frame's, in pixels.
+    crowd is [N] bool: a region of many objects that are not told apart. 255 in segmentation is ignored. tracks are the
+    one future that came true, [T, F, 2]. width and height are the frame's, in pixels.
     """
 
     boxes: np.ndarray | None
@@ -50,17 +54,21 @@ class Target:
     lanes: list[np.ndarray] | None
     width: int
     height: int
+    tracks: np.ndarray | None = None
 
 
 # Columns by table. Each table's first column is the frame that the row is of.
 TABLES = {
-    "frames": {"frame": np.int64, "detection": np.bool_, "segmentation": np.bool_, "lanes": np.bool_},
+    "frames": {"frame": np.int64, "detection": np.bool_, "segmentation": np.bool_, "lanes": np.bool_}
+    | {"trajectory": np.bool_},
     "detections": {"frame": np.int64, "category": np.int64, "score": np.float64, "x": np.float64, "y": np.float64}
     | {"w": np.float64, "h": np.float64},
     "truth": {"frame": np.int64, "category": np.int64, "crowd": np.bool_, "x": np.float64, "y": np.float64}
     | {"w": np.float64, "h": np.float64},
     "confusion": {"frame": np.int64, "matrix": np.int64},
     "lane_counts": {"frame": np.int64, "counts": np.int64},
+    "tracks": {"frame": np.int64, "ade": np.float64, "fde": np.float64, "min_ade": np.float64, "min_fde": np.float64}
+    | {"missed": np.bool_, "x": np.float64, "y": np.float64},
 }
 
 
@@ -68,7 +76,8 @@ TABLES = {
 class Statistics:
     """Columns of every table, rows sorted by frame; boxes are x y w h.
 
-    confusion/matrix is [rows, K, K], lane_counts/counts is [rows, 3]: hits, false alarms, misses.
+    confusion/matrix is [rows, K, K], lane_counts/counts is [rows, 3]: hits, false alarms, misses. tracks has
+    a row for each track, in metres: see trajectories.count_tracks.
     """
 
     heads: tuple[str, ...]
@@ -182,6 +191,7 @@ class Evaluator:
     def count(self, prediction: Prediction, target: Target) -> dict[str, dict[str, np.ndarray]]:
         """A frame's rows of each table; raises ValueError for what can't be counted."""
         labels = {"detection": target.boxes, "segmentation": target.segmentation, "lanes": target.lanes}
+        labels["trajectory"] = target.tracks
         labelled = {head: head in self.heads and labels[head] is not None for head in labels}
         tables = {"frames": {head: np.array([value]) for head, value in labelled.items()}}
         if labelled["detection"]:
@@ -203,6 +213,8 @@ class Evaluator:
                 raise ValueError("a lane has a point that is no finite number")
             counts = count_lanes(prediction.lanes, target.lanes, (target.width, target.height))
             tables["lane_counts"] = {"counts": np.array([counts])}
+        if labelled["trajectory"]:
+            tables["tracks"] = count_tracks(prediction.tracks, prediction.track_scores, target.tracks)
         return tables
 
     def statistics(self) -> Statistics:

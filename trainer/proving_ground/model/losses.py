@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from proving_ground.model.trajectory import trajectory_loss
+
 
 def head_losses(
     outputs: dict[str, Tensor], targets: dict[str, Tensor], settings: dict[str, dict[str, float]]
@@ -16,6 +18,9 @@ def head_losses(
         losses["segmentation"] = segmentation_loss(outputs["segmentation"].float(), targets["mask"])
     if "lanes" in outputs:
         losses["lanes"] = lane_loss(outputs["lanes"].float(), targets["lane"], targets["has_lanes"])
+    if "trajectory" in outputs:
+        futures, logits = outputs["trajectory"].float(), outputs["trajectory_logits"].float()
+        losses["trajectory"] = trajectory_loss(futures, logits, targets, settings["trajectory"])
     return {name: settings[name]["weight"] * loss for name, loss in losses.items()}
 
 

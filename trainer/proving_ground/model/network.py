@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from proving_ground.config import Architecture
+from proving_ground.config import Architecture, Tracks
 from proving_ground.model.targets import LANE_SLOTS, STRIDE, lane_rows
+from proving_ground.model.trajectory import TrajectoryNetwork
 
 # Prior probability of an object at a place, so that the focal loss starts quiet (Lin et al. 2017, section 4.1).
 PRIOR_BIAS = -4.0
@@ -92,17 +93,29 @@ class LaneHead(nn.Module):
 
 
 class Network(nn.Module):
-    """The whole network; its input is [B, 3, H, W] uint8, and normalisation is part of it."""
+    """The whole network; its input is [B, 3, H, W] uint8, tracks, or both, and normalisation is part of it.
 
-    def __init__(self, architecture: Architecture, detection: int, segmentation: int) -> None:
+    A network of tracks alone has no backbone and no neck. Raises ValueError for a trajectory head of no shape.
+    """
+
+    def __init__(
+        self, architecture: Architecture, detection: int, segmentation: int, tracks: Tracks | None = None
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(architecture.widths, architecture.depth)
-        self.neck = Neck(architecture.widths, architecture.neck)
         channels = architecture.neck
+        self.sees = architecture.heads != ("trajectory",)
+        if self.sees:
+            self.backbone = Backbone(architecture.widths, architecture.depth)
+            self.neck = Neck(architecture.widths, channels)
         heads: dict[str, nn.Module] = {}
         for name in architecture.heads:
             if name == "lanes":
                 heads[name] = LaneHead(channels, architecture.height, architecture.width)
+                continue
+            if name == "trajectory":
+                if architecture.trajectory is None or tracks is None:
+                    raise ValueError("a trajectory head needs the architecture's trajectory and the data's tracks")
+                heads[name] = TrajectoryNetwork(architecture.trajectory, tracks)
                 continue
             outputs = detection + 4 if name == "detection" else segmentation
             heads[name] = nn.Sequential(convolution(channels, channels), nn.Conv2d(channels, outputs, 1))
@@ -111,22 +124,37 @@ class Network(nn.Module):
             with torch.no_grad():
                 heads["detection"][1].bias[:detection] = PRIOR_BIAS
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Raw outputs of each head.
+    def forward(
+        self, image: Tensor | None = None, past: Tensor | None = None, track: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Raw outputs of each head, in the order of the architecture's heads.
 
         detection: [B, C + 4, H/4, W/4], logits of the C categories, then log distances left, top, right, bottom in
-        cells. segmentation: [B, K, H/4, W/4] logits. lanes: see LaneHead.
+        cells. segmentation: [B, K, H/4, W/4] logits. lanes: see LaneHead. trajectory: [B, T, K, F, 2] metres, and after
+        it trajectory_logits: [B, T, K], from past [B, T, P, 2] and track [B, T] bool: see TrajectoryNetwork. Raises
+        ValueError where a head's input is not given.
         """
-        pixels = (image.float() - 110.0) / 60.0
-        features = self.neck(self.backbone(pixels))
-        return {name: head(features) for name, head in self.heads.items()}
+        if (self.sees and image is None) or ("trajectory" in self.heads and past is None):
+            raise ValueError(f"the heads {', '.join(self.heads)} need {'an image' if image is None else 'past tracks'}")
+        features = None
+        if self.sees:
+            features = self.neck(self.backbone((image.float() - 110.0) / 60.0))
+        outputs = {}
+        for name, head in self.heads.items():
+            if name == "trajectory":
+                outputs[name], outputs["trajectory_logits"] = head(past, track)
+            else:
+                outputs[name] = head(features)
+        return outputs
 
 
-def build_network(architecture: Architecture, detection: int, segmentation: int, seed: int) -> Network:
+def build_network(
+    architecture: Architecture, detection: int, segmentation: int, seed: int, tracks: Tracks | None = None
+) -> Network:
     """Build a network whose initial weights are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(architecture, detection, segmentation)
+        return Network(architecture, detection, segmentation, tracks)
 
 
 def count_parameters(network: nn.Module) -> int:

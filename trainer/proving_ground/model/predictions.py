@@ -1,4 +1,4 @@
-"""Raw outputs become predictions in the pixels of each frame: boxes with scores, a class for each pixel, lane lines."""
+"""Raw outputs become predictions in each frame's own pixels and metres: boxes, classes of pixels, lanes, tracks."""
 
 import numpy as np
 import torch
@@ -15,20 +15,27 @@ MIN_SCORE = 0.02
 LANE_REACH = 2
 
 
-def predict(outputs: dict[str, Tensor], sizes: list[tuple[int, int]], input_size: tuple[int, int]) -> list[Prediction]:
+def predict(
+    outputs: dict[str, Tensor],
+    sizes: list[tuple[int, int]],
+    input_size: tuple[int, int],
+    tracks: list[int] | None = None,
+) -> list[Prediction]:
     """Predictions of a batch.
 
     Args:
         outputs: the network's, on any device.
-        sizes: width and height of each frame in its own pixels.
-        input_size: width and height that the network saw.
+        sizes: width and height of each frame in its own pixels, 0 for frames of tracks alone.
+        input_size: width and height that the network saw, 0 where it saw no image.
+        tracks: number of real tracks of each frame, which come before the padding; without it all are real.
     """
     outputs = {name: output.float().cpu() for name, output in outputs.items()}
     boxes = decode_boxes(outputs["detection"]) if "detection" in outputs else None
     lanes = decode_lanes(outputs["lanes"], input_size[1]) if "lanes" in outputs else None
+    futures = decode_tracks(outputs["trajectory"], outputs["trajectory_logits"]) if "trajectory" in outputs else None
     predictions = []
     for number, (width, height) in enumerate(sizes):
-        scale = np.array([width / input_size[0], height / input_size[1]])
+        scale = np.array([width / max(input_size[0], 1), height / max(input_size[1], 1)])
         found, scores, categories = (
             boxes[number] if boxes else (np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
         )
@@ -36,6 +43,7 @@ def predict(outputs: dict[str, Tensor], sizes: list[tuple[int, int]], input_size
         segmentation = None
         if "segmentation" in outputs:
             segmentation = decode_segmentation(outputs["segmentation"][number : number + 1], (height, width))
+        real = slice(None if tracks is None else tracks[number])
         predictions.append(
             Prediction(
                 boxes=np.clip(found, 0, [width, height, width, height]),
@@ -43,6 +51,8 @@ def predict(outputs: dict[str, Tensor], sizes: list[tuple[int, int]], input_size
                 categories=categories,
                 segmentation=segmentation,
                 lanes=None if lanes is None else [lane * scale for lane in lanes[number]],
+                tracks=None if futures is None else futures[0][number, real],
+                track_scores=None if futures is None else futures[1][number, real],
             )
         )
     return predictions
@@ -75,6 +85,11 @@ def decode_segmentation(output: Tensor, size: tuple[int, int]) -> np.ndarray:
     """Most likely class of each pixel: [1, K, h, w] logits to [H, W] uint8."""
     logits = functional.interpolate(output, size=size, mode="bilinear", align_corners=False)
     return logits[0].argmax(dim=0).to(torch.uint8).numpy()
+
+
+def decode_tracks(futures: Tensor, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Futures [B, T, K, F, 2] float64 and how likely each is, [B, T, K] float64 that adds up to 1 for a track."""
+    return futures.double().numpy(), logits.double().softmax(dim=-1).numpy()
 
 
 def decode_lanes(output: Tensor, height: int) -> list[list[np.ndarray]]:

@@ -1,0 +1,25 @@
+// A metric's name becomes its direction and its unit.
+
+/** What is measured of predicted tracks: displacement errors in metres, and the share of tracks that were missed. */
+export const TRACK_METRICS = ["ade", "fde", "min_ade", "min_fde", "miss_rate"] as const;
+
+/** Whether a metric is a time that the export takes. */
+export function isLatency(metric: string): boolean {
+	return metric.startsWith("latency_");
+}
+
+/** Whether a fall of a metric is an improvement. */
+export function isLowerBetter(metric: string): boolean {
+	return isLatency(metric) || TRACK_METRICS.some((name) => name === metric);
+}
+
+/** A metric's unit as it stands behind a figure, empty for a share. */
+export function unitOf(metric: string): "" | " ms" | " m" {
+	if (isLatency(metric)) return " ms";
+	return isLowerBetter(metric) && metric !== "miss_rate" ? " m" : "";
+}
+
+/** How many decimals a metric's figures are shown with. */
+export function decimalsOf(metric: string): 2 | 3 {
+	return isLatency(metric) ? 2 : 3;
+}

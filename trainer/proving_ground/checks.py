@@ -1,0 +1,69 @@
+"""Checks before GPU hours are spent: one batch of the largest shapes, the harness against itself."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from proving_ground.config import Training
+from proving_ground.data.loader import Batch, Failure, TrainingFrames, collate_training
+from proving_ground.errors import NonFiniteLoss, Refused
+from proving_ground.step import Session
+
+# Largest relative difference between two runs of the same steps. A CPU repeats to the bit; some of a GPU's sums don't.
+BANDS = {"cpu": 0.0, "cuda": 1e-3}
+
+
+def check_sanity(session: Session, frames: TrainingFrames, part: tuple[int, int, int], config: Training) -> None:
+    """Forward, backward and step on the largest shapes, undone afterwards.
+
+    Raises Refused where the loss is not finite with the weights that training starts from, or memory is too small.
+    """
+    size = config.global_batch // (part[1] * part[2])
+    dataset = frames.datasets[0]
+    # Images have one size; what differs is how many tracks and objects a frame has.
+    largest = sorted(
+        range(len(dataset)),
+        key=lambda index: (
+            -len(dataset.frames[index].tracks or []),
+            -len(dataset.frames[index].detection or []),
+            index,
+        ),
+    )
+    chosen = [largest[place % len(largest)] for place in range(size)]
+    batch = collate_training([frames[0, index] for index in chosen])
+    if isinstance(batch, Failure):
+        raise Refused(batch.message)
+    with session.undone():
+        try:
+            session.take_step([batch] * config.accumulation, config.learning_rate)
+        except NonFiniteLoss as error:
+            raise NonFiniteLoss(f"Before the first step, on the sanity batch, the loss {error}") from error
+        except torch.OutOfMemoryError as error:
+            raise Refused(
+                f"{size} frames at once don't fit into the memory of {session.group.device}: raise train.accumulation, "
+                "or lower train.global_batch"
+            ) from error
+
+
+def smoke_determinism(session: Session, batches: Sequence[Batch], config: Training) -> dict[str, Any]:
+    """Take the same steps twice from the same start; what differs is the harness's drift, and no model's.
+
+    Returns steps, the largest difference of a weight relative to the largest weight, the band, and whether it is in it.
+    """
+    parts = config.accumulation
+    ends = []
+    for _ in range(2):
+        with session.undone():
+            for begin in range(0, len(batches), parts):
+                session.take_step(batches[begin : begin + parts], config.learning_rate)
+            ends.append(copy.deepcopy(session.network.state_dict()))
+    largest, scale = 0.0, 1e-12
+    for name, value in ends[0].items():
+        if value.is_floating_point() and value.numel():
+            largest = max(largest, float((value - ends[1][name]).abs().max()))
+            scale = max(scale, float(value.abs().max()))
+    band = BANDS[session.group.device.type]
+    difference = largest / scale
+    return {"steps": len(batches) // parts, "difference": difference, "band": band, "agrees": difference <= band}

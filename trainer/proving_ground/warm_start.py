@@ -1,0 +1,165 @@
+"""The weights of an earlier model become the start of this one: what fits is loaded, what is named may be left."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from proving_ground.config import TrainRun
+from proving_ground.errors import Refused
+from proving_ground.files import MANIFEST, digest, read_json, verify_manifest
+from proving_ground.model.network import Network, build_network
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What is taken over: loaded and fresh are names here, renamed pairs of a name there and one here.
+
+    left are names there, each with the reason: `leave`, or what differs. Fresh tensors start from the seed.
+    """
+
+    loaded: list[str]
+    renamed: list[tuple[str, str]]
+    left: list[tuple[str, str]]
+    fresh: list[str]
+
+
+def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave: Sequence[str]) -> Transfer:
+    """Match stored tensors with the network's own by name, after renaming, and by shape.
+
+    Args:
+        stored, own: shapes by name.
+        rename: prefixes there to prefixes here; the longest that fits is taken.
+        leave: prefixes, of either side, that may stay unused or untrained.
+
+    Raises:
+        Refused: a tensor is missing on one side or differs in shape and no prefix of `leave` covers it, or a prefix of
+            either is no name's; each problem on a line, naming the tensor, both shapes and what to write.
+    """
+    problems = [
+        f"weights.rename: no stored tensor begins with {prefix}"
+        for prefix in rename
+        if not any(covers(prefix, name) for name in stored)
+    ]
+    problems += [
+        f"weights.leave: no tensor begins with {prefix}"
+        for prefix in leave
+        if not any(covers(prefix, name) for name in [*stored, *own])
+    ]
+    loaded, renamed, left, taken = [], [], [], set()
+    for name in sorted(stored):
+        here = renamed_to(name, rename)
+        may_leave = any(covers(prefix, name) or covers(prefix, here) for prefix in leave)
+        if here in own and stored[name] == own[here] and not may_leave:
+            loaded.append(here)
+            taken.add(here)
+            if here != name:
+                renamed.append((name, here))
+            continue
+        reason = "named in leave"
+        if here not in own:
+            reason = "not in this network"
+        elif stored[name] != own[here]:
+            reason = f"{list(stored[name])} there, {list(own[here])} here"
+        if not may_leave:
+            problems.append(f"{name} can't be loaded ({reason}); add {part_of(here)} to weights.leave to leave it out")
+        left.append((name, reason))
+    fresh = [name for name in sorted(own) if name not in taken]
+    given = {renamed_to(name, rename) for name in stored}
+    for name in fresh:
+        if name not in given and not any(covers(prefix, name) for prefix in leave):
+            problems.append(
+                f"{name} {list(own[name])} is not among the stored weights; add {part_of(name)} to weights.leave to "
+                "let it start fresh"
+            )
+    if problems:
+        shown = problems[:10] + ([f"and {len(problems) - 10} more"] if len(problems) > 10 else [])
+        raise Refused("The weights to start from don't fit:\n" + "\n".join(shown))
+    return Transfer(loaded=loaded, renamed=renamed, left=left, fresh=fresh)
+
+
+def covers(prefix: str, name: str) -> bool:
+    """Whether a name is the prefix or lies below it."""
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def renamed_to(name: str, rename: Mapping[str, str]) -> str:
+    """A stored name as it is called here."""
+    fitting = [prefix for prefix in rename if covers(prefix, name)]
+    if not fitting:
+        return name
+    longest = max(fitting, key=len)
+    return rename[longest] + name[len(longest) :]
+
+
+def part_of(name: str) -> str:
+    """The part of the network that a tensor belongs to: heads.lanes, backbone, neck."""
+    words = name.split(".")
+    return ".".join(words[:2]) if words[0] == "heads" else words[0]
+
+
+def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
+    """The stored weights, verified by the digest that the run names; raises Refused for other bytes."""
+    file = folder / weights["file"]
+    if (folder / MANIFEST).exists() and digest(folder / MANIFEST) == weights["manifest"]:
+        verify_manifest(folder, weights["manifest"])
+        return file
+    found = digest(file)
+    if found != weights["manifest"]:
+        raise Refused(f"{file}: its digest is {found}, and the run starts from {weights['manifest']}.")
+    return file
+
+
+def check_categories(folder: Path, run: TrainRun, leave: Sequence[str]) -> None:
+    """Raise Refused where the stored model found other categories: its head's shape may fit by chance."""
+    if not (folder / "model.json").exists():
+        return
+    document = read_json(folder / "model.json")
+    for head, own in (("detection", run.data.detection), ("segmentation", run.data.segmentation)):
+        theirs = document["categories"][head]
+        both = head in document["architecture"]["heads"] and head in run.architecture.heads
+        if both and list(own) != theirs and not any(covers(prefix, f"heads.{head}") for prefix in leave):
+            raise Refused(
+                f"The weights to start from find the {head} categories {', '.join(theirs)}, and these data have "
+                f"{', '.join(own)}; add heads.{head} to weights.leave"
+            )
+
+
+def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of stored tensors, from the file's header alone; raises Refused for a file that isn't safetensors."""
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise Refused(f"{file}: not a file of weights (safetensors): {error}") from error
+
+
+def load_into(network: Network, folder: Path, weights: Mapping[str, Any]) -> Transfer:
+    """Load what fits, by the same rules as the plan was made with; raises Refused as match_weights does."""
+    file = weights_file(folder, weights)
+    own = network.state_dict()
+    shapes = {name: tuple(value.shape) for name, value in own.items()}
+    transfer = match_weights(read_shapes(file), shapes, weights["rename"], weights["leave"])
+    stored = {renamed_to(name, weights["rename"]): value for name, value in load_file(file).items()}
+    network.load_state_dict({**own, **{name: stored[name] for name in transfer.loaded}})
+    return transfer
+
+
+def describe(run: TrainRun, folder: Path) -> str:
+    """What training would take over, as JSON; raises Refused where it can't."""
+    assert run.weights is not None
+    file = weights_file(folder, run.weights)
+    check_categories(folder, run, run.weights["leave"])
+    with torch.device("meta"):
+        network = build_network(
+            run.architecture, len(run.data.detection), len(run.data.segmentation), run.seed, run.data.tracks
+        )
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    return json.dumps(asdict(match_weights(read_shapes(file), own, run.weights["rename"], run.weights["leave"])))
