@@ -8,7 +8,8 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from proving_ground.config import Architecture, Data
+from proving_ground.data.dataset import FrameDataset
 from proving_ground.evaluation.trajectories import MISS_DISTANCE
 from proving_ground.files import digest, write_json
 from proving_ground.latency import open_session
-from proving_ground.model.network import Network
+from proving_ground.model.network import INPUTS, Network
 from proving_ground.model.predictions import MAX_DETECTIONS, MIN_SCORE
 from proving_ground.model.targets import STRIDE, lane_rows
 
@@ -31,6 +33,8 @@ TOLERANCE = 1e-3
 # Mean difference of int8's outputs relative to their spread: beyond it some head has lost what it learned.
 INT8_TOLERANCE = 0.25
 METADATA = "proving_ground"
+# An export's shapes are fixed: so many tracks of a frame, the rest of which is padding.
+TRACKS = 32
 
 Inputs = dict[str, Tensor]
 
@@ -76,7 +80,8 @@ def export_model(
     torch.export.save(program, files["torch_export"])
     write_int8(files["onnx"], calibration, metadata, files["onnx_int8"])
 
-    scripted, exported = torch.jit.load(files["torchscript"]), torch.export.load(files["torch_export"]).module()
+    with quietly():
+        scripted, exported = torch.jit.load(files["torchscript"]), torch.export.load(files["torch_export"]).module()
     with torch.inference_mode():
         found = {
             "torchscript": [scripted(*inputs.values()) for inputs in examples],
@@ -91,6 +96,34 @@ def export_model(
     return exports
 
 
+def export_inputs(frames: FrameDataset, count: int) -> list[Inputs]:
+    """Inputs of the first frames as exports take them: batches of one, with room for TRACKS tracks."""
+    examples = []
+    for index in range(min(count, len(frames))):
+        arrays = frames.inputs(index)
+        if "past" in arrays:
+            arrays["past"] = arrays["past"][:TRACKS]
+            real = np.arange(TRACKS) < len(arrays["past"])
+            arrays["past"] = np.pad(arrays["past"], ((0, TRACKS - len(arrays["past"])), (0, 0), (0, 0)))
+            arrays["track"] = real
+        examples.append({name: torch.from_numpy(arrays[name].copy())[None] for name in INPUTS if name in arrays})
+    return examples
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the exporters' own news: that torch.jit is deprecated since 2.13 is known, and many deploy with it."""
+    loggers = [logging.getLogger(), logging.getLogger("torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
 def output_names(network: Network) -> list[str]:
     """Names of the outputs, in their order: the heads, and after the trajectories the logits of their modes."""
     return [
@@ -100,21 +133,14 @@ def output_names(network: Network) -> list[str]:
 
 def write_torchscript(wrapped: Outputs, example: Inputs, metadata: dict[str, Any], file: Path) -> None:
     """Trace the network for a batch of one."""
-    with warnings.catch_warnings():
-        # torch.jit is deprecated since 2.13, and still what many deploy with: that is known and no news to the reader.
-        warnings.simplefilter("ignore")
+    with quietly():
         traced = torch.jit.trace(wrapped, tuple(example.values()))
         torch.jit.save(traced, file, _extra_files={METADATA: json.dumps(metadata)})
 
 
 def write_onnx(wrapped: Outputs, example: Inputs, metadata: dict[str, Any], file: Path) -> torch.export.ExportedProgram:
     """Export the network for a batch of one, weights inside; returns the torch.export program that it was made from."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # The exporter warns of its own dependencies' future changes.
-        warnings.simplefilter("ignore")
+    with quietly():
         program = torch.export.export(wrapped, tuple(example.values()))
         torch.onnx.export(
             program,
@@ -126,7 +152,6 @@ def write_onnx(wrapped: Outputs, example: Inputs, metadata: dict[str, Any], file
             external_data=False,
             verbose=False,
         )
-    exporter.setLevel(level)
     carry_metadata(file, metadata)
     return program
 
@@ -153,12 +178,8 @@ def write_int8(source: Path, calibration: list[Inputs], metadata: dict[str, Any]
             inputs = next(self.rest, None)
             return inputs and {name: value.numpy() for name, value in inputs.items()}
 
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
     # It leaves files of its own beside what it reads.
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder, quietly():
         beside = Path(folder) / "source.onnx"
         beside.write_bytes(source.read_bytes())
         quantize_static(
@@ -172,7 +193,6 @@ def write_int8(source: Path, calibration: list[Inputs], metadata: dict[str, Any]
             op_types_to_quantize=["Conv"],
         )
         file.write_bytes((Path(folder) / "int8.onnx").read_bytes())
-    root.setLevel(level)
     carry_metadata(file, metadata)
 
 
@@ -264,11 +284,11 @@ def describe_io(architecture: Architecture, data: Data) -> dict[str, Any]:
         }
     if "trajectory" in architecture.heads and data.tracks is not None:
         inputs["past"] = {
-            "shape": ["1", "tracks", data.tracks.past, 2],
+            "shape": [1, TRACKS, data.tracks.past, 2],
             "type": "float32",
             "before": f"metres on the ground, a point each {data.tracks.step_seconds:g} s, the present last",
         }
-        inputs["track"] = {"shape": ["1", "tracks"], "type": "bool", "before": "false for padding"}
+        inputs["track"] = {"shape": [1, TRACKS], "type": "bool", "before": "false for padding"}
         outputs["trajectory"] = {
             "modes": architecture.trajectory.modes if architecture.trajectory else 0,
             "points": data.tracks.future,

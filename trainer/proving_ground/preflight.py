@@ -11,19 +11,18 @@ import numpy as np
 from proving_ground.checkpoint import State, checkpoints
 from proving_ground.config import Conditions, TrainRun
 from proving_ground.data.dataset import FrameDataset
-from proving_ground.data.loader import NEW_ORDER, permutation, stack
+from proving_ground.data.loader import NEW_ORDER, permutation
 from proving_ground.data.profile import frame_statistics, make_profile
 from proving_ground.distributed import Group
 from proving_ground.drift import result, start_check
 from proving_ground.errors import LostWorker, Refused
-from proving_ground.export import Outputs, write_onnx
+from proving_ground.export import Outputs, export_inputs, write_onnx
 from proving_ground.files import write_json
 from proving_ground.latency import time_sessions
 from proving_ground.loop import Places
 from proving_ground.model.network import build_network
 from proving_ground.network_check import check_bandwidth, measure_all_reduce
 from proving_ground.progress import Progress
-from proving_ground.step import INPUTS
 
 PROFILE = "data_profile.json"
 # A profile is of so many of the frames that training takes first.
@@ -91,10 +90,9 @@ def check_latency(
     network = build_network(
         run.architecture, len(run.data.detection), len(run.data.segmentation), run.seed, run.data.tracks
     )
-    batch = stack([dataset.inputs(0)])
     with tempfile.TemporaryDirectory() as folder:
         files = {"candidate": Path(folder) / "untrained.onnx"}
-        example = {name: batch[name] for name in INPUTS if name in batch}
+        (example,) = export_inputs(dataset, 1)
         write_onnx(Outputs(network.eval(), list(example)), example, {}, files["candidate"])
         if production is not None:
             files["production"] = production / "model.onnx"

@@ -18,10 +18,7 @@ from proving_ground.data.loader import Batch
 from proving_ground.distributed import Group
 from proving_ground.errors import NonFiniteLoss, Refused
 from proving_ground.model.losses import head_losses
-from proving_ground.model.network import Network
-
-# What the network is given; all else in a batch is what its outputs are compared with.
-INPUTS = ("image", "past", "track")
+from proving_ground.model.network import INPUTS, Network
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from proving_ground.model.predictions import predict
 EVERY_STEPS = 10
 QUEUE = 10_000
 FINISH_SECONDS = 10.0
+INIT_SECONDS = 30.0
 MIN_SCORE = 0.3
 BINS = 64
 
@@ -192,6 +193,8 @@ def open_run(run: TrainRun, settings: dict[str, Any], work: Path) -> Any:
     """Open or go on with the run; where the service can't be reached it is kept offline, with a sentence."""
     import wandb
 
+    # Where it can't write, the library would go to the machine's temporary folder.
+    (work / "wandb").mkdir(parents=True, exist_ok=True)
     # A run that is resumed is the same run: its id follows from ours.
     common = {
         "dir": str(work),
@@ -208,7 +211,7 @@ def open_run(run: TrainRun, settings: dict[str, Any], work: Path) -> Any:
     quiet = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "save_code": False}
     if settings["mode"] == "online":
         try:
-            return wandb.init(mode="online", settings=wandb.Settings(**quiet, init_timeout=30), **common)
+            return wandb.init(mode="online", settings=wandb.Settings(**quiet, init_timeout=INIT_SECONDS), **common)
         except Exception as error:
             print(f"tracking: Weights & Biases can't be reached, kept offline: {first_line(error)}", flush=True)
             wandb.teardown()

@@ -9,17 +9,16 @@ import torch
 from proving_ground.checkpoint import State, checkpoints, copy_checkpoint
 from proving_ground.config import Conditions, TrainRun
 from proving_ground.data.dataset import FrameDataset
-from proving_ground.data.loader import stack
 from proving_ground.distributed import Group
 from proving_ground.environment import Meter, describe_environment
 from proving_ground.errors import Stopped
-from proving_ground.export import describe_io, export_model, write_model
+from proving_ground.export import describe_io, export_inputs, export_model, write_model
 from proving_ground.files import write_json, write_manifest
 from proving_ground.loop import Places, open_frames, open_training, train
 from proving_ground.model.network import Network, count_parameters
 from proving_ground.preflight import PROFILE, Preflight, preflight
 from proving_ground.progress import Progress
-from proving_ground.step import INPUTS, autocast_dtype
+from proving_ground.step import autocast_dtype
 from proving_ground.tracking import Tracking, open_tracking
 
 PARITY_FRAMES, CALIBRATION_FRAMES = 4, 64
@@ -67,14 +66,14 @@ def write_output(
     output = arguments.output
     progress.show("export", 0, 1)
     validation = open_frames(run, arguments.data, "val")
-    examples = inputs_of(validation, PARITY_FRAMES)
+    examples = export_inputs(validation, PARITY_FRAMES)
     metadata = {
         "run": run.id,
         "model": run.model,
         "data": {"name": run.data.name, "version": run.data.version},
         **describe_io(run.architecture, run.data),
     }
-    exports = export_model(network, examples, inputs_of(training, CALIBRATION_FRAMES), metadata, output)
+    exports = export_model(network, examples, export_inputs(training, CALIBRATION_FRAMES), metadata, output)
     if group.stop_requested:
         # Everything that was learned is in the last checkpoint: the next attempt exports again.
         raise Stopped("It was asked to stop while it exported.")
@@ -89,13 +88,6 @@ def write_output(
     if log.exists():
         shutil.copyfile(log, output / "log.txt")
     write_manifest(output, run.id)
-
-
-def inputs_of(frames: FrameDataset, count: int) -> list[dict[str, torch.Tensor]]:
-    """Inputs of the first frames, each a batch of one; tracks are padded to the longest: exports have one shape."""
-    indices = range(min(count, len(frames)))
-    batch = stack([frames.inputs(index) for index in indices])
-    return [{name: batch[name][index : index + 1] for name in INPUTS if name in batch} for index in indices]
 
 
 def describe_model(

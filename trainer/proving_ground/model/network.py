@@ -8,6 +8,8 @@ from proving_ground.config import Architecture, Tracks
 from proving_ground.model.targets import LANE_SLOTS, STRIDE, lane_rows
 from proving_ground.model.trajectory import TrajectoryNetwork
 
+# What the network is given, by name; all else in a batch is what its outputs are compared with.
+INPUTS = ("image", "past", "track")
 # Prior probability of an object at a place, so that the focal loss starts quiet (Lin et al. 2017, section 4.1).
 PRIOR_BIAS = -4.0
 
