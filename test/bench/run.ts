@@ -1,4 +1,4 @@
-// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | plan | evaluation]
+// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | plan | evaluation | trainer]
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { benchPlan } from "./plan.ts";
@@ -6,19 +6,21 @@ import { benchStartup } from "./startup.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
-function benchEvaluation(): void {
-	const env = { ...process.env, OMP_NUM_THREADS: "1", PYTHONPATH: path.join(root, "trainer") };
-	const { status } = spawnSync(path.join(root, ".venv/bin/python"), [path.join(root, "test/bench/evaluation.py")], {
-		stdio: "inherit",
-		env,
-	});
-	if (status !== 0) process.exitCode = 1;
+/** Runs a bench that is written in Python. */
+function benchPython(file: string): () => void {
+	return () => {
+		const env = { ...process.env, OMP_NUM_THREADS: "1", PYTHONPATH: path.join(root, "trainer") };
+		const script = path.join(root, "test/bench", file);
+		const { status } = spawnSync(path.join(root, ".venv/bin/python"), [script], { stdio: "inherit", env });
+		if (status !== 0) process.exitCode = 1;
+	};
 }
 
 const benches: Record<string, () => void | Promise<void>> = {
 	startup: benchStartup,
 	plan: benchPlan,
-	evaluation: benchEvaluation,
+	evaluation: benchPython("evaluation.py"),
+	trainer: benchPython("trainer.py"),
 };
 const chosen = process.argv.slice(2);
 for (const name of chosen) {

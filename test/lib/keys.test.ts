@@ -9,14 +9,13 @@ import conditions from "../../trainer/proving_ground/schemas/conditions.schema.j
 import run from "../../trainer/proving_ground/schemas/run.schema.json" with { type: "json" };
 
 interface Schema {
-	title?: string;
-	description?: string;
-	properties?: Record<string, Schema>;
-	oneOf?: Schema[];
+	properties?: Record<string, unknown>;
+	oneOf?: unknown[];
 }
 
 /** Paths of all keys that a schema lets one write. */
-function keysOf(schema: Schema, path = ""): string[] {
+function keysOf(value: unknown, path = ""): string[] {
+	const schema = value as Schema;
 	const own = Object.entries(schema.properties ?? {}).flatMap(([name, child]) => {
 		const place = path ? `${path}.${name}` : name;
 		return [place, ...keysOf(child, place)];

@@ -1,6 +1,6 @@
 """A worker is killed at seeded random instants; the final weights must be those of an undisturbed run, to the last bit.
 
-Run: .venv/bin/python test/trainer/kill_resume.py [--times 10] [--seed 1]
+Run: .venv/bin/python test/trainer/kill_resume.py [--times 10] [--seed 1] [--peer lightning]
 """
 
 import argparse
@@ -20,6 +20,7 @@ sys.path[:0] = [str(TRAINER), str(Path(__file__).parent)]
 from conftest import CHECKPOINT, all_features_document, conditions_document, scenes_spec, write_document  # noqa: E402
 
 from proving_ground.data.scenes import import_scenes  # noqa: E402
+from proving_ground.data.shards import pack  # noqa: E402
 
 PATIENCE_SECONDS = 240
 
@@ -119,20 +120,30 @@ def kill_and_finish(training: Training, expected: bytes, rng: random.Random, kil
     return line
 
 
+def make_data(folder: Path) -> Path:
+    """A dataset of some 16 steps an epoch."""
+    splits = {"train": [{"frames": 64}], "val": [{"frames": 6}], "test": [{"frames": 3}]}
+    import_scenes(scenes_spec(splits=splits), folder / "data")
+    return folder / "data"
+
+
 def compare(folder: Path, times: int, seed: int) -> list[str]:
-    """Kill `times` trainings, each at one or two random instants, and finish them; returns a line for each."""
-    data = folder / "data"
-    import_scenes(
-        scenes_spec(splits={"train": [{"frames": 64}], "val": [{"frames": 6}], "test": [{"frames": 3}]}), data
-    )
-    run = write_document(
-        folder / "run.json", all_features_document(data, epochs=3, checkpoint={**CHECKPOINT, "steps": 1})
-    )
+    """Kill `times` trainings, each at one or two random instants, and finish them; returns a line for each.
+
+    Every second one reads shards, and they have 0, 1 or 2 loading processes: the bits are those of loose files.
+    """
+    data = make_data(folder)
+    pack(data, folder / "shards", 1)
+    document = all_features_document(data, epochs=3, checkpoint={**CHECKPOINT, "steps": 1})
+    run = write_document(folder / "run.json", document)
     expected = Training(folder / "undisturbed", run, data).run()
     lines = []
     for number in range(times):
         rng = random.Random(seed * 1000 + number)
-        training = Training(folder / f"killed-{number}", run, data)
+        loader = {"workers": number % 3, "prefetch": 2, "pin_memory": False}
+        conditions = write_document(folder / f"conditions-{number}.json", conditions_document(loader=loader))
+        place = folder / "shards" if number % 2 else data
+        training = Training(folder / f"killed-{number}", run, place, conditions)
         lines.append(f"{number + 1}: {kill_and_finish(training, expected, rng, rng.randint(1, 2))}")
         print(lines[-1], flush=True)
     return lines
@@ -142,7 +153,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--peer", choices=["lightning"], help="do it to this trainer instead")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        done = compare(Path(place), arguments.times, arguments.seed)
-    print(f"{len(done)} of {arguments.times} bit-equal to an undisturbed run (seed {arguments.seed})")
+        if arguments.peer:
+            from lightning_resume import compare_lightning
+
+            done = compare_lightning(Path(place), make_data(Path(place)), arguments.times, arguments.seed)
+        else:
+            done = len(compare(Path(place), arguments.times, arguments.seed))
+    print(f"{done} of {arguments.times} bit-equal to an undisturbed run (seed {arguments.seed})")

@@ -1,19 +1,34 @@
-"""An evaluation becomes the model card: where the model comes from, how good it is and where it is weak."""
+"""An evaluation becomes the model card: where the model comes from, how good it is and where it is weak.
+
+Its front matter is Hugging Face's (huggingface.co/docs/hub/model-cards), so that a hub lists the model with its scores.
+"""
 
 from typing import Any
 
+import yaml
+
 from proving_ground.config import EvaluateRun
+from proving_ground.evaluation import LOWER_IS_BETTER
 
 # A slice with fewer frames than this says little, whatever its score.
 FEW_FRAMES = 30
 # A slice whose main score is this far below the overall one is called weak.
 WEAK_BY = 0.1
-MAIN = ("map", "ap50", "ar", "miou", "lane_f1")
+MAIN = ("map", "ap50", "ar", "miou", "lane_f1", "min_fde")
+# An error is called weak where it is so many times the overall one.
+WEAK_TIMES = 1.25
+TASKS = {
+    "detection": "object-detection",
+    "segmentation": "image-segmentation",
+    "lanes": "keypoint-detection",
+    "trajectory": "time-series-forecasting",
+}
 
 
 def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) -> str:
     """Markdown of a model's card; `model` is model.json, `report` is eval_report.json."""
     sections = [
+        front_matter(run, model, report),
         f"# Model card: {run.experiment}",
         "",
         f"A model of the line `{run.model}`, evaluated on {report['data']['frames']} test frames of `{run.data.name}`.",
@@ -24,9 +39,10 @@ def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any])
         "",
         "## Intended use",
         "",
-        f"Perception from a single forward camera: {', '.join(model['architecture']['heads'])}. Input "
-        f"{model['architecture']['input']['width']} x {model['architecture']['input']['height']} pixels, RGB, 8 bits. "
-        "It has been judged on the data above only: nothing is known of other cameras, places or weather.",
+        f"Perception for driving: {', '.join(model['architecture']['heads'])}. It has been judged on the data above "
+        "only: nothing is known of other cameras, places or weather. It is no safety function by itself.",
+        "",
+        *io_lines(model),
         "",
         "## How good it is",
         "",
@@ -48,10 +64,53 @@ def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any])
     return "\n".join(sections)
 
 
+def front_matter(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) -> str:
+    """The card's YAML: tags, data, parents, and every score by metric and slice."""
+    heads = model["architecture"]["heads"]
+    results = [
+        {
+            "task": {"type": TASKS[heads[0]], "name": ", ".join(heads)},
+            "dataset": {
+                "name": run.data.name if score["slice"] is None else f"{run.data.name}, {score['slice']}",
+                "type": run.data.name,
+                "split": "test",
+                "revision": run.data.version,
+            },
+            "metrics": [{"type": score["metric"], "value": round(score["candidate"], 6), "name": score["metric"]}],
+        }
+        for score in report["scores"]
+        if score["candidate"] is not None
+    ]
+    content = {
+        # Whose weights these are, and on which terms, only the owner of the data and the code can say.
+        "license": "other",
+        "library_name": "pytorch",
+        "pipeline_tag": TASKS[heads[0]],
+        "tags": ["autonomous-driving", "onnx", *heads],
+        "datasets": [run.data.name],
+        "metrics": sorted({score["metric"] for score in report["scores"]}),
+        **({"base_model": [model["weights"]["manifest"]]} if model["weights"] else {}),
+        "model-index": [{"name": run.experiment, "results": results}],
+    }
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)}---\n"
+
+
+def io_lines(model: dict[str, Any]) -> list[str]:
+    """Inputs and outputs of the exports, a line each."""
+    described = model["io"]
+    lines = [
+        f"- Input `{name}`: {' x '.join(map(str, item['shape']))} {item['type']}; {item['before']}."
+        for name, item in described["inputs"].items()
+    ]
+    return lines + [f"- Output `{name}`: {item['after']}." for name, item in described["outputs"].items()]
+
+
 def provenance(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) -> list[str]:
     """Facts of origin, a line each."""
     training = report["training"]
-    start = f"the weights of `{model['weights']}`" if model["weights"] else f"random weights (seed {model['seed']})"
+    start = f"random weights (seed {model['seed']})"
+    if model["weights"]:
+        start = f"the weights of `{model['weights']['manifest']}`"
     facts = {
         "Run": f"`{model['run']}`",
         "Data": f"`{model['data']['name']}`, version `{model['data']['version']}`"
@@ -61,7 +120,13 @@ def provenance(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) 
         "Started from": start,
         "Trained": f"{len(training['epochs'])} epochs in {training['seconds']:.0f} s on {training['processes']} x "
         f"{training['device']}, {training['precision']}, best epoch {training['best_epoch']}",
+        "Replayed": f"{100 * model['replay']['share']:.0f} % of each batch from `{model['replay']['data']}`"
+        if model["replay"]
+        else "nothing",
         "Parameters": f"{model['parameters']:,}",
+        "Energy": f"{training['energy_kwh']:.4f} kWh of this machine"
+        if training["energy_kwh"] is not None
+        else "not known: this machine doesn't tell",
         "Compared with": "no production model"
         if run.production is None
         else f"production version {run.production['version']} (`{run.production['run']}`)",
@@ -98,7 +163,8 @@ def caveats(report: dict[str, Any]) -> list[str]:
         whole = overall.get(score["metric"])
         if score["slice"] is None or score["metric"] not in MAIN or None in (whole, score["candidate"]):
             continue
-        if score["candidate"] < whole - WEAK_BY:
+        falling = score["metric"] in LOWER_IS_BETTER
+        if score["candidate"] > whole * WEAK_TIMES if falling else score["candidate"] < whole - WEAK_BY:
             lines.append(
                 f"- Weak on `{score['slice']}`: {score['metric']} {score['candidate']:.3f}, "
                 f"against {whole:.3f} overall."
@@ -108,6 +174,17 @@ def caveats(report: dict[str, Any]) -> list[str]:
             lines.append(f"- Nothing is known of `{item['name']}`: the test data has no such frame.")
         elif item["frames"] < FEW_FRAMES:
             lines.append(f"- `{item['name']}` has only {item['frames']} test frames: its scores are uncertain.")
+    drift = report["training"]["checks"]["drift"]
+    if drift and drift["drifted"]:
+        lines.append(
+            f"- The training data had drifted from the last production model's: {'; '.join(drift['sentences'])}."
+        )
+    smoke = report["training"]["checks"]["determinism"]
+    if smoke and not smoke["agrees"]:
+        lines.append(
+            f"- The harness did not repeat itself: {smoke['difference']:.1e} of the largest weight in "
+            f"{smoke['steps']} steps."
+        )
     for name, count in report["data"]["objects"].items():
         if count == 0:
             lines.append(f"- Nothing is known of the category `{name}`: the test data has none.")
@@ -120,9 +197,7 @@ def caveats(report: dict[str, Any]) -> list[str]:
 def export_lines(report: dict[str, Any]) -> list[str]:
     """Each export with its parity, and the latency."""
     lines = [
-        f"- `{item['file']}` ({item['bytes'] / 1e6:.1f} MB, `{item['sha256']}`): outputs within "
-        f"{item['difference']:.1e} of the trained network's, "
-        + ("as required" if item["agrees"] else f"more than the {item['tolerance']:.0e} that is allowed")
+        f"- `{item['file']}` ({item['bytes'] / 1e6:.1f} MB, `{item['sha256']}`): {parity(item)}"
         for item in report["exports"]
     ]
     latency = report["latency"]
@@ -132,3 +207,12 @@ def export_lines(report: dict[str, Any]) -> list[str]:
         f"- Latency of the ONNX export, batch {latency['batch']}, {latency['threads']} thread, {latency['device']}: "
         f"p50 {own['p50_ms']:.2f} ms, p95 {own['p95_ms']:.2f} ms over {latency['repeats']} repeats.",
     ]
+
+
+def parity(item: dict[str, Any]) -> str:
+    """How far an export's outputs are from the trained network's."""
+    if item["difference"] is None:
+        return "not compared here"
+    how = "of their spread" if item["measure"] == "relative" else "absolute"
+    met = "as required" if item["agrees"] else f"more than the {item['tolerance']:g} that is allowed"
+    return f"outputs within {item['difference']:.1e} ({how}) of the trained network's, {met}"

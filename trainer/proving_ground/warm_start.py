@@ -40,8 +40,9 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
         leave: prefixes, of either side, that may stay unused or untrained.
 
     Raises:
-        Refused: a tensor is missing on one side or differs in shape and no prefix of `leave` covers it, or a prefix of
-            either is no name's; each problem on a line, naming the tensor, both shapes and what to write.
+        Refused: a tensor is missing on one side or differs in shape and no prefix of `leave` covers it, two stored
+            tensors have one name here, or a prefix of either is no name's; each problem on a line, naming the tensor,
+            both shapes and what to write.
     """
     problems = [
         f"weights.rename: no stored tensor begins with {prefix}"
@@ -53,13 +54,18 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
         for prefix in leave
         if not any(covers(prefix, name) for name in [*stored, *own])
     ]
-    loaded, renamed, left, taken = [], [], [], set()
+    loaded: dict[str, str] = {}
+    renamed, left = [], []
     for name in sorted(stored):
         here = renamed_to(name, rename)
         may_leave = any(covers(prefix, name) or covers(prefix, here) for prefix in leave)
         if here in own and stored[name] == own[here] and not may_leave:
-            loaded.append(here)
-            taken.add(here)
+            if here in loaded:
+                problems.append(
+                    f"{loaded[here]} and {name} would both be loaded as {here}; rename one of them, or add it to "
+                    "weights.leave"
+                )
+            loaded[here] = name
             if here != name:
                 renamed.append((name, here))
             continue
@@ -71,7 +77,7 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
         if not may_leave:
             problems.append(f"{name} can't be loaded ({reason}); add {part_of(here)} to weights.leave to leave it out")
         left.append((name, reason))
-    fresh = [name for name in sorted(own) if name not in taken]
+    fresh = [name for name in sorted(own) if name not in loaded]
     given = {renamed_to(name, rename) for name in stored}
     for name in fresh:
         if name not in given and not any(covers(prefix, name) for prefix in leave):
@@ -82,7 +88,7 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
     if problems:
         shown = problems[:10] + ([f"and {len(problems) - 10} more"] if len(problems) > 10 else [])
         raise Refused("The weights to start from don't fit:\n" + "\n".join(shown))
-    return Transfer(loaded=loaded, renamed=renamed, left=left, fresh=fresh)
+    return Transfer(loaded=list(loaded), renamed=renamed, left=left, fresh=fresh)
 
 
 def covers(prefix: str, name: str) -> bool:
@@ -110,6 +116,9 @@ def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
     file = folder / weights["file"]
     if (folder / MANIFEST).exists() and digest(folder / MANIFEST) == weights["manifest"]:
         verify_manifest(folder, weights["manifest"])
+        listed = [entry["file"] for entry in read_json(folder / MANIFEST)["files"]]
+        if weights["file"] not in listed:
+            raise Refused(f"{folder / MANIFEST}: it doesn't list {weights['file']}, so no digest vouches for it.")
         return file
     found = digest(file)
     if found != weights["manifest"]:
@@ -117,19 +126,39 @@ def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
     return file
 
 
-def check_categories(folder: Path, run: TrainRun, leave: Sequence[str]) -> None:
-    """Raise Refused where the stored model found other categories: its head's shape may fit by chance."""
+def check_meaning(folder: Path, run: TrainRun, leave: Sequence[str]) -> None:
+    """Raise Refused where the stored model's heads mean something else: their shapes may fit by chance.
+
+    A head means the categories that it finds, in order; that of trajectories, points and the seconds between two. What
+    stands beside single files of weights may say nothing of this.
+    """
     if not (folder / "model.json").exists():
         return
     document = read_json(folder / "model.json")
-    for head, own in (("detection", run.data.detection), ("segmentation", run.data.segmentation)):
-        theirs = document["categories"][head]
-        both = head in document["architecture"]["heads"] and head in run.architecture.heads
-        if both and list(own) != theirs and not any(covers(prefix, f"heads.{head}") for prefix in leave):
-            raise Refused(
-                f"The weights to start from find the {head} categories {', '.join(theirs)}, and these data have "
-                f"{', '.join(own)}; add heads.{head} to weights.leave"
-            )
+    if not isinstance(document, dict) or not {"run", "architecture", "categories"} <= document.keys():
+        return
+    here = run.document["data"]
+    meanings = {
+        "detection": (document["categories"].get("detection"), here["categories"]["detection"]),
+        "segmentation": (document["categories"].get("segmentation"), here["categories"]["segmentation"]),
+        "trajectory": (document.get("tracks"), here["tracks"]),
+    }
+    shared = [head for head in meanings if head in document["architecture"]["heads"] and head in run.architecture.heads]
+    problems = [
+        f"heads.{head} was trained on {told(meanings[head][0])}, and these data have {told(meanings[head][1])}; add "
+        f"heads.{head} to weights.leave"
+        for head in shared
+        if meanings[head][0] != meanings[head][1] and not any(covers(prefix, f"heads.{head}") for prefix in leave)
+    ]
+    if problems:
+        raise Refused("\n".join(["The weights to start from don't fit:", *problems]))
+
+
+def told(meaning: list[str] | dict[str, float] | None) -> str:
+    """Categories, or the shape of tracks, in words."""
+    if isinstance(meaning, dict):
+        return f"tracks of {', '.join(f'{key} {value}' for key, value in meaning.items())}"
+    return ", ".join(meaning or ["nothing that is told"])
 
 
 def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -147,8 +176,8 @@ def load_into(network: Network, folder: Path, weights: Mapping[str, Any]) -> Tra
     own = network.state_dict()
     shapes = {name: tuple(value.shape) for name, value in own.items()}
     transfer = match_weights(read_shapes(file), shapes, weights["rename"], weights["leave"])
-    stored = {renamed_to(name, weights["rename"]): value for name, value in load_file(file).items()}
-    network.load_state_dict({**own, **{name: stored[name] for name in transfer.loaded}})
+    stored, there = load_file(file), {here: name for name, here in transfer.renamed}
+    network.load_state_dict({**own, **{name: stored[there.get(name, name)] for name in transfer.loaded}})
     return transfer
 
 
@@ -156,7 +185,7 @@ def describe(run: TrainRun, folder: Path) -> str:
     """What training would take over, as JSON; raises Refused where it can't."""
     assert run.weights is not None
     file = weights_file(folder, run.weights)
-    check_categories(folder, run, run.weights["leave"])
+    check_meaning(folder, run, run.weights["leave"])
     with torch.device("meta"):
         network = build_network(
             run.architecture, len(run.data.detection), len(run.data.segmentation), run.seed, run.data.tracks
