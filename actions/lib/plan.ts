@@ -15,10 +15,10 @@ import type {
 	PlanChange,
 	PlanPolicy,
 	PlanSlice,
+	PlanWeights,
 	RunTrain,
 } from "./generated/documents.d.ts";
 import { problemAt } from "./problems.ts";
-import type { Start } from "./weights.ts";
 
 /** A version that the registry holds, and where its files lie. */
 export interface Version {
@@ -47,6 +47,9 @@ export interface Registry {
 	/** Every version, oldest first, and every promotion, oldest first. */
 	history(model: string): Promise<{ versions: Version[]; approvals: Approval[] }>;
 }
+
+/** What training starts from, before it is known what of it fits. */
+export type Start = Omit<PlanWeights, "transfer"> & Omit<NonNullable<RunTrain["weights"]>, "manifest">;
 
 export interface PlanInputs {
 	resolved: ResolvedExperiment;

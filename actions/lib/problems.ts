@@ -14,7 +14,7 @@ export function checkSchema(source: Source, validate: ValidateFunction, schemas:
 		(error) => !["if", "const"].includes(error.keyword) && !/\/(oneOf|anyOf)\/\d/.test(error.schemaPath),
 	);
 	return errors
-		.filter((error) => !isToldAlready(source, error))
+		.filter((error) => !isToldAlready(source, error) && !isOfWrongType(error, errors))
 		.map((error) => explain(source, error, schemas))
 		.sort((a, b) => a.line - b.line || a.column - b.column);
 }
@@ -42,6 +42,11 @@ function isToldAlready(source: Source, error: ErrorObject): boolean {
 	return error.keyword === "required" && Object.hasOwn(parent as object, String(error.params["missingProperty"]));
 }
 
+/** What isn't of its type at all has none of a union's branches either: the type is told. */
+function isOfWrongType({ keyword, instancePath }: ErrorObject, errors: readonly ErrorObject[]): boolean {
+	return keyword === "oneOf" && errors.some((other) => other.keyword === "type" && other.instancePath === instancePath);
+}
+
 function explain(source: Source, error: ErrorObject, schemas: readonly Schema[]): Problem {
 	const here = error.instancePath;
 	const value = lookUp(source.value, here);
@@ -62,6 +67,8 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 			const purpose = properties[key]?.["description"];
 			return at(`${here === "" ? "" : `${name}: `}${key} is missing${purpose ? ` (${purpose})` : ""}`);
 		}
+		case "dependencies":
+			return at(`${name}: ${params["missingProperty"]} is missing, which ${params["property"]} needs`);
 		case "type":
 			return at(`${name}: found ${show(value)}; it must be ${article(String(params["type"]))}`);
 		case "enum":
@@ -94,8 +101,15 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 			return at(`${name}: items ${Number(params["j"]) + 1} and ${Number(params["i"]) + 1} are the same`);
 		case "anyOf":
 			return at(`${name} has no bound; one or more of: min, max, max_drop, max_regression_percent`);
-		case "oneOf":
-			return at(`${name}: found ${show(value)}; it must be a text or a list of texts`);
+		case "oneOf": {
+			// A mapping's branches each ask for a key of their own.
+			const keys = ((parentSchema(error, schemas)["oneOf"] ?? []) as Schema[]).flatMap(
+				({ required }) => required ?? [],
+			);
+			if (keys.length === 0) return at(`${name}: found ${show(value)}; it must be a text or a list of texts`);
+			const given = keys.filter((key) => Object.hasOwn(value as object, String(key)));
+			return at(`${name}: found ${given.join(" and ") || "none"}; it must have exactly one of: ${keys.join(", ")}`);
+		}
 		default:
 			return at(`${name}: found ${show(value)}; it ${error.message}`);
 	}

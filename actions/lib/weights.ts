@@ -6,14 +6,12 @@ import { fileURLToPath } from "node:url";
 import { documentText, sha256 } from "./documents.ts";
 import { InvalidFile, InvalidInput } from "./errors.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
-import type { PlanTransfer, PlanWeights, RunTrain } from "./generated/documents.d.ts";
-import type { Registry, Version } from "./plan.ts";
+import type { PlanTransfer, RunTrain } from "./generated/documents.d.ts";
+import type { Registry, Start, Version } from "./plan.ts";
 import { notAmong, problemAt } from "./problems.ts";
 import { modelKey, type Store } from "./train.ts";
 import { runTrainer, type Trainer } from "./trainer.ts";
-
-/** What training starts from, before it is known what of it fits. */
-export type Start = Omit<PlanWeights, "transfer"> & Omit<NonNullable<RunTrain["weights"]>, "manifest">;
+import { escapePointer } from "./yaml.ts";
 
 type History = Awaited<ReturnType<Registry["history"]>>;
 
@@ -86,8 +84,9 @@ export async function describeTransfer(
 }
 
 function pointerOf(line: string): string {
-	const [, key] = /^weights\.(rename|leave):/.exec(line) ?? [];
-	return key ? `/weights/${key}` : "/weights";
+	const [, renamed] = /^weights\.rename: .* begins with (.+)$/.exec(line) ?? [];
+	if (renamed) return `/weights/rename/${escapePointer(renamed)}`;
+	return line.startsWith("weights.leave:") ? "/weights/leave" : "/weights";
 }
 
 async function finishedRuns(store: Store, model: string): Promise<string[]> {

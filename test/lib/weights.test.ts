@@ -1,6 +1,6 @@
 // The weights that an experiment starts from
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -9,20 +9,22 @@ import { documentText, sha256 } from "../../actions/lib/documents.ts";
 import { InvalidFile } from "../../actions/lib/errors.ts";
 import { loadExperiment } from "../../actions/lib/experiment.ts";
 import type { Plan } from "../../actions/lib/generated/documents.d.ts";
-import type { Version } from "../../actions/lib/plan.ts";
-import { identify } from "../../actions/lib/plan.ts";
+import { entryData, identify, type Version } from "../../actions/lib/plan.ts";
+import { openProject, type Project, planExperiment } from "../../actions/lib/project.ts";
 import { folder } from "../../actions/lib/stores/folder.ts";
 import { modelKey, type Store } from "../../actions/lib/train.ts";
 import { describeTransfer, findWeights } from "../../actions/lib/weights.ts";
 import { makePlan } from "../fixtures.ts";
+import { experiment, files, makeProject } from "../system/project.ts";
 
+const miniature = (more: string) => experiment({ more });
 const repository = path.resolve(import.meta.dirname, "../..");
 const line = "perception-hydranet";
 let root: string;
 let store: Store;
 
 /** A model's folder with random weights of the fixture's network, as the trainer would have left it. */
-async function makeModel(place: string, run: Plan["run"], categories: number): Promise<string> {
+async function makeModel(place: string, run: Plan["run"], seed = 7): Promise<string> {
 	await mkdir(place, { recursive: true });
 	const document = path.join(place, "run.json");
 	await writeFile(document, documentText(run));
@@ -35,13 +37,13 @@ from proving_ground.files import digest, write_manifest
 from proving_ground.model.network import build_network
 place = Path(sys.argv[1])
 run = read_run(place / "run.json", "train")
-network = build_network(run.architecture, int(sys.argv[2]), len(run.data.segmentation), 7)
+network = build_network(run.architecture, len(run.data.detection), len(run.data.segmentation), int(sys.argv[2]))
 save_file(network.state_dict(), place / "weights.safetensors")
 write_manifest(place, run.id)
 print(digest(place / "manifest.json"))`;
 	const { stdout } = await promisify(execFile)(
 		path.join(repository, ".venv/bin/python"),
-		["-c", script, place, String(categories)],
+		["-c", script, place, String(seed)],
 		{ env: { PYTHONPATH: path.join(repository, "trainer"), OMP_NUM_THREADS: "1" } },
 	);
 	return stdout.trim();
@@ -175,27 +177,22 @@ test.each([
 
 describe("are compared with the network before anything starts", () => {
 	let place: string;
+	let named: string;
 	let run: Plan["run"];
 	beforeAll(async () => {
 		place = path.join(root, "model");
 		run = makePlan().run;
-		await makeModel(place, run, 2);
+		named = await makeModel(place, run);
 	});
 	beforeEach(async () => {
 		run = makePlan().run;
 	});
 	const trainer = { python: path.join(repository, ".venv/bin/python"), folder: path.join(repository, "trainer") };
-	const starting = async (more: Partial<NonNullable<Plan["run"]["weights"]>> = {}) => {
-		const { readFile } = await import("node:fs/promises");
-		const named = sha256(await readFile(path.join(place, "manifest.json")));
-		return identify({
-			...run,
-			weights: { manifest: named, file: "weights.safetensors", rename: {}, leave: [], ...more },
-		});
-	};
+	const starting = (more: Partial<NonNullable<Plan["run"]["weights"]>> = {}) =>
+		identify({ ...run, weights: { manifest: named, file: "weights.safetensors", rename: {}, leave: [], ...more } });
 
 	test("and the plan says what will be loaded", async () => {
-		const found = await describeTransfer(trainer, await starting(), place, await resolve("  version: 1\n"));
+		const found = await describeTransfer(trainer, starting(), place, await resolve("  version: 1\n"));
 		expect(found.loaded.length).toBeGreaterThan(50);
 		expect([found.left, found.fresh, found.renamed]).toEqual([[], [], []]);
 	});
@@ -203,18 +200,98 @@ describe("are compared with the network before anything starts", () => {
 	test("and a head of another shape is refused, or left where the file says so", async () => {
 		run = { ...run, data: { ...run.data, categories: { ...run.data.categories, detection: ["a", "b", "c"] } } };
 		const resolved = await resolve("  version: 1\n");
-		const messages = await messagesOf(describeTransfer(trainer, await starting(), place, resolved));
+		const messages = await messagesOf(describeTransfer(trainer, starting(), place, resolved));
 		expect(messages[0]).toBe(
 			"experiments/mine.yaml:7 heads.detection.1.bias can't be loaded ([6] there, [7] here); add heads.detection to weights.leave to leave it out",
 		);
-		const left = await describeTransfer(trainer, await starting({ leave: ["heads.detection"] }), place, resolved);
+		const left = await describeTransfer(trainer, starting({ leave: ["heads.detection"] }), place, resolved);
 		expect(left.left.map(([name]) => name)).toContain("heads.detection.1.bias");
 		expect(left.fresh).toContain("heads.detection.1.bias");
 	});
 
-	test("and the run's name follows from the digest, not from the place", async () => {
-		const one = await starting();
-		expect(one.id).not.toBe(identify({ ...run, weights: { ...one.weights!, manifest: manifest("1") } }).id);
-		expect(one.id).toBe((await starting()).id);
+	test("and a prefix that names nothing is refused on its own line", async () => {
+		const resolved = await resolve("  version: 1\n  rename:\n    encoder: backbone\n  leave: [heads.depth]\n");
+		const { rename, leave } = resolved.experiment.value.weights!;
+		const asked = starting({ rename: rename!, leave: leave! });
+		expect(await messagesOf(describeTransfer(trainer, asked, place, resolved))).toEqual([
+			"experiments/mine.yaml:10 weights.rename: no stored tensor begins with encoder",
+			"experiments/mine.yaml:11 weights.leave: no tensor begins with heads.depth",
+		]);
+	});
+});
+
+describe("and older data are planned", () => {
+	let place: string;
+	let project: Project;
+	let approved: number[];
+	const models: Version[] = [];
+
+	beforeAll(async () => {
+		const recipe = files["recipes/data/mini.yaml"]!.replace("data/mini", "data/old").replace("seed: 3", "seed: 4");
+		place = await makeProject({
+			"recipes/data/old.yaml": recipe,
+			"recipes/data/blind.yaml": recipe.replace("[vehicle, pedestrian, rider]", "[pedestrian, vehicle, rider]"),
+			"experiments/warm.yaml": miniature("weights: { production: true }\nreplay: { data: old, share: 0.25 }\n"),
+			"experiments/same.yaml": miniature("replay: { data: mini, share: 0.25 }\n"),
+			"experiments/blind.yaml": miniature("replay: { data: blind, share: 0.25 }\n"),
+		});
+		const opened = await openProject(place);
+		const history = async () => ({ versions: models, approvals: approved.map(approval) });
+		project = { ...opened, registry: { ...opened.registry, history } };
+		approved = [];
+		const scratch = await planExperiment(project, "experiments/first.yaml");
+		for (const number of [1, 2]) {
+			const location = path.join(place, `models/${number}`);
+			const manifest = await makeModel(location, scratch.run, number);
+			const { id, seed, processes, architecture, train, code } = scratch.run;
+			const data = entryData(scratch.run, scratch.data.splits, scratch.data.slices);
+			const figures = { seconds: 1, frames_trained: 1 };
+			const entry = {
+				version: number,
+				run: id,
+				manifest,
+				data,
+				seed,
+				processes,
+				architecture,
+				train,
+				code,
+				...figures,
+			};
+			models.push({ entry, location } as unknown as Version);
+		}
+	}, 60_000);
+	afterAll(() => rm(place, { recursive: true }));
+
+	test("by what they are, wherever they lie; production is what it is at that time", async () => {
+		approved = [1];
+		const first = await planExperiment(project, "experiments/warm.yaml");
+		expect(first.weights).toMatchObject({ from: "production (version 1)", manifest: models[0]!.entry.manifest });
+		expect(first.weights!.transfer!.loaded.length).toBeGreaterThan(50);
+		expect(first.run.weights!.manifest).toBe(models[0]!.entry.manifest);
+		expect(first.replay).toEqual({ location: path.join(place, ".proving-ground/data/old"), share: 0.25, frames: 24 });
+		expect(first.run.replay).toMatchObject({ share: 0.25, data: { name: "old" } });
+		expect(first.run.replay!.data.version).not.toBe(first.run.data.version);
+
+		const moved = path.join(place, "models/moved");
+		await rename(models[0]!.location, moved);
+		models[0] = { ...models[0]!, location: moved };
+		const second = await planExperiment(project, "experiments/warm.yaml");
+		expect(second.weights!.location).toBe(moved);
+		expect(second.run).toEqual(first.run);
+
+		approved = [1, 2];
+		const third = await planExperiment(project, "experiments/warm.yaml");
+		expect(third.weights).toMatchObject({ from: "production (version 2)", manifest: models[1]!.entry.manifest });
+		expect(third.run.id).not.toBe(first.run.id);
+	}, 60_000);
+
+	test("and refused where they can't stand in one batch with its own", async () => {
+		expect(await messagesOf(planExperiment(project, "experiments/same.yaml"))).toEqual([
+			"experiments/same.yaml:7 replay.data: found mini, the data itself",
+		]);
+		expect(await messagesOf(planExperiment(project, "experiments/blind.yaml"))).toEqual([
+			"experiments/blind.yaml:7 replay.data: recipes/data/blind.yaml has other categories than recipes/data/mini.yaml",
+		]);
 	});
 });

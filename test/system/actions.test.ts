@@ -85,7 +85,7 @@ test("annotate every problem of an experiment on its line, and plan nothing", as
 	});
 	expect(ran.code).toBe(1);
 	expect(ran.annotations).toEqual([
-		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, train",
+		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, replay, train",
 		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; there: mini. Did you mean mini?",
 	]);
 	expect(ran.log).not.toMatch(/\n\s+at /);

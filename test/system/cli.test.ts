@@ -60,7 +60,7 @@ test("stage by stage does the same, prints documents with --json, and ends in 1 
 		schema: 1,
 		baseline: { version: 1 },
 		changes: [{ path: "seed", production: 0, candidate: 1 }],
-		weights: { version: 1 },
+		weights: { from: "version 1", transfer: { left: [], fresh: [] } },
 	});
 
 	const begun = JSON.parse((await run("--json", "train", file, "--no-follow")).out) as Jobs;

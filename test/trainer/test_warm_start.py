@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from proving_ground.config import TrainRun, read_run
 from proving_ground.errors import Refused
 from proving_ground.files import digest, write_json, write_manifest
 from proving_ground.model.network import Network, build_network
-from proving_ground.warm_start import Transfer, load_into, match_weights
+from proving_ground.warm_start import Transfer, check_meaning, describe, load_into, match_weights
 
 TRAINER = Path(__file__).parents[2] / "trainer"
 OWN = {"backbone.a": (3, 3), "heads.lanes.w": (4,), "heads.detection.w": (7,)}
@@ -34,15 +35,25 @@ def build(run: TrainRun, seed: int, categories: int = 3) -> Network:
     return build_network(run.architecture, categories, 7, seed, run.data.tracks)
 
 
-def stored(folder: Path, network: Network, categories: list[str] | None = None) -> dict[str, Any]:
-    """A model's folder with a network's weights; returns how a run names it."""
+def stored(folder: Path, network: Network, model: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A model's folder with a network's weights, and its model.json; returns how a run names it."""
     folder.mkdir(parents=True)
     save_file(network.state_dict(), folder / "weights.safetensors")
-    names = {"detection": categories or ["vehicle", "pedestrian", "rider"], "segmentation": list("abcdefg")}
-    if categories:
-        write_json(folder / "model.json", {"categories": names, "architecture": {"heads": ["detection"]}})
+    if model:
+        write_json(folder / "model.json", model)
     write_manifest(folder, "earlier")
-    return {"manifest": digest(folder / "manifest.json"), "file": "weights.safetensors", "rename": {}, "leave": []}
+    return named(folder / "manifest.json")
+
+
+def named(digested: Path, file: str = "weights.safetensors", **changes: Any) -> dict[str, Any]:
+    """How a run names weights."""
+    return {"manifest": digest(digested), "file": file, "rename": {}, "leave": [], **changes}
+
+
+def told(run: TrainRun, **changes: Any) -> dict[str, Any]:
+    """What the run's model.json says of its heads."""
+    parts = {key: run.document["data"][key] for key in ("categories", "tracks")}
+    return {"run": "earlier", "architecture": run.document["architecture"], **parts, **changes}
 
 
 def test_taking_over_all_that_fits() -> None:
@@ -92,6 +103,13 @@ def test_leaving_what_it_is_told_to_leave() -> None:
         ),
         (OWN, {"encoder": "backbone"}, [], "weights.rename: no stored tensor begins with encoder"),
         (OWN, {}, ["heads.depth"], "weights.leave: no tensor begins with heads.depth"),
+        (
+            {**OWN, "encoder.a": (3, 3)},
+            {"encoder": "backbone"},
+            [],
+            "backbone.a and encoder.a would both be loaded as backbone.a; rename one of them, or add it to "
+            "weights.leave",
+        ),
     ],
 )
 def test_and_what_does_not_fit_is_refused_with_what_to_write(
@@ -123,6 +141,25 @@ def test_leaves_a_new_head_as_the_seed_made_it(dataset: Path, tmp_path: Path) ->
         assert torch.equal(value, expected[name])
 
 
+def test_loads_the_one_of_two_that_is_not_left(dataset: Path, tmp_path: Path) -> None:
+    given = build(planned(dataset, tmp_path), seed=77)
+    there = given.state_dict()
+    tensors = {
+        **there,
+        **{f"encoder{name.removeprefix('backbone')}": value + 1 for name, value in there.items() if "backbone" in name},
+    }
+    save_file(tensors, tmp_path / "two.safetensors")
+    for left, more in (("encoder", 0), ("unused", 1)):
+        rename = {"encoder": "backbone"} | ({"backbone": "unused"} if more else {})
+        weights = named(tmp_path / "two.safetensors", "two.safetensors", rename=rename, leave=[left])
+        network = build(planned(dataset, tmp_path), seed=1)
+        transfer = load_into(network, tmp_path, weights)
+        assert transfer.fresh == []
+        assert len(transfer.left) == sum("backbone" in name for name in there)
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, there[name] + (more if name.startswith("backbone.") else 0))
+
+
 def test_refuses_other_bytes_than_the_run_names(dataset: Path, tmp_path: Path) -> None:
     run = planned(dataset, tmp_path)
     weights = stored(tmp_path / "model", build(run, seed=77))
@@ -136,14 +173,51 @@ def test_refuses_other_bytes_than_the_run_names(dataset: Path, tmp_path: Path) -
         load_into(build(run, seed=1), tmp_path / "model", weights)
     (tmp_path / "text").mkdir()
     (tmp_path / "text/w.safetensors").write_text("no weights")
-    named = {"manifest": digest(tmp_path / "text/w.safetensors"), "file": "w.safetensors", "rename": {}, "leave": []}
     with pytest.raises(Refused, match=r"w\.safetensors: not a file of weights"):
-        load_into(build(run, seed=1), tmp_path / "text", named)
+        load_into(build(run, seed=1), tmp_path / "text", named(tmp_path / "text/w.safetensors", "w.safetensors"))
+
+
+def test_refuses_weights_that_the_manifest_does_not_list(dataset: Path, tmp_path: Path) -> None:
+    network = build(planned(dataset, tmp_path), seed=1)
+    stored(tmp_path / "model", network)
+    for listing in ({"files": []}, {"version": 3}, ["weights.safetensors"]):
+        write_json(tmp_path / "model/manifest.json", listing)
+        with pytest.raises(Refused, match=r"it doesn't list weights\.safetensors, so no digest vouches for it"):
+            load_into(network, tmp_path / "model", named(tmp_path / "model/manifest.json"))
+
+
+def test_refuses_heads_that_fit_by_shape_and_mean_something_else(dataset: Path, tmp_path: Path) -> None:
+    run = planned(dataset, tmp_path)
+    categories = run.document["data"]["categories"]
+    other = {**categories, "segmentation": categories["segmentation"][::-1]}
+    weights = stored(tmp_path / "model", build(run, seed=77), told(run, categories=other))
+    with pytest.raises(Refused, match=r"rider, .*, background, and these data have background, .*, rider; add heads\."):
+        describe(planned(dataset, tmp_path, weights), tmp_path / "model")
+    left = json.loads(describe(planned(dataset, tmp_path, {**weights, "leave": ["heads"]}), tmp_path / "model"))
+    assert {name.split(".")[0] for name, _ in left["left"]} == {"heads"}
+    elsewhere = stored(tmp_path / "elsewhere", build(run, seed=77), {"categories": ["another tool's"]})
+    found = json.loads(describe(planned(dataset, tmp_path, elsewhere), tmp_path / "elsewhere"))
+    assert found["left"] == found["fresh"] == []
+
+
+def test_refuses_tracks_of_another_step(dataset: Path, tmp_path: Path) -> None:
+    run = planned(dataset, tmp_path)
+    tracks = {"past": 8, "future": 12, "step_seconds": 0.4}
+    heads = {**run.document["architecture"], "heads": ["trajectory"]}
+    faster = replace(
+        run,
+        architecture=replace(run.architecture, heads=["trajectory"]),
+        document={**run.document, "data": {**run.document["data"], "tracks": {**tracks, "step_seconds": 0.1}}},
+    )
+    stored(tmp_path / "model", build(run, seed=77), told(run, tracks=tracks, architecture=heads))
+    with pytest.raises(Refused, match=r"tracks of past 8, future 12, step_seconds 0\.4, and these data have"):
+        check_meaning(tmp_path / "model", faster, [])
+    check_meaning(tmp_path / "model", faster, ["heads.trajectory"])
 
 
 def test_is_described_before_anything_starts(dataset: Path, tmp_path: Path) -> None:
     run = planned(dataset, tmp_path)
-    weights = stored(tmp_path / "model", build(run, seed=77), ["vehicle", "pedestrian", "rider"])
+    weights = stored(tmp_path / "model", build(run, seed=77), told(run))
     planned(dataset, tmp_path, weights)
     command = [sys.executable, "-m", "proving_ground", "describe", "--document", str(tmp_path / "run.json")]
     command += ["--weights", str(tmp_path / "model")]
@@ -152,10 +226,10 @@ def test_is_described_before_anything_starts(dataset: Path, tmp_path: Path) -> N
     found = json.loads(done.stdout)
     assert len(found["loaded"]) == len(build(run, seed=1).state_dict())
     assert (found["left"], found["renamed"], found["fresh"]) == ([], [], [])
-    weights = stored(tmp_path / "other", build(run, seed=77), ["pedestrian", "vehicle", "rider"])
-    planned(dataset, tmp_path, weights)
-    done = subprocess.run(
-        [*command[:-1], str(tmp_path / "other")], env=environment, capture_output=True, text=True, timeout=60
-    )
+    planned(dataset, tmp_path, {**weights, "leave": ["heads.depth"]})
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 65
-    assert "add heads.detection to weights.leave" in done.stderr.strip().splitlines()[-1]
+    assert done.stderr.splitlines() == [
+        "The weights to start from don't fit:",
+        "weights.leave: no tensor begins with heads.depth",
+    ]

@@ -31,7 +31,7 @@ def read_records(file: Path) -> Iterator[Any]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """An offline run: id, config, history rows, names of artefacts with metadata, exit code.
+    """An offline run: id, name, config, history rows, figures of the system, artefacts by name, exit code.
 
     Its service writes on for a moment after a run has ended.
     """
@@ -44,19 +44,25 @@ def read_run(folder: Path) -> dict[str, Any]:
 def read_now(folder: Path) -> dict[str, Any]:
     """What is in the log now."""
     (file,) = folder.glob("run-*.wandb")
-    found: dict[str, Any] = {"history": [], "artefacts": [], "config": {}}
+    found: dict[str, Any] = {"history": [], "artefacts": [], "config": {}, "system": set()}
     for record in read_records(file):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             found |= {"id": record.run.run_id, "group": record.run.run_group, "project": record.run.project}
+            found |= {"name": record.run.display_name, "tags": list(record.run.tags), "resume": record.run.resume}
             found["config"] |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "config":
-            found["config"] |= {item.key: json.loads(item.value_json) for item in record.config.update}
+            found["config"] |= {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
         elif kind == "history":
             rows = {(item.key or "/".join(item.nested_key)): item.value_json for item in record.history.item}
             found["history"].append({key: json.loads(value) for key, value in rows.items()})
         elif kind == "artifact":
-            found["artefacts"].append((record.artifact.name, json.loads(record.artifact.metadata or "{}")))
+            described = {"metadata": json.loads(record.artifact.metadata or "{}"), "digest": record.artifact.digest}
+            described |= {"type": record.artifact.type, "used": record.artifact.use_after_commit}
+            described["files"] = {item.path: Path(item.local_path) for item in record.artifact.manifest.contents}
+            found["artefacts"].append((record.artifact.name, described))
+        elif kind == "stats":
+            found["system"] |= {item.key for item in record.stats.item}
         elif kind == "exit":
             found["exit"] = record.exit.exit_code
     return found

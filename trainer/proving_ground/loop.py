@@ -23,7 +23,7 @@ from proving_ground.evaluation import LOWER_IS_BETTER
 from proving_ground.model.network import Network, build_network
 from proving_ground.progress import Progress
 from proving_ground.step import Session, StepResult
-from proving_ground.warm_start import load_into
+from proving_ground.warm_start import check_meaning, load_into
 
 if TYPE_CHECKING:
     from proving_ground.tracking import Tracking
@@ -33,7 +33,7 @@ MAIN_METRICS = {"detection": "map", "segmentation": "miou", "lanes": "lane_f1", 
 # Losses are wild in the first steps: an explosion is told from them no earlier.
 SETTLED_STEPS = 20
 LOSS_MEMORY = 0.99
-HISTOGRAM_STEPS = 100
+HISTOGRAM_STEPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,7 @@ def train(
     )
     state = find_state(run, group, places)
     if run.weights is not None and places.weights is not None and state.step == 0:
+        check_meaning(places.weights, run, run.weights["leave"])
         load_into(network, places.weights, run.weights)
     session = Session(network, run.architecture.heads, config, group)
     restore(session, state)

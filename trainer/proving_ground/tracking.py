@@ -1,13 +1,21 @@
 """A training becomes a run of Weights & Biases, as itself, offline by default, and never in the way of training.
 
 All calls of the library are made by a thread of its own, from a queue with an end: a service that is slow, unreachable
-or gone costs figures, never a step. Everything lands under the job's folder; `wandb sync` sends what was kept offline.
+or gone costs figures, never a step. Everything lands under the job's folder; `wandb sync` sends what was kept offline,
+the parts of a run that was resumed in their order.
 """
 
+import contextlib
+import functools
+import json
 import math
+import os
 import queue
+import re
 import threading
+import time
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +25,21 @@ from torch import nn
 
 from proving_ground.config import TrainRun
 from proving_ground.data.dataset import FrameDataset
-from proving_ground.evaluation import Prediction, Statistics
+from proving_ground.evaluation import Statistics
+from proving_ground.files import MANIFEST, digest
 from proving_ground.model.network import Network
-from proving_ground.model.predictions import predict
+from proving_ground.pictures import precision_curves, show_frames
 
 # A log takes the library a millisecond: every so many steps are figures enough.
 EVERY_STEPS = 10
 QUEUE = 10_000
-FINISH_SECONDS = 10.0
-INIT_SECONDS = 30.0
-MIN_SCORE = 0.3
+# How long a service may take to answer at first, to take the last figures, and to end; longer, and it goes on without.
+INIT_SECONDS = 8.0
+UPLOAD_SECONDS = 8.0
+FINISH_SECONDS = 12.0
 BINS = 64
+# Histograms are of at most this many values of a part, evenly spread: all of a large network's take seconds.
+SAMPLE = 65_536
 
 
 def open_tracking(run: TrainRun, settings: dict[str, Any], work: Path, first: bool = True) -> "Tracking":
@@ -35,8 +47,25 @@ def open_tracking(run: TrainRun, settings: dict[str, Any], work: Path, first: bo
     return Tracking(run, settings, work) if first and settings["mode"] != "off" else Tracking(run, None, work)
 
 
+def harmless(method: Callable[..., None]) -> Callable[..., None]:
+    """A method of Tracking that does nothing where nothing is tracked, and whose failure is a sentence."""
+
+    @functools.wraps(method)
+    def call(self: "Tracking", *arguments: Any) -> None:
+        if not self.is_on:
+            return
+        try:
+            method(self, *arguments)
+        except Exception as error:
+            self.say(
+                "lost", f"figures are missing, those that are kept are in {self.work / 'wandb'}: {first_line(error)}"
+            )
+
+    return call
+
+
 class Tracking:
-    """One run of Weights & Biases; without settings every method does nothing.
+    """One run of Weights & Biases; without settings every method does nothing. No method raises.
 
     url is the run's page, once it is known and there is one.
     """
@@ -45,57 +74,60 @@ class Tracking:
         self.run, self.settings, self.work = run, settings or {}, work
         self.url: str | None = None
         self.calls: queue.Queue[Callable[[Any], None] | None] = queue.Queue(QUEUE)
-        self.is_on, self.has_dropped = settings is not None, False
+        self.last: Callable[[Any], None] | None = None
+        self.is_on, self.has_ended, self.said = settings is not None, False, set[str]()
         self.thread = threading.Thread(target=self.work_off, name="tracking", daemon=True)
         if self.is_on:
+            # A loader's worker that is forked while another thread imports may wait for that import for ever.
+            with contextlib.suppress(Exception):
+                prepare_library(work / "wandb")
             self.thread.start()
 
     def wants(self, step: int) -> bool:
         """Whether a step's figures are kept."""
         return self.is_on and step % EVERY_STEPS == 0
 
+    def say(self, kind: str, sentence: str) -> None:
+        """Print a sentence, the first time that there is one of its kind."""
+        if kind not in self.said:
+            self.said.add(kind)
+            print(f"tracking: {sentence}", flush=True)
+
     def send(self, call: Callable[[Any], None]) -> None:
-        """Queue a call of the library with its run; where the queue is full it is dropped, which is said once."""
-        if not self.is_on:
-            return
+        """Queue a call of the library with its run; where the queue is full it is dropped."""
         try:
             self.calls.put_nowait(call)
         except queue.Full:
-            if not self.has_dropped:
-                print("tracking: Weights & Biases takes figures more slowly than they come; some are lost", flush=True)
-            self.has_dropped = True
+            self.say("full", "Weights & Biases takes figures more slowly than they come; some are lost")
 
+    @harmless
     def step(self, step: int, values: dict[str, float]) -> None:
         """A step's figures by name; what is no finite number is left out."""
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        self.send(lambda tracked: tracked.log(finite, step=step))
+        kept = finite(values)
+        self.send(lambda tracked: log(tracked, step, kept))
 
+    @harmless
     def gradients(self, step: int, network: nn.Module) -> None:
         """Norms, and histograms where they are asked for, of the gradients of each part of the network."""
-        if not self.is_on:
-            return
-        parts: dict[str, list[torch.Tensor]] = {}
-        for name, parameter in network.named_parameters():
-            if parameter.grad is not None:
-                words = name.split(".")
-                part = ".".join(words[:2]) if words[0] == "heads" else words[0]
-                parts.setdefault(part, []).append(parameter.grad.detach().flatten())
-        joined = {part: torch.cat(values).float().cpu().numpy() for part, values in parts.items()}
-        norms = {f"gradient/{part}": float(np.linalg.norm(values)) for part, values in joined.items()}
-        counted = {
-            part: np.histogram(values, BINS)
-            for part, values in joined.items()
-            if self.settings["histograms"] and np.isfinite(values).all()
-        }
+        norms, samples = {}, {}
+        for part, values in gradients_by_part(network).items():
+            norms[f"gradient/{part}"] = float(nn.utils.get_total_norm(values))
+            if self.settings["histograms"]:
+                samples[f"gradients/{part}"] = sample(values)
 
-        def log(tracked: Any) -> None:
+        def send_gradients(tracked: Any) -> None:
             import wandb
 
-            histograms = {f"gradients/{part}": wandb.Histogram(np_histogram=it) for part, it in counted.items()}
-            tracked.log({**norms, **histograms}, step=step)
+            histograms = {
+                name: wandb.Histogram(np_histogram=np.histogram(values, BINS))
+                for name, values in samples.items()
+                if np.isfinite(values).all()
+            }
+            log(tracked, step, {**finite(norms), **histograms})
 
-        self.send(log)
+        self.send(send_gradients)
 
+    @harmless
     def epoch(
         self,
         step: int,
@@ -106,90 +138,82 @@ class Tracking:
         statistics: Statistics | None,
     ) -> None:
         """An epoch's validation: figures, precision over recall by category, some frames with boxes and masks."""
-        if not self.is_on:
-            return
-        values = {f"validation/{name}": value for name, value in figures.items() if value is not None}
+        values = {"epoch": epoch, **finite({f"validation/{name}": value for name, value in figures.items()})}
+        self.send(lambda tracked: log(tracked, step, values))
         shown = show_frames(network, frames, self.settings["images"])
         curves = precision_curves(statistics, len(frames)) if statistics is not None else {}
 
-        def log(tracked: Any) -> None:
+        def send_media(tracked: Any) -> None:
             import wandb
 
-            media: dict[str, Any] = (
-                {"frames": [wandb.Image(image, **layers) for image, layers in shown]} if shown else {}
-            )
+            media: dict[str, Any] = {}
+            if shown:
+                media["frames"] = [wandb.Image(image, file_type="jpg", **layers) for image, layers in shown]
             if curves:
                 recall = np.linspace(0, 1, 101).tolist()
-                plot = wandb.plot.line_series(
+                media["precision_recall"] = wandb.plot.line_series(
                     recall, list(curves.values()), list(curves), "Precision, IoU 0.5", "recall"
                 )
-                media["precision_recall"] = plot
-            tracked.log({**values, "epoch": epoch, **media}, step=step)
+            log(tracked, step, media)
 
-        self.send(log)
+        self.send(send_media)
 
+    @harmless
     def finish(self, state: str, output: Path | None = None) -> None:
-        """End the run: finished, stopped or failed; the model's folder becomes an artefact with its lineage.
+        """End the run: finished, stopped or failed; the model's folder, if there is one, becomes an artefact.
 
-        Waits at most FINISH_SECONDS for what is still in the queue.
+        Waits at most FINISH_SECONDS for what is still in the queue, then ends the library's service.
         """
-        if not self.is_on:
-            return
-        data, weights = self.run.data, self.run.weights
-        lineage = {
-            "run": self.run.id,
-            "dataset": {"name": data.name, "version": data.version},
-            "weights": weights and weights["manifest"],
-        }
-
-        def end(tracked: Any) -> None:
-            import wandb
-
-            if output is not None:
-                artefact = wandb.Artifact(safe_name(self.run.id), "model", metadata=lineage)
-                for file in sorted(output.glob("*")):
-                    if file.is_file():
-                        artefact.add_reference(f"file://{file.resolve()}", name=file.name)
-                tracked.log_artifact(artefact)
-            tracked.summary["state"] = state
-            tracked.finish(exit_code=0 if state == "finished" else 1)
-
-        self.send(end)
-        self.send_last()
-        self.thread.join(FINISH_SECONDS)
-        if self.thread.is_alive():
-            print(
-                f"tracking: Weights & Biases did not end within {FINISH_SECONDS:g} s; what it has is in "
-                f"{self.work / 'wandb'}",
-                flush=True,
-            )
-
-    def send_last(self) -> None:
-        """Let the thread end after what is queued."""
-        try:
+        if output is not None:
+            self.send(functools.partial(log_model, run=self.run, output=output))
+        self.last = functools.partial(end_run, state=state)
+        deadline = time.monotonic() + FINISH_SECONDS
+        with contextlib.suppress(queue.Full):
             self.calls.put(None, timeout=FINISH_SECONDS)
-        except queue.Full:
-            return
+        self.thread.join(max(deadline - time.monotonic(), 0))
+        if self.thread.is_alive():
+            self.say(
+                "lost",
+                f"Weights & Biases did not end within {FINISH_SECONDS:g} s; what it has is in {self.work / 'wandb'}",
+            )
+        if not self.has_ended:
+            kill_service()
 
     def work_off(self) -> None:
         """The thread: open the run and make the calls that are queued; nothing that happens here reaches training."""
         try:
-            tracked = open_run(self.run, self.settings, self.work)
+            tracked = open_run(self.run, self.settings, self.work, self.say)
             if self.settings["mode"] == "online":
                 self.url = tracked.url
         except Exception as error:
-            print(f"tracking: Weights & Biases can't be used: {first_line(error)}", flush=True)
-            tracked = None
+            self.say("unusable", f"Weights & Biases can't be used: {first_line(error)}")
+            return
+        self.make(functools.partial(begin_run, run=self.run), tracked)
         while (call := self.calls.get()) is not None:
-            if tracked is None:
-                continue
-            try:
-                call(tracked)
-            except Exception as error:
-                print(f"tracking: lost figures: {first_line(error)}", flush=True)
+            self.make(call, tracked)
+        self.has_ended = self.last is not None and self.make(self.last, tracked)
+
+    def make(self, call: Callable[[Any], None], tracked: Any) -> bool:
+        """Make a call of the library; returns whether it could be made."""
+        try:
+            call(tracked)
+        except Exception as error:
+            self.say(
+                "lost", f"figures are missing, those that are kept are in {self.work / 'wandb'}: {first_line(error)}"
+            )
+            return False
+        return True
 
 
-def open_run(run: TrainRun, settings: dict[str, Any], work: Path) -> Any:
+def prepare_library(folder: Path) -> None:
+    """Import the library, all of whose files go to a folder, and which reports nothing of its own errors."""
+    own = {name: str(folder / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
+    os.environ |= {f"WANDB_{name}_DIR": place for name, place in own.items()}
+    os.environ |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+    import wandb  # noqa: F401
+
+
+def open_run(run: TrainRun, settings: dict[str, Any], work: Path, say: Callable[[str, str], None]) -> Any:
     """Open or go on with the run; where the service can't be reached it is kept offline, with a sentence."""
     import wandb
 
@@ -208,75 +232,127 @@ def open_run(run: TrainRun, settings: dict[str, Any], work: Path) -> Any:
         "config": run.document,
         "resume": "allow",
     }
-    quiet = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "save_code": False}
-    if settings["mode"] == "online":
-        try:
-            return wandb.init(mode="online", settings=wandb.Settings(**quiet, init_timeout=INIT_SECONDS), **common)
-        except Exception as error:
-            print(f"tracking: Weights & Biases can't be reached, kept offline: {first_line(error)}", flush=True)
-            wandb.teardown()
-    return wandb.init(mode="offline", settings=wandb.Settings(**quiet), **common)
+    own = {
+        "silent": True,
+        "console": "off",
+        "disable_git": True,
+        "disable_code": True,
+        "save_code": False,
+        "disable_job_creation": True,
+        "x_save_requirements": False,
+        # On SageMaker it would take the job's name for the run instead of ours.
+        "sagemaker_disable": True,
+        "init_timeout": INIT_SECONDS,
+        "finish_timeout": UPLOAD_SECONDS,
+        "finish_timeout_raises": True,
+    }
+    try:
+        return wandb.init(mode=settings["mode"], settings=wandb.Settings(**own), **common)
+    except Exception as error:
+        if settings["mode"] == "offline":
+            raise
+        say("offline", f"Weights & Biases can't be reached, so figures are kept offline: {first_line(error)}")
+        wandb.teardown()
+        return wandb.init(mode="offline", settings=wandb.Settings(**own), **common)
+
+
+def log(tracked: Any, step: int, values: dict[str, Any]) -> None:
+    """Log values of a step, and the step among them.
+
+    The library's own steps only grow: where a run that goes on repeats steps, they stay where they are.
+    """
+    tracked.log({"step": step, **values}, step=max(step, tracked.step))
+
+
+def begin_run(tracked: Any, run: TrainRun) -> None:
+    """Say what figures are shown over, and which dataset and start weights the run uses; equal digests are one."""
+    tracked.define_metric("*", step_metric="step")
+    parents = [
+        document_artefact(f"data-{run.data.name}", "dataset", run.document["data"], {"version": run.data.version})
+    ]
+    if run.weights is not None:
+        parents.append(model_artefact(run.model, run.weights["manifest"], {}))
+    for parent in parents:
+        # use_artifact refuses offline runs, and waits for the upload in others; this is what it is made of.
+        tracked._log_artifact(parent, is_user_created=True, use_after_commit=True)
+
+
+def model_artefact(model: str, manifest: str, metadata: dict[str, Any]) -> Any:
+    """A model of a line: its manifest's digest, so that a model that was made and one that is used are the same."""
+    return document_artefact(f"model-{model}", "model", {"manifest": manifest}, metadata)
+
+
+def document_artefact(name: str, kind: str, document: dict[str, Any], metadata: dict[str, Any]) -> Any:
+    """An artefact of one small document, which W&B tells from others by its bytes."""
+    import wandb
+
+    artefact = wandb.Artifact(safe_name(name), kind, metadata=metadata)
+    with artefact.new_file(f"{kind}.json", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, sort_keys=True)
+    return artefact
+
+
+def log_model(tracked: Any, run: TrainRun, output: Path) -> None:
+    """Log a model's folder as an artefact: its digest, where it comes from, and the digests of its files."""
+    lineage = {
+        "run": run.id,
+        "dataset": {"name": run.data.name, "version": run.data.version},
+        "weights": run.weights and run.weights["manifest"],
+        "files": json.loads((output / MANIFEST).read_bytes())["files"],
+    }
+    tracked.log_artifact(model_artefact(run.model, digest(output / MANIFEST), lineage), aliases=[safe_name(run.id)])
+
+
+def end_run(tracked: Any, state: str) -> None:
+    """Tell the state, and end the run and the library's service."""
+    import wandb
+
+    tracked.summary["state"] = state
+    if state == "stopped":
+        tracked.mark_preempting()
+    try:
+        tracked.finish(exit_code=0 if state == "finished" else 1)
+    finally:
+        wandb.teardown()
+
+
+def kill_service() -> None:
+    """End the library's own process at once: left alone it would be waited for when this one exits."""
+    with contextlib.suppress(Exception):
+        from wandb.sdk import wandb_setup
+
+        connection = wandb_setup.singleton()._connection
+        connection._cleanup()
+        connection._proc._process.kill()
+
+
+def gradients_by_part(network: nn.Module) -> dict[str, list[torch.Tensor]]:
+    """Gradients of the backbone, of the neck and of each head; what has none is left out."""
+    parts: dict[str, list[torch.Tensor]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None:
+            words = name.split(".")
+            part = ".".join(words[: 2 if words[0] == "heads" else 1])
+            parts.setdefault(part, []).append(parameter.grad.detach())
+    return parts
+
+
+def sample(tensors: list[torch.Tensor]) -> np.ndarray:
+    """At most SAMPLE values of all tensors together and one more of each, evenly spread: [N] float32."""
+    stride = math.ceil(sum(tensor.numel() for tensor in tensors) / SAMPLE)
+    return torch.cat([tensor.flatten()[::stride] for tensor in tensors]).float().cpu().numpy()
+
+
+def finite(values: dict[str, float | None]) -> dict[str, float]:
+    """Those values that are finite numbers."""
+    return {name: value for name, value in values.items() if isinstance(value, Real) and math.isfinite(value)}
 
 
 def safe_name(name: str) -> str:
     """A name as W&B takes it: no slashes, no colons, at most 64 characters."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:64]
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64]
 
 
 def first_line(error: Exception) -> str:
     """An error in a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def precision_curves(statistics: Statistics, frames: int) -> dict[str, list[float]]:
-    """Precision at IoU 0.5 over 101 recalls, by category with objects; empty for a model that detects nothing."""
-    if "detection" not in statistics.heads:
-        return {}
-    from proving_ground.evaluation.detection import accumulate
-    from proving_ground.evaluation.scores import tabulate
-
-    precision, _ = accumulate(tabulate(statistics, frames).ordered)
-    names = enumerate(statistics.categories)
-    return {name: precision[0, :, place].tolist() for place, name in names if precision[0, 0, place] >= 0}
-
-
-def show_frames(network: Network, frames: FrameDataset, count: int) -> list[tuple[np.ndarray, dict[str, Any]]]:
-    """The first frames with boxes and masks of the network and of the labels, as wandb.Image takes them."""
-    size = (frames.architecture.width, frames.architecture.height)
-    chosen = [index for index in range(min(count, len(frames))) if frames.example(index).image is not None]
-    shown = []
-    device = next(network.parameters()).device
-    for index in chosen if size[0] > 0 else []:
-        inputs = {name: torch.from_numpy(value.copy())[None].to(device) for name, value in frames.inputs(index).items()}
-        with torch.inference_mode():
-            prediction = predict(network(**inputs), [size], size)[0]
-        example = frames.example(index)
-        layers: dict[str, Any] = {}
-        if "detection" in frames.architecture.heads:
-            names = dict(enumerate(frames.data.detection))
-            layers["boxes"] = {"predictions": {"box_data": predicted_boxes(prediction), "class_labels": names}}
-            if example.boxes is not None:
-                found = [box_of(box, category) for box, category in zip(example.boxes, example.categories, strict=True)]
-                layers["boxes"]["labels"] = {"box_data": found, "class_labels": names}
-        if prediction.segmentation is not None:
-            names = dict(enumerate(frames.data.segmentation))
-            layers["masks"] = {"predictions": {"mask_data": prediction.segmentation, "class_labels": names}}
-            if example.mask is not None:
-                layers["masks"]["labels"] = {"mask_data": example.mask, "class_labels": names}
-        shown.append((example.image, layers))
-    return shown
-
-
-def predicted_boxes(prediction: Prediction) -> list[dict[str, Any]]:
-    """Boxes of a prediction that score enough to be looked at."""
-    return [
-        {**box_of(box, category), "scores": {"score": float(score)}}
-        for box, category, score in zip(prediction.boxes, prediction.categories, prediction.scores, strict=True)
-        if score >= MIN_SCORE
-    ]
-
-
-def box_of(box: np.ndarray, category: int) -> dict[str, Any]:
-    """A box x1 y1 x2 y2 in pixels as W&B has it."""
-    sides = dict(zip(("minX", "minY", "maxX", "maxY"), (float(side) for side in box), strict=True))
-    return {"position": sides, "class_id": int(category), "domain": "pixel"}
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

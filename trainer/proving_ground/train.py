@@ -47,6 +47,9 @@ def train_and_export(
             write_output(run, group, arguments, network, state, opened[0].datasets[0], progress, tracking, found)
         group.barrier()
         ended = "finished"
+    except Stopped:
+        ended = "stopped"
+        raise
     finally:
         tracking.finish(ended, arguments.output if ended == "finished" else None)
 

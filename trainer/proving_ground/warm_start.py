@@ -44,6 +44,7 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
             tensors have one name here, or a prefix of either is no name's; each problem on a line, naming the tensor,
             both shapes and what to write.
     """
+    given = {renamed_to(name, rename) for name in stored}
     problems = [
         f"weights.rename: no stored tensor begins with {prefix}"
         for prefix in rename
@@ -52,7 +53,7 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
     problems += [
         f"weights.leave: no tensor begins with {prefix}"
         for prefix in leave
-        if not any(covers(prefix, name) for name in [*stored, *own])
+        if not any(covers(prefix, name) for name in [*stored, *given, *own])
     ]
     loaded: dict[str, str] = {}
     renamed, left = [], []
@@ -78,7 +79,6 @@ def match_weights(stored: Shapes, own: Shapes, rename: Mapping[str, str], leave:
             problems.append(f"{name} can't be loaded ({reason}); add {part_of(here)} to weights.leave to leave it out")
         left.append((name, reason))
     fresh = [name for name in sorted(own) if name not in loaded]
-    given = {renamed_to(name, rename) for name in stored}
     for name in fresh:
         if name not in given and not any(covers(prefix, name) for prefix in leave):
             problems.append(
@@ -115,10 +115,11 @@ def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
     """The stored weights, verified by the digest that the run names; raises Refused for other bytes."""
     file = folder / weights["file"]
     if (folder / MANIFEST).exists() and digest(folder / MANIFEST) == weights["manifest"]:
-        verify_manifest(folder, weights["manifest"])
-        listed = [entry["file"] for entry in read_json(folder / MANIFEST)["files"]]
-        if weights["file"] not in listed:
+        listing = read_json(folder / MANIFEST)
+        files = listing.get("files") if isinstance(listing, dict) else None
+        if not isinstance(files, list) or weights["file"] not in [entry.get("file") for entry in files]:
             raise Refused(f"{folder / MANIFEST}: it doesn't list {weights['file']}, so no digest vouches for it.")
+        verify_manifest(folder, weights["manifest"])
         return file
     found = digest(file)
     if found != weights["manifest"]:
