@@ -128,8 +128,11 @@ class Given:
         return (batch.tensors for batch in self.batches)
 
 
-def lightning_loop(run: Any, batches: list[Batch]) -> float:
-    """Seconds of the steps, by Lightning's Trainer without its extras."""
+EXTRAS = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+
+
+def lightning_module(run: Any) -> Any:
+    """The network, losses and optimizer as a LightningModule."""
     import lightning
 
     class Module(lightning.LightningModule):
@@ -147,25 +150,41 @@ def lightning_loop(run: Any, batches: list[Batch]) -> float:
             """The optimizer."""
             return self.optimizer
 
-        def on_train_start(self) -> None:
+    return Module()
+
+
+def lightning_trainer(run: Any, epochs: int, callback: Any) -> Any:
+    """Lightning's Trainer without its extras."""
+    import lightning
+
+    return lightning.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=epochs,
+        gradient_clip_val=run.train.clip_norm,
+        callbacks=[callback],
+        **dict.fromkeys(EXTRAS, False),
+    )
+
+
+def lightning_loop(run: Any, batches: list[Batch]) -> float:
+    """Seconds of the steps, by Lightning's Trainer."""
+    import lightning
+
+    class Watch(lightning.Callback):
+        """Looks at the clock when training begins and ends."""
+
+        def on_train_start(self, *_: Any) -> None:
             """Begin to count."""
             self.began = time.perf_counter()
 
-        def on_train_end(self) -> None:
+        def on_train_end(self, *_: Any) -> None:
             """Stop counting."""
             self.seconds = time.perf_counter() - self.began
 
-    extras = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=1,
-        gradient_clip_val=run.train.clip_norm,
-        **dict.fromkeys(extras, False),
-    )
-    module = Module()
-    trainer.fit(module, Given(batches))
-    return module.seconds
+    watch = Watch()
+    lightning_trainer(run, 1, watch).fit(lightning_module(run), Given(batches))
+    return watch.seconds
 
 
 def our_loop(run: Any, batches: list[Batch], folder: Path) -> float:
@@ -341,41 +360,24 @@ def resume_lightning(folder: Path, run_file: Path) -> None:
     """Lightning's side: the same network, losses and frames."""
     import lightning
 
-    run = read_run(run_file, "train")
+    run, known = read_run(run_file, "train"), folder / "lightning.ckpt"
     frames, order = open_training(run, Places(data=folder / "data", work=folder))
 
-    class Module(lightning.LightningModule):
-        """The network, as Lightning wants it."""
+    class Leave(lightning.Callback):
+        """Says when the first step is done, leaves a checkpoint the first time, and goes."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.network, self.optimizer = parts_of(run)
-
-        def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
-            """The loss of a batch."""
-            return loss_of(self.network, batch, run)
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            """The optimizer."""
-            return self.optimizer
-
-        def on_train_batch_end(self, *_: Any) -> None:
-            """Say when, leave a checkpoint the first time, and go."""
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            """After the first step."""
             print(time.time(), flush=True)
-            file = folder / "lightning.ckpt"
-            if not file.exists():
-                self.trainer.save_checkpoint(file)
+            if not known.exists():
+                trainer.save_checkpoint(known)
             os._exit(0)
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    known = folder / "lightning.ckpt"
-    extras = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    trainer = lightning.Trainer(
-        accelerator="cpu", devices=1, max_epochs=50, gradient_clip_val=10, **dict.fromkeys(extras, False)
-    )
     batches = Given(training_batches(frames, order, range(order.steps), (0, 1, 1), ALONE))
-    trainer.fit(Module(), batches, ckpt_path=known if known.exists() else None, weights_only=False)
+    trainer = lightning_trainer(run, 50, Leave())
+    trainer.fit(lightning_module(run), batches, ckpt_path=known if known.exists() else None, weights_only=False)
 
 
 def bench_loader(folder: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,14 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
     return tmp_path / "reference.json", tmp_path / "current.json", tmp_path / "drift.json"
 
 
+def environment_of(pid: int) -> str:
+    """A process's environment, which the system shows a moment after its start."""
+    deadline = time.monotonic() + 10
+    while not (found := Path(f"/proc/{pid}/environ").read_text()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
+
+
 def test_compares_in_a_process_of_its_own_as_here_quietly_and_offline(
     files: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -286,7 +295,7 @@ def test_compares_in_a_process_of_its_own_as_here_quietly_and_offline(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(TRAINER)]))
     monkeypatch.setenv("SOME_API_KEY", "secret")
     check = start_check(*files)
-    environment = Path(f"/proc/{check.pid}/environ").read_text()
+    environment = environment_of(check.pid)
     found = result(check, 60)
     assert found["drifted"] == ["brightness"]
     assert check.communicate() == ("", None)

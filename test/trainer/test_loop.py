@@ -26,6 +26,7 @@ from conftest import (
 from proving_ground import checkpoint, loop, step
 from proving_ground.checkpoint import State
 from proving_ground.config import TrainRun, read_conditions, read_run
+from proving_ground.data.shards import pack
 from proving_ground.distributed import Group, join_group
 from proving_ground.errors import NonFiniteLoss, Refused, Stopped
 from proving_ground.loop import Places, learning_rate, open_training, train
@@ -185,6 +186,15 @@ def test_has_the_same_bits_whatever_the_number_of_loading_processes(
     network, state = fit(planned(dataset, tmp_path), dataset, tmp_path, loader=loader)
     assert equal(network, undisturbed[0])
     assert all(0 <= epoch["speed"]["data_wait_percent"] <= 100 for epoch in state.history)
+
+
+def test_has_the_same_bits_from_shards(dataset: Path, tmp_path: Path, undisturbed: tuple[Network, State]) -> None:
+    pack(dataset, tmp_path / "shards", 1)
+    run = planned(dataset, tmp_path)
+    with pytest.raises(Stopped):
+        fit(run, tmp_path / "shards", tmp_path, progress=StopsAfter(tmp_path, 4))
+    network, _ = fit(run, tmp_path / "shards", tmp_path)
+    assert equal(network, undisturbed[0])
 
 
 def test_goes_on_from_the_checkpoint_before_a_damaged_one(

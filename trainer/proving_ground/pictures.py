@@ -70,9 +70,7 @@ def precision_curves(statistics: Statistics, frames: int) -> dict[str, list[floa
     """Precision at IoU 0.5 over 101 recalls, by category with objects; empty for a model that detects nothing."""
     if "detection" not in statistics.heads:
         return {}
-    from proving_ground.evaluation.detection import accumulate
-    from proving_ground.evaluation.scores import tabulate
+    # numba takes half a second to import, and not every run is tracked.
+    from proving_ground.evaluation.curves import make_curves
 
-    precision, _ = accumulate(tabulate(statistics, frames).ordered)
-    names = enumerate(statistics.categories)
-    return {name: precision[0, :, place].tolist() for place, name in names if precision[0, 0, place] >= 0}
+    return {item["category"]: item["precision"]["0.5"] for item in make_curves(statistics, [], frames)["curves"]}
