@@ -2,11 +2,12 @@
 import { mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { runCommand } from "./command.ts";
 import { documentText, sha256 } from "./documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "./errors.ts";
 import type { Loaded } from "./experiment.ts";
 import type { Data, PlanSource } from "./generated/documents.d.ts";
-import { type DvcRecipe, repositoryPlace, runCommand } from "./pin.ts";
+import { type DvcRecipe, repositoryPlace } from "./pin.ts";
 import { problemAt } from "./problems.ts";
 import { type Trainer, trainerEnvironment } from "./trainer.ts";
 

@@ -1,9 +1,9 @@
 // What a data recipe's `dvc` names becomes a pin: the md5 that DVC gave the data, read by git alone.
-import { spawn } from "node:child_process";
 import { mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import { type Ended, runCommand } from "./command.ts";
 import { sha256 } from "./documents.ts";
-import { InvalidFile, InvalidInput, ServiceError } from "./errors.ts";
+import { InvalidFile, ServiceError } from "./errors.ts";
 import type { Loaded } from "./experiment.ts";
 import type { Data, PlanSource } from "./generated/documents.d.ts";
 import { notAmong, problemAt } from "./problems.ts";
@@ -13,33 +13,6 @@ import { parseYaml } from "./yaml.ts";
 export type DvcRecipe =
 	| { file: string; remote?: string }
 	| { repository: string; path: string; revision: string; remote?: string };
-
-/** What a process left when it ended. */
-export interface Ended {
-	code: number | null;
-	output: string;
-	errors: string;
-}
-
-/** Runs a command to its end, without a shell; throws InvalidInput where it can't be started. */
-export async function runCommand(
-	command: string,
-	args: readonly string[],
-	options: { cwd: string; env: Record<string, string> },
-): Promise<Ended> {
-	const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
-	const output: Buffer[] = [];
-	const errors: Buffer[] = [];
-	child.stdout.on("data", (chunk) => output.push(chunk));
-	child.stderr.on("data", (chunk) => errors.push(chunk));
-	const code = await new Promise<number | null>((resolve, reject) => {
-		child.once("error", (error: NodeJS.ErrnoException) =>
-			reject(new InvalidInput(`${command} can't be started (${error.code}).`)),
-		);
-		child.once("close", (exit) => resolve(exit));
-	});
-	return { code, output: Buffer.concat(output).toString("utf8"), errors: Buffer.concat(errors).toString("utf8") };
-}
 
 /** The pin of a recipe's data; throws InvalidFile on the line that is wrong, ServiceError where the repository can't be reached. */
 export async function readPinned(root: string, data: Loaded<Data>): Promise<PlanSource> {

@@ -1,8 +1,8 @@
 // The Python package that runs in the job: where it lies, the digest of its code, and how a process of it is started.
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
+import { runCommand } from "./command.ts";
 import { sha256 } from "./documents.ts";
 import { InvalidInput, ServiceError } from "./errors.ts";
 
@@ -61,25 +61,13 @@ export function trainerEnvironment(trainer: Trainer, threads: number): Record<st
 
 /** Runs the trainer to its end; what a person can mend is InvalidInput (exit code 65), the rest ServiceError. */
 export async function runTrainer(trainer: Trainer, args: readonly string[], input: string): Promise<string> {
-	const child = spawn(trainer.python, ["-m", "proving_ground", ...args], { env: trainerEnvironment(trainer, 1) });
-	const output: Buffer[] = [];
-	const errors: Buffer[] = [];
-	child.stdout.on("data", (chunk) => output.push(chunk));
-	child.stderr.on("data", (chunk) => errors.push(chunk));
-	// A child that refuses its arguments closes its input before reading it: its exit code tells more than EPIPE.
-	child.stdin.on("error", () => {});
-	child.stdin.end(input);
-	const code = await new Promise<number | null>((resolve, reject) => {
-		child.once("error", (error: NodeJS.ErrnoException) =>
-			reject(
-				new InvalidInput(
-					`${trainer.python}: the trainer's Python can't be started (${error.code}). Is the environment set up? npm start does it.`,
-				),
-			),
-		);
-		child.once("close", (exit) => resolve(exit));
+	const { code, output, errors } = await runCommand(trainer.python, ["-m", "proving_ground", ...args], {
+		env: trainerEnvironment(trainer, 1),
+		input,
+		unstartable: (reason) =>
+			`${trainer.python}: the trainer's Python can't be started (${reason}). Is the environment set up? npm start does it.`,
 	});
-	const said = Buffer.concat(errors).toString("utf8").trim();
+	const said = errors.trim();
 	if (code === 65) throw new InvalidInput(said || "The trainer refused its input.");
 	if (code !== 0)
 		throw new ServiceError(
@@ -87,5 +75,5 @@ export async function runTrainer(trainer: Trainer, args: readonly string[], inpu
 			`python -m proving_ground ${args[0]} ended with ${code}: ${said.split("\n").at(-1)}`,
 			said,
 		);
-	return Buffer.concat(output).toString("utf8");
+	return output;
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -20,13 +20,11 @@ from proving_ground.data.manifest import read_manifest
 from proving_ground.distributed import Group
 from proving_ground.errors import NonFiniteLoss, Refused, Stopped
 from proving_ground.evaluation import LOWER_IS_BETTER
-from proving_ground.model.network import Network, build_network
+from proving_ground.model.network import Network, build_for
 from proving_ground.progress import Progress
 from proving_ground.step import Session, StepResult
+from proving_ground.tracking import Tracking
 from proving_ground.warm_start import check_meaning, load_into
-
-if TYPE_CHECKING:
-    from proving_ground.tracking import Tracking
 
 # What the best epoch is chosen by: the mean of the main figure of each head.
 MAIN_METRICS = {"detection": "map", "segmentation": "miou", "lanes": "lane_f1", "trajectory": "min_fde"}
@@ -60,7 +58,7 @@ def train(
     conditions: Conditions,
     opened: tuple[TrainingFrames, Order],
     progress: Progress,
-    tracking: "Tracking",
+    tracking: Tracking,
 ) -> tuple[Network, State]:
     """Train to the end, from the newest checkpoint if there is one; `opened` is what open_training gives.
 
@@ -73,9 +71,7 @@ def train(
     frames, order = opened
     validation = open_frames(run, places.data, "val")
     loader = evaluation_loader(validation, (group.rank, group.size), conditions.loader)
-    network = build_network(
-        run.architecture, len(run.data.detection), len(run.data.segmentation), run.seed, run.data.tracks
-    )
+    network = build_for(run)
     state = find_state(run, group, places)
     if run.weights is not None and places.weights is not None and state.step == 0:
         check_meaning(places.weights, run, run.weights["leave"])
@@ -267,7 +263,7 @@ def follow(
     total: int,
     speed: Speed,
     progress: Progress,
-    tracking: "Tracking",
+    tracking: Tracking,
 ) -> None:
     """Tell progress and tracking of a step; on ranks other than the first both do nothing."""
     config = session.config
@@ -305,7 +301,7 @@ def end_epoch(
     steps: int,
     speed: Speed,
     progress: Progress,
-    tracking: "Tracking",
+    tracking: Tracking,
 ) -> None:
     """Validate, remember the epoch, and keep its weights if they are the best."""
     from proving_ground.evaluate import measure

@@ -20,7 +20,7 @@ from proving_ground.export import Outputs, export_inputs, write_onnx
 from proving_ground.files import write_json
 from proving_ground.latency import time_sessions
 from proving_ground.loop import Places
-from proving_ground.model.network import build_network
+from proving_ground.model.network import build_for
 from proving_ground.network_check import check_bandwidth, measure_all_reduce
 from proving_ground.progress import Progress
 
@@ -87,9 +87,7 @@ def check_latency(
     run: TrainRun, dataset: FrameDataset, production: Path | None, limits: list[dict[str, Any]]
 ) -> dict[str, float]:
     """Time the untrained network's ONNX export beside production's; raises Refused where the gate can't be met."""
-    network = build_network(
-        run.architecture, len(run.data.detection), len(run.data.segmentation), run.seed, run.data.tracks
-    )
+    network = build_for(run)
     with tempfile.TemporaryDirectory() as folder:
         files = {"candidate": Path(folder) / "untrained.onnx"}
         (example,) = export_inputs(dataset, 1)

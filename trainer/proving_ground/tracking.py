@@ -27,7 +27,7 @@ from proving_ground.config import TrainRun
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.evaluation import Statistics
 from proving_ground.files import MANIFEST, digest
-from proving_ground.model.network import Network
+from proving_ground.model.network import Network, part_of
 from proving_ground.pictures import precision_curves, show_frames
 
 # A log takes the library a millisecond: every so many steps are figures enough.
@@ -331,9 +331,7 @@ def gradients_by_part(network: nn.Module) -> dict[str, list[torch.Tensor]]:
     parts: dict[str, list[torch.Tensor]] = {}
     for name, parameter in network.named_parameters():
         if parameter.grad is not None:
-            words = name.split(".")
-            part = ".".join(words[: 2 if words[0] == "heads" else 1])
-            parts.setdefault(part, []).append(parameter.grad.detach())
+            parts.setdefault(part_of(name), []).append(parameter.grad.detach())
     return parts
 
 

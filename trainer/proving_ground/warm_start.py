@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from proving_ground.config import TrainRun
 from proving_ground.errors import Refused
 from proving_ground.files import MANIFEST, digest, read_json, verify_manifest
-from proving_ground.model.network import Network, build_network
+from proving_ground.model.network import Network, build_for, part_of
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -105,12 +105,6 @@ def renamed_to(name: str, rename: Mapping[str, str]) -> str:
     return rename[longest] + name[len(longest) :]
 
 
-def part_of(name: str) -> str:
-    """The part of the network that a tensor belongs to: heads.lanes, backbone, neck."""
-    words = name.split(".")
-    return ".".join(words[:2]) if words[0] == "heads" else words[0]
-
-
 def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
     """The stored weights, verified by the digest that the run names; raises Refused for other bytes."""
     file = folder / weights["file"]
@@ -188,8 +182,6 @@ def describe(run: TrainRun, folder: Path) -> str:
     file = weights_file(folder, run.weights)
     check_meaning(folder, run, run.weights["leave"])
     with torch.device("meta"):
-        network = build_network(
-            run.architecture, len(run.data.detection), len(run.data.segmentation), run.seed, run.data.tracks
-        )
+        network = build_for(run)
     own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     return json.dumps(asdict(match_weights(read_shapes(file), own, run.weights["rename"], run.weights["leave"])))

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -54,10 +55,8 @@ class FrameDataset:
         if "segmentation" in heads and frame.segmentation is not None:
             mask = self.read_image(frame.segmentation, "L", size, Image.Resampling.NEAREST)
         if "detection" in heads and frame.detection is not None:
-            labels = frame.detection
-            boxes = np.array([label["box"] for label in labels], dtype=np.float32).reshape(-1, 4) * np.tile(scale, 2)
-            categories = np.array([self.data.detection.index(label["category"]) for label in labels], dtype=np.int64)
-            crowd = np.array([bool(label.get("crowd", False)) for label in labels], dtype=bool)
+            boxes, categories, crowd = self.objects(frame.detection, np.float32)
+            boxes = boxes * np.tile(scale, 2)
         if "lanes" in heads and frame.lanes is not None:
             lanes = [np.array(lane, dtype=np.float32).reshape(-1, 2) * scale for lane in frame.lanes]
         if "trajectory" in heads and frame.tracks is not None:
@@ -73,6 +72,12 @@ class FrameDataset:
             past=past,
             future=future,
         )
+
+    def objects(self, labels: list[dict[str, Any]], dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labelled boxes [N, 4] of a type in the frame's pixels, their categories [N] int64, and crowd [N] bool."""
+        boxes = np.array([label["box"] for label in labels], dtype=dtype).reshape(-1, 4)
+        categories = np.array([self.data.detection.index(label["category"]) for label in labels], dtype=np.int64)
+        return boxes, categories, np.array([bool(label.get("crowd", False)) for label in labels], dtype=bool)
 
     def tracks(self, frame: Frame, part: str) -> np.ndarray:
         """The past or the future of a frame's tracks: [T, P or F, 2] float32; raises Refused for another length."""
@@ -138,11 +143,7 @@ class FrameDataset:
         frame, heads = self.frames[index], self.architecture.heads
         boxes = categories = crowd = segmentation = lanes = tracks = None
         if "detection" in heads and frame.detection is not None:
-            boxes = np.array([label["box"] for label in frame.detection], dtype=np.float64).reshape(-1, 4)
-            categories = np.array(
-                [self.data.detection.index(label["category"]) for label in frame.detection], dtype=np.int64
-            )
-            crowd = np.array([bool(label.get("crowd", False)) for label in frame.detection], dtype=bool)
+            boxes, categories, crowd = self.objects(frame.detection, np.float64)
         if "segmentation" in heads and frame.segmentation is not None:
             size = (frame.width, frame.height)
             segmentation = self.read_image(frame.segmentation, "L", size, Image.Resampling.NEAREST)

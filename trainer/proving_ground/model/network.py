@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from proving_ground.config import Architecture, Tracks
+from proving_ground.config import Architecture, Tracks, TrainRun
 from proving_ground.model.targets import LANE_SLOTS, STRIDE, lane_rows
 from proving_ground.model.trajectory import TrajectoryNetwork
 
@@ -157,6 +157,18 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(architecture, detection, segmentation, tracks)
+
+
+def build_for(run: TrainRun) -> Network:
+    """The network of a training, as its seed makes it."""
+    data = run.data
+    return build_network(run.architecture, len(data.detection), len(data.segmentation), run.seed, data.tracks)
+
+
+def part_of(name: str) -> str:
+    """The part of the network that a tensor belongs to: heads.lanes, backbone, neck."""
+    words = name.split(".")
+    return ".".join(words[:2]) if words[0] == "heads" else words[0]
 
 
 def count_parameters(network: nn.Module) -> int:
