@@ -61,8 +61,10 @@ class Session:
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each head's loss of a batch, as the recipe weighs it."""
-        device = self.group.device
-        tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.tensors.items()}
+        device, tensors = self.group.device, dict(batch.tensors)
+        # Ten tensors that are there already would cost what a small step's forward pass does.
+        if device.type != "cpu":
+            tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
         if "image" in tensors:
             tensors["image"] = tensors["image"].contiguous(memory_format=self.layout)
         inputs = {name: tensors[name] for name in INPUTS if name in tensors}
@@ -82,24 +84,18 @@ class Session:
         # Walking through all modules takes as long as some steps do.
         if not self.network.training:
             self.train_mode()
-        heads, device = self.balance.heads, self.group.device
-        # Exploded, stop, the minimised loss, each head's, each head's gradient norm: summed over parts and ranks.
-        seen = torch.zeros(3 + 2 * len(heads), dtype=torch.float64, device=device)
-        own, work = [], None
+        heads = self.balance.heads
+        own: list[Tensor] = []
+        seen, work = torch.empty(0), None
         for turn, batch in enumerate(batches):
             last = turn == len(batches) - 1
             with nullcontext() if last else self.hold_gradients():
                 losses = self.losses(batch)
                 loss = self.balance.combine(losses)
-                own.append(torch.stack([loss.detach(), *(losses[head].detach() for head in heads)]).double())
-                seen[2 : 3 + len(heads)] += own[-1]
-                if limit < float("inf"):
-                    seen[0] += own[-1][1:].sum() > limit
-                if self.balance.needs_gradients:
-                    seen[3 + len(heads) :] += self.balance.gradient_norms(losses, shared_weight(self.network))
+                own.append(self.describe(loss, losses, limit))
+                # A tensor of its own: the sum over the ranks is made in place.
+                seen = own[-1].clone() if turn == 0 else seen + own[-1]
                 if last:
-                    if self.group.stop_requested:
-                        seen[1] = 1
                     # Summed over the ranks while the gradients are: it costs no time of its own.
                     work = self.group.start_sum(seen)
                 self.scaler.scale(loss / len(batches) if len(batches) > 1 else loss).backward()
@@ -113,6 +109,21 @@ class Session:
         by_head = dict(zip(heads, means[1 : 1 + len(heads)], strict=True))
         norm = self.apply(by_head, means[1 + len(heads) :])
         return StepResult(losses={"total": means[0], **by_head}, norm=norm, stop=stop > 0)
+
+    def describe(self, loss: Tensor, losses: dict[str, Tensor], limit: float) -> Tensor:
+        """What is summed over parts and ranks: [3 + 2 heads] float64.
+
+        Exploded, stop, the minimised loss, each head's, and each head's gradient norm where the balancing asks for it.
+        """
+        heads, device = self.balance.heads, self.group.device
+        values = [loss.detach(), *(losses[head].detach() for head in heads)]
+        plain = values[1] if len(heads) == 1 else torch.stack(values[1:]).sum()
+        exploded = plain > limit
+        stop = torch.tensor(self.group.stop_requested, device=device)
+        norms = []
+        if self.balance.needs_gradients:
+            norms = [self.balance.gradient_norms(losses, shared_weight(self.network))]
+        return torch.cat([torch.stack([exploded, stop, *values]).double(), *norms])
 
     def apply(self, losses: dict[str, float], norms: list[float]) -> float:
         """Clip the gradient and take the optimizer's step; returns the gradient's norm before it was clipped."""
@@ -224,10 +235,10 @@ def cpu_flags() -> str:
 
 
 def describe_bad(group: Group, batches: Sequence[Batch], own: Sequence[Tensor], limit: float) -> str:
-    """What went wrong on which ranks, with the frames that they had; own are this rank's losses, total first."""
+    """What went wrong on which ranks, with the frames that they had; own is what `describe` gave for each batch."""
     mine = []
-    for batch, losses in zip(batches, own, strict=True):
-        if not bool(losses.isfinite().all()) or float(losses[1:].sum()) > limit:
+    for batch, values in zip(batches, own, strict=True):
+        if values[0] > 0 or not bool(values.isfinite().all()):
             mine += batch.frames
     everyone: list[list[str]] = [[] for _ in range(group.size)]
     torch.distributed.all_gather_object(everyone, mine)
