@@ -13,6 +13,7 @@ import type {
 	Verdict,
 } from "../actions/lib/generated/documents.d.ts";
 import { makeReport } from "../actions/lib/report.ts";
+import { studentQuantile } from "../actions/lib/student.ts";
 import { evaluationOf } from "../actions/lib/train.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
@@ -253,14 +254,24 @@ export function makeScore(changes: Partial<Score> & { drop?: number; spread?: nu
 		metric: "map",
 		slice: null,
 		frames: 360,
+		units: rest.frames ?? 360,
 		objects: 1380,
 		candidate,
-		candidate_interval: [candidate - spread, candidate + spread],
+		...spreadOf("candidate", [candidate - spread, candidate + spread]),
 		production,
 		delta: -drop,
-		delta_interval: [-drop - spread, -drop + spread],
+		...spreadOf("delta", [-drop - spread, -drop + spread]),
 		...rest,
 	};
+}
+
+type Ends = [number, number] | null;
+type Spread<K extends string> = { [P in `${K}_error`]: number | null } & { [P in `${K}_interval`]: Ends };
+
+/** A figure's 95 % interval and the standard error that it comes from, of so many units. */
+export function spreadOf<K extends "candidate" | "delta">(of: K, ends: Ends, units = 360): Spread<K> {
+	const error = ends && (ends[1] - ends[0]) / 2 / -studentQuantile(0.025, units - 1);
+	return { [`${of}_error`]: error, [`${of}_interval`]: ends } as Spread<K>;
 }
 
 export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
@@ -280,7 +291,7 @@ export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 		},
 		slices: plan.data.slices,
 		scores,
-		uncertainty: { method: "paired percentile bootstrap", unit: "frame", resamples: 1000, seed: 0, level: 0.95 },
+		uncertainty: { method: "paired studentised bootstrap", unit: "frame", resamples: 1000, seed: 0, level: 0.95 },
 		latency: {
 			format: "onnx",
 			batch: 1,

@@ -2,15 +2,35 @@
 import { documentText, sha256 } from "./documents.ts";
 import type { PlanRule, Report, Verdict } from "./generated/documents.d.ts";
 import { decimalsOf, isLatency, unitOf } from "./metrics.ts";
+import { studentBelow, studentQuantile } from "./student.ts";
 
 type Score = Report["scores"][number];
 export type Check = Verdict["checks"][number];
 type Interval = [number, number] | null;
-type Finding = Pick<Check, "outcome" | "actual" | "interval" | "why">;
+type Finding = Pick<Check, "outcome" | "actual" | "interval" | "why"> & { margin?: Margin };
+
+/** By how much a bound is met, with its standard error; what it was found to be and what was asked, in words. */
+interface Margin {
+	value: number;
+	error: number;
+	units: number;
+	found: string;
+	bound: string;
+}
+
+/** One-sided: a pass, and all failures of a verdict together, are each wrong at most this often. With both sides it is the 95 % of the intervals. */
+const LEVEL = 0.025;
+/** Of more than so many times the units that there are, nobody would be helped by the number. */
+const MOST_TIMES = 100;
 
 /** Judges a report by the policy in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
 export function judge(report: Report): Verdict {
-	const checks = report.policy.rules.flatMap((rule) => applyRule(rule, report));
+	const found = report.policy.rules.flatMap((rule) => applyRule(rule, report));
+	const tested = found.filter(({ finding }) => finding.margin).length;
+	const failing = holm(found.map(({ finding }) => (finding.margin ? pFail(finding.margin) : null)));
+	const checks = found.map(({ rule, score, finding }, place) =>
+		toCheck(rule, score, report, decide(finding, failing[place]!, tested, report.uncertainty.unit)),
+	);
 	const count = (outcome: Check["outcome"]) => checks.filter((check) => check.outcome === outcome).length;
 	const failed = checks.some((check) => check.outcome === "fail");
 	// A policy without a single check that passed has measured nothing: it can't let a model through.
@@ -25,6 +45,7 @@ export function judge(report: Report): Verdict {
 		manifest: report.manifest,
 		baseline: report.baseline?.version ?? null,
 		policy: { name: report.policy.name, file: report.policy.file },
+		family: { method: "holm", level: LEVEL, checks: tested },
 		report: sha256(documentText(report)),
 		outcome,
 		passed: outcome === "pass",
@@ -38,15 +59,46 @@ export function judge(report: Report): Verdict {
 	};
 }
 
-function applyRule(rule: PlanRule, report: Report): Check[] {
+interface Applied {
+	rule: PlanRule;
+	score: Score | null;
+	finding: Finding;
+}
+
+function applyRule(rule: PlanRule, report: Report): Applied[] {
 	const scores = report.scores.filter(
 		(score) => score.metric === rule.metric && (rule.slice === "*" ? score.slice !== null : score.slice === rule.slice),
 	);
-	if (scores.length === 0) return [toCheck(rule, null, report, absent(rule))];
-	return scores.map((score) => toCheck(rule, score, report, assess(rule, score)));
+	if (scores.length === 0) return [{ rule, score: null, finding: absent(rule) }];
+	return scores.map((score) => ({ rule, score, finding: assess(rule, score) }));
 }
 
-function toCheck(rule: PlanRule, score: Score | null, report: Report, finding: Finding): Check {
+/** The probability of a margin as small as this, were the bound just met. */
+function pFail({ value, error, units }: Margin): number {
+	if (error === 0) return value < 0 ? 0 : 1;
+	return studentBelow(value / error, units - 1);
+}
+
+/** Which of several p-values are too small to be chance, all together with an error of LEVEL at most (Holm 1979); null is not tested. */
+function holm(values: (number | null)[]): boolean[] {
+	const sorted = values
+		.flatMap((value, place) => (value === null ? [] : [{ value, place }]))
+		.toSorted((a, b) => a.value - b.value);
+	const rejected = values.map(() => false);
+	for (const [rank, { value, place }] of sorted.entries()) {
+		// As decide has it for a single check, where the bound is the interval's end.
+		if (!(value < LEVEL / (sorted.length - rank))) break;
+		rejected[place] = true;
+	}
+	return rejected;
+}
+
+function toCheck(
+	rule: PlanRule,
+	score: Score | null,
+	report: Report,
+	{ margin, settle, ...finding }: Finding & { settle: number | null },
+): Check {
 	const slice = score ? score.slice : rule.slice;
 	const isProtected = report.slices.some((other) => other.name === slice && other.protected);
 	const blocksWhenInconclusive = rule.inconclusive === "block" || isProtected;
@@ -61,6 +113,9 @@ function toCheck(rule: PlanRule, score: Score | null, report: Report, finding: F
 		candidate: score?.candidate ?? null,
 		production: score?.production ?? null,
 		frames: score?.frames ?? 0,
+		units: score?.units ?? 0,
+		p_fail: margin ? pFail(margin) : null,
+		settle,
 		objects: score?.objects ?? null,
 		min_frames: rule.min_frames,
 		reason: rule.reason,
@@ -101,29 +156,18 @@ function assess(rule: PlanRule, score: Score): Finding {
 		const why = `${score.frames} frames are too few to judge by; the rule asks for ${rule.min_frames}.`;
 		return { outcome: "inconclusive", actual: null, interval: null, why };
 	}
-	if (level) return assessLevel(rule, score.candidate, pair(score.candidate_interval));
+	if (level) return assessLevel(rule, score, score.candidate);
 	return assessChange(rule, score);
 }
 
 /** The candidate's own level against a fixed bound. */
-function assessLevel(rule: PlanRule, level: number, interval: Interval): Finding {
+function assessLevel(rule: PlanRule, score: Score, level: number): Finding {
 	const { metric } = rule;
+	const interval = pair(score.candidate_interval);
 	const bound = `${rule.bound === "min" ? "at least" : "at most"} ${format(rule.value, metric)}`;
-	if (!interval)
-		return {
-			outcome: "inconclusive",
-			actual: level,
-			interval,
-			why: `No interval can be given for ${format(level, metric)}, so ${bound} can't be told.`,
-		};
-	const [low, high] =
-		rule.bound === "min"
-			? [interval[0] - rule.value, interval[1] - rule.value]
-			: [rule.value - interval[1], rule.value - interval[0]];
-	return decide(low, high, level, interval, {
-		found: `${format(level, metric)} (${formatInterval(interval, metric)})`,
-		bound,
-	});
+	const value = rule.bound === "min" ? level - rule.value : rule.value - level;
+	const found = `${format(level, metric)}${interval ? ` (${formatInterval(interval, metric)})` : ""}`;
+	return toMargin({ actual: level, interval, value, error: score.candidate_error, units: score.units, found, bound });
 }
 
 /** The change from production, with the paired interval. */
@@ -145,21 +189,11 @@ function assessChange(rule: PlanRule, score: Score): Finding {
 	const bound = percent ? `a rise of at most ${rule.value} %` : `a drop of at most ${format(rule.value, rule.metric)}`;
 	const shown = (value: number) =>
 		`${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(percent ? 1 : 3)}${unit}`;
-	if (!measured)
-		return {
-			outcome: "inconclusive",
-			actual: change,
-			interval: null,
-			why: `No interval can be given for ${shown(change)}, so ${bound} can't be told.`,
-		};
-	const interval: [number, number] = [measured[0] * scale, measured[1] * scale];
-	const [low, high] = percent
-		? [rule.value - interval[1], rule.value - interval[0]]
-		: [interval[0] + rule.value, interval[1] + rule.value];
-	return decide(low, high, change, interval, {
-		found: `${shown(change)} (${shown(interval[0])} to ${shown(interval[1])})`,
-		bound,
-	});
+	const interval: Interval = measured && [measured[0] * scale, measured[1] * scale];
+	const value = percent ? rule.value - change : change + rule.value;
+	const error = score.delta_error === null ? null : score.delta_error * scale;
+	const found = `${shown(change)}${interval ? ` (${shown(interval[0])} to ${shown(interval[1])})` : ""}`;
+	return toMargin({ actual: change, interval, value, error, units: score.units, found, bound });
 }
 
 /** Of zero there is no percentage, and yet what surely hasn't risen meets every bound: a miss rate may well be zero. */
@@ -174,37 +208,52 @@ function assessRiseFromZero(rule: PlanRule, score: Score): Finding {
 	return { outcome: "inconclusive", actual: null, interval: null, why };
 }
 
-/** `low` and `high` are the ends of the margin by which the bound is met: all of it above zero passes, all below fails. */
-function decide(
-	low: number,
-	high: number,
-	actual: number,
-	interval: Interval,
-	text: { found: string; bound: string },
-): Finding {
-	if (Number.isNaN(low) || Number.isNaN(high)) {
-		return {
-			outcome: "fail",
-			actual: null,
-			interval: null,
-			why: "The interval is not a number; what is not measured does not pass.",
-		};
+/** A figure that can be held against its bound; without a standard error it can't be told. */
+function toMargin(made: Omit<Margin, "error"> & { actual: number; interval: Interval; error: number | null }): Finding {
+	const { actual, interval, error, ...margin } = made;
+	if (error === null || interval === null || margin.units < 2) {
+		const why = `No interval can be given for ${margin.found}, so ${margin.bound} can't be told.`;
+		return { outcome: "inconclusive", actual, interval: null, why };
 	}
-	if (low >= 0)
-		return { outcome: "pass", actual, interval, why: `${text.found} meets ${text.bound}, with 95 % confidence.` };
-	if (high < 0)
-		return {
-			outcome: "fail",
-			actual,
-			interval,
-			why: `${text.found} does not meet ${text.bound}, with 95 % confidence.`,
-		};
-	return {
-		outcome: "inconclusive",
-		actual,
-		interval,
-		why: `${text.found} can't be told from ${text.bound}: more frames would settle it.`,
-	};
+	if (![margin.value, error, ...interval].every(Number.isFinite) || error < 0) {
+		const why = "The interval is not a number; what is not measured does not pass.";
+		return { outcome: "fail", actual: null, interval: null, why };
+	}
+	return { outcome: "inconclusive", actual, interval, why: "", margin: { ...margin, error } };
+}
+
+/** The outcome of a finding among all of its verdict: `failing` is what Holm's procedure says of it. */
+function decide(
+	finding: Finding,
+	failing: boolean,
+	tested: number,
+	unit: Report["uncertainty"]["unit"],
+): Finding & { settle: number | null } {
+	const { margin } = finding;
+	if (!margin) return { ...finding, settle: null };
+	const { found, bound, value, error, units } = margin;
+	if (failing) {
+		const why = `${found} does not meet ${bound}, with 95 % confidence.`;
+		return { ...finding, outcome: "fail", why, settle: null };
+	}
+	const freedom = units - 1;
+	// Even the interval's worse end meets the bound. That each check must pass by itself needs no
+	// correction for their number: a model that is worse somewhere must pass wrongly just there (Berger 1982).
+	const quantile = -studentQuantile(LEVEL, freedom);
+	if (value - quantile * error >= 0) {
+		return { ...finding, outcome: "pass", why: `${found} meets ${bound}, with 95 % confidence.`, settle: null };
+	}
+	const needed = value < 0 ? -studentQuantile(LEVEL / tested, freedom) : quantile;
+	// Twice the units that would just do: then four in five such figures are settled.
+	const times = 2 * ((needed * error) / value) ** 2;
+	const settle = times <= MOST_TIMES ? Math.max(1, Math.ceil((times - 1) * units)) : null;
+	const help =
+		settle === null
+			? `it is too near to the bound for any number of ${unit}s that can be had.`
+			: `about ${settle} more ${settle === 1 ? unit : `${unit}s`} would settle it.`;
+	const alone =
+		value + quantile * error < 0 ? ` By itself it would fail; among ${tested} checks it may be chance.` : "";
+	return { ...finding, outcome: "inconclusive", why: `${found} can't be told from ${bound}: ${help}${alone}`, settle };
 }
 
 function isNumber(value: number | null): value is number {

@@ -101,13 +101,14 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		String(check.frames),
 	]);
 	const head = ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames"];
-	// Where there is a figure, the table says all; where there is none, only words can.
+	// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
 	const unmeasured = sorted
-		.filter((check) => check.actual === null)
+		.filter((check) => check.actual === null || check.outcome === "inconclusive")
 		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${code(check.why)}`);
 	const reasons = [...new Set(sorted.filter((check) => check.blocking).map((check) => code(check.reason)))];
 	const notes = [
 		cutList(unmeasured, 8, "verdict.json"),
+		familySentence(verdict),
 		reasons.length > 0 ? `Why these rules stand: ${reasons.slice(0, 6).join("; ")}.` : "",
 		first.trim(),
 	];
@@ -118,6 +119,12 @@ export function checksSection(verdict: Verdict, table: Show): string {
 	]
 		.filter(Boolean)
 		.join("\n\n");
+}
+
+/** What the verdict's own errors are, for a reader who has seen gates flip on noise. */
+export function familySentence({ family: { checks, level } }: Verdict): string {
+	if (checks === 0) return "";
+	return `Of all ${checks} tested checks together, the chance that any fails a model that meets every bound is at most ${100 * level} %; a check passes only where its own interval does.`;
 }
 
 /** Checks in the order in which a reviewer asks: what blocks, what fails, then by how far the bound is missed. */
@@ -270,11 +277,18 @@ export function foldedReport(report: Report, table: Show): string[] {
 	return [
 		fold(
 			`All ${report.scores.length} scores`,
-			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${uncertainty.unit}s (seed ${uncertainty.seed}), both models on the same draws. The noise of training itself is not in them.`,
+			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${unitsText(report)} (seed ${uncertainty.seed}), both models on the same draws. The noise of training itself is not in them.`,
 		),
 		trainingFold(report, table, duration(training.seconds)),
 		exportsFold(report, table),
 	];
+}
+
+/** How many frames or sequences the whole test has. */
+function unitsText({ scores, uncertainty: { unit } }: Report): string {
+	const overall = scores.filter(({ slice, metric }) => slice === null && !isLatency(metric));
+	const most = Math.max(0, ...overall.map(({ units }) => units));
+	return most > 0 ? `${most} ${unit}s` : `${unit}s`;
 }
 
 /** Every check of the verdict. */

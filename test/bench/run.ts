@@ -1,8 +1,9 @@
-// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | plan | evaluation | trainer]
+// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | plan | evaluation | trainer | verdicts]
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { benchPlan } from "./plan.ts";
 import { benchStartup } from "./startup.ts";
+import { benchVerdicts } from "./verdicts.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
@@ -21,6 +22,7 @@ const benches: Record<string, () => void | Promise<void>> = {
 	plan: benchPlan,
 	evaluation: benchPython("evaluation.py"),
 	trainer: benchPython("trainer.py"),
+	verdicts: benchVerdicts,
 };
 const chosen = process.argv.slice(2);
 for (const name of chosen) {

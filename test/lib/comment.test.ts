@@ -14,6 +14,7 @@ import {
 	makeRule,
 	makeScore,
 	makeScores,
+	spreadOf,
 } from "../fixtures.ts";
 import { renderMarkdown } from "../screenshot.ts";
 
@@ -84,7 +85,7 @@ describe("is one document that a reviewer can decide from", () => {
 		state: "failed",
 		diagnosis: "The loss is not a finite number at step 12 (epoch 1), on the frames images/train-000017.jpg.",
 	});
-	const alone = makeScores().map((score) => ({ ...score, production: null, delta: null, delta_interval: null }));
+	const alone = makeScores().map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }));
 	const noBaseline = { baseline: null, changes: [] };
 	const { policy } = makePlan();
 	const rules = [makeRule({ bound: "min", value: 0.2, reason: "a first model must see something" }), ...policy.rules];

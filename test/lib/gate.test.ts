@@ -2,6 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { judge } from "../../actions/lib/gate.ts";
 import type { PlanRule, Report } from "../../actions/lib/generated/documents.d.ts";
+import { studentQuantile } from "../../actions/lib/student.ts";
+import { spreadOf } from "../fixtures.ts";
 
 type Score = Report["scores"][number];
 
@@ -9,12 +11,13 @@ const score = (changes: Partial<Score> = {}): Score => ({
 	metric: "map",
 	slice: null,
 	frames: 100,
+	units: 100,
 	objects: 300,
 	candidate: 0.5,
-	candidate_interval: [0.46, 0.54],
+	...spreadOf("candidate", [0.46, 0.54], 100),
 	production: 0.49,
 	delta: 0.01,
-	delta_interval: [-0.01, 0.03],
+	...spreadOf("delta", [-0.01, 0.03], 100),
 	...changes,
 });
 const rule = (changes: Partial<PlanRule> = {}): PlanRule => ({
@@ -40,6 +43,7 @@ function verdictOn(rules: PlanRule[], scores: Score[], protectedSlice = false) {
 		policy: { name: "perception", file: "recipes/gates/perception.yaml", rules },
 		slices,
 		scores,
+		uncertainty: { unit: "frame" },
 	} as unknown as Report;
 	return judge(report);
 }
@@ -51,18 +55,19 @@ const only = (rules: PlanRule[], scores: Score[]) => {
 
 describe("on a drop from production", () => {
 	test.each([
-		["passes where the whole interval is within what is allowed", [-0.02, 0.03], "pass"],
+		["passes where the whole interval is within what is allowed", [-0.0199, 0.03], "pass"],
 		["fails where the whole interval is below what is allowed", [-0.09, -0.021], "fail"],
 		["is inconclusive where the interval holds both", [-0.05, 0.01], "inconclusive"],
-		["is inconclusive where the interval's upper end is just what is allowed", [-0.05, -0.02], "inconclusive"],
+		["is inconclusive where the interval's upper end is just above what is allowed", [-0.05, -0.0199], "inconclusive"],
 	] as const)("%s", (_, interval, outcome) => {
 		expect(
-			only([rule()], [score({ delta: (interval[0] + interval[1]) / 2, delta_interval: [...interval] })]).check,
+			only([rule()], [score({ delta: (interval[0] + interval[1]) / 2, ...spreadOf("delta", [...interval], 100) })])
+				.check,
 		).toBe(outcome);
 	});
 
 	test("has nothing to say without production, and does not let a model through by that alone", () => {
-		const none = score({ production: null, delta: null, delta_interval: null });
+		const none = score({ production: null, delta: null, ...spreadOf("delta", null, 100) });
 		expect(only([rule()], [none])).toMatchObject({ check: "no_baseline", blocking: false, outcome: "inconclusive" });
 		expect(only([rule()], [{ ...none, frames: 3 }])).toMatchObject({ check: "no_baseline", blocking: false });
 		const level = rule({ bound: "min", value: 0.4 });
@@ -70,7 +75,7 @@ describe("on a drop from production", () => {
 	});
 
 	test("tells figure, interval and bound in its sentence", () => {
-		expect(only([rule()], [score({ delta: -0.06, delta_interval: [-0.08, -0.04] })]).why).toBe(
+		expect(only([rule()], [score({ delta: -0.06, ...spreadOf("delta", [-0.08, -0.04], 100) })]).why).toBe(
 			"−0.060 (−0.080 to −0.040) does not meet a drop of at most 0.020, with 95 % confidence.",
 		);
 	});
@@ -94,10 +99,10 @@ describe("on a latency", () => {
 		score({
 			metric: "latency_p95_ms",
 			candidate: 11,
-			candidate_interval: [10.8, 11.2],
+			...spreadOf("candidate", [10.8, 11.2], 100),
 			production: 10,
 			delta: 1,
-			delta_interval: [0.8, 1.2],
+			...spreadOf("delta", [0.8, 1.2], 100),
 			...changes,
 		});
 	test.each([
@@ -126,10 +131,10 @@ describe("on an error of tracks, which is better the lower it is", () => {
 		score({
 			metric: "min_fde",
 			candidate: 1.1,
-			candidate_interval: [1.06, 1.14],
+			...spreadOf("candidate", [1.06, 1.14], 100),
 			production: 1,
 			delta: 0.1,
-			delta_interval: [0.08, 0.12],
+			...spreadOf("delta", [0.08, 0.12], 100),
 			...changes,
 		});
 	const risen = (value: number) => rule({ metric: "min_fde", bound: "max_regression_percent", value });
@@ -143,7 +148,7 @@ describe("on an error of tracks, which is better the lower it is", () => {
 	});
 
 	test("passes a fall, however small the bound", () => {
-		const better = error({ candidate: 0.8, delta: -0.2, delta_interval: [-0.25, -0.15] });
+		const better = error({ candidate: 0.8, delta: -0.2, ...spreadOf("delta", [-0.25, -0.15], 100) });
 		expect(only([risen(0)], [better])).toMatchObject({
 			check: "pass",
 			why: "−20.0 % (−25.0 % to −15.0 %) meets a rise of at most 0 %, with 95 % confidence.",
@@ -155,7 +160,7 @@ describe("on an error of tracks, which is better the lower it is", () => {
 		expect(only([most], [error({})]).why).toBe(
 			"1.100 m (1.060 m to 1.140 m) does not meet at most 1.000 m, with 95 % confidence.",
 		);
-		const misses = score({ metric: "miss_rate", candidate: 0.1, candidate_interval: [0.08, 0.12] });
+		const misses = score({ metric: "miss_rate", candidate: 0.1, ...spreadOf("candidate", [0.08, 0.12], 100) });
 		expect(only([{ ...most, metric: "miss_rate", value: 0.2 }], [misses]).why).toBe(
 			"0.100 (0.080 to 0.120) meets at most 0.200, with 95 % confidence.",
 		);
@@ -163,16 +168,22 @@ describe("on an error of tracks, which is better the lower it is", () => {
 
 	test("passes a miss rate that stays zero, and gives no percentage of it where it rises", () => {
 		const rate = { ...risen(10), metric: "miss_rate" };
-		const none = score({ metric: "miss_rate", candidate: 0, production: 0, delta: 0, delta_interval: [0, 0] });
+		const none = score({
+			metric: "miss_rate",
+			candidate: 0,
+			production: 0,
+			delta: 0,
+			...spreadOf("delta", [0, 0], 100),
+		});
 		expect(only([rate], [none])).toMatchObject({
 			check: "pass",
 			why: "miss_rate is zero, as production's is: it has not risen, with 95 % confidence.",
 		});
-		expect(only([rate], [{ ...none, candidate: 0.1, delta: 0.1, delta_interval: [0, 0.2] }])).toMatchObject({
+		expect(only([rate], [{ ...none, candidate: 0.1, delta: 0.1, ...spreadOf("delta", [0, 0.2], 100) }])).toMatchObject({
 			check: "inconclusive",
 			why: "Production's miss_rate is zero: no percentage can be given.",
 		});
-		expect(only([rate], [{ ...none, delta_interval: null }]).check).toBe("inconclusive");
+		expect(only([rate], [{ ...none, ...spreadOf("delta", null, 100) }]).check).toBe("inconclusive");
 	});
 });
 
@@ -181,14 +192,14 @@ describe("never passes what wasn't measured", () => {
 		["a metric that isn't there", [] as Score[]],
 		[
 			"a candidate without a figure",
-			[score({ candidate: null, candidate_interval: null, delta: null, delta_interval: null })],
+			[score({ candidate: null, ...spreadOf("candidate", null, 100), delta: null, ...spreadOf("delta", null, 100) })],
 		],
 		["a candidate that is NaN", [score({ candidate: Number.NaN })]],
 		["a difference that is NaN", [score({ delta: Number.NaN })]],
-		["an interval that is NaN", [score({ delta_interval: [Number.NaN, Number.NaN] })]],
+		["an interval that is NaN", [score({ ...spreadOf("delta", [Number.NaN, Number.NaN], 100) })]],
 		["production without a figure but with a difference", [score({ production: Number.NaN })]],
 		["too few frames", [score({ frames: 29 })]],
-		["no interval", [score({ delta_interval: null })]],
+		["no interval", [score({ ...spreadOf("delta", null, 100) })]],
 	])("%s", (_, scores) => {
 		const { outcome, check } = only([rule()], scores);
 		expect(check).not.toBe("pass");
@@ -203,7 +214,7 @@ describe("never passes what wasn't measured", () => {
 describe("on slices", () => {
 	const slices = [
 		score({ slice: "night" }),
-		score({ slice: "day", delta: -0.1, delta_interval: [-0.12, -0.08] }),
+		score({ slice: "day", delta: -0.1, ...spreadOf("delta", [-0.12, -0.08], 100) }),
 		score(),
 	];
 	test("applies * to every slice and not to the overall score", () => {
@@ -220,15 +231,92 @@ describe("on slices", () => {
 		});
 	});
 	test("lets an inconclusive check by where the policy allows it, never on a protected slice", () => {
-		const unsure = score({ slice: "night", delta_interval: [-0.05, 0.05] });
+		const unsure = score({ slice: "night", ...spreadOf("delta", [-0.05, 0.05], 100) });
 		const rules = [rule({ slice: "*", inconclusive: "allow" }), rule()];
 		expect(verdictOn(rules, [unsure, score()]).outcome).toBe("pass");
 		expect(verdictOn(rules, [unsure, score()], true).outcome).toBe("inconclusive");
 		expect(verdictOn([rule({ slice: "*" }), rule()], [unsure, score()]).outcome).toBe("inconclusive");
 	});
 	test("fails as a whole when one check fails, whatever is inconclusive", () => {
-		expect(verdictOn([rule({ slice: "*" })], [...slices, score({ slice: "dusk", delta_interval: null })]).outcome).toBe(
-			"fail",
+		expect(
+			verdictOn([rule({ slice: "*" })], [...slices, score({ slice: "dusk", ...spreadOf("delta", null, 100) })]).outcome,
+		).toBe("fail");
+	});
+});
+
+describe("on many checks at once", () => {
+	const slices = (count: number, first: Partial<Score>) =>
+		Array.from({ length: count }, (_, place) => score({ slice: `s${place}`, ...(place === 0 ? first : {}) }));
+	// By itself it lies beyond the bound by 2.5 standard errors: one in 140 by chance.
+	const bad = { delta: -0.07, ...spreadOf("delta", [-0.11, -0.03], 100) };
+
+	test("fails what would not be chance among all of them, and only that", () => {
+		expect(verdictOn([rule({ slice: "*" })], slices(3, bad)).checks[0]).toMatchObject({
+			outcome: "fail",
+			settle: null,
+		});
+		const among = verdictOn([rule({ slice: "*" })], slices(40, bad));
+		expect(among.family).toEqual({ method: "holm", level: 0.025, checks: 40 });
+		expect(among.checks[0]).toMatchObject({ outcome: "inconclusive", p_fail: expect.closeTo(0.0075, 3) });
+		expect(among.checks[0]!.why).toContain("By itself it would fail; among 40 checks it may be chance.");
+		const clear = { delta: -0.2, ...spreadOf("delta", [-0.24, -0.16], 100) };
+		expect(verdictOn([rule({ slice: "*" })], slices(40, clear)).checks[0]!.outcome).toBe("fail");
+	});
+
+	test("is stricter with the second than with the first, as Holm has it", () => {
+		// With two checks the smaller p-value is held against 0.0125, the larger against 0.025.
+		const at = (p: number) => ({ delta: -0.02 + 0.01 * studentQuantile(p, 99), delta_error: 0.01 });
+		const outcomes = (...values: number[]) =>
+			verdictOn(
+				[rule({ slice: "*" })],
+				values.map((p, place) => score({ slice: `s${place}`, ...at(p) })),
+			).checks.map(({ outcome }) => outcome);
+		expect(outcomes(0.012, 0.024)).toEqual(["fail", "fail"]);
+		expect(outcomes(0.013, 0.024)).toEqual(["inconclusive", "inconclusive"]);
+		expect(outcomes(0.024, 0.012)).toEqual(["fail", "fail"]);
+		expect(outcomes(0.012, 0.026)).toEqual(["fail", "inconclusive"]);
+	});
+
+	test("asks each for its own pass, however many there are", () => {
+		const good = { delta: 0.001, ...spreadOf("delta", [-0.018, 0.02], 100) };
+		expect(
+			verdictOn(
+				[rule({ slice: "*" })],
+				Array.from({ length: 40 }, (_, place) => score({ slice: `s${place}`, ...good })),
+			).outcome,
+		).toBe("pass");
+	});
+
+	test("counts only what could be tested", () => {
+		const none = score({ slice: "s1", ...spreadOf("delta", null, 100) });
+		const { family, checks } = verdictOn([rule({ slice: "*" })], [score({ slice: "s0" }), none]);
+		expect(family.checks).toBe(1);
+		expect(checks[1]).toMatchObject({ p_fail: null, settle: null, outcome: "inconclusive" });
+	});
+});
+
+describe("where the data can't tell", () => {
+	const unsure = (delta: number, units = 100) =>
+		verdictOn([rule()], [score({ delta, units, ...spreadOf("delta", [delta - 0.02, delta + 0.02], units) })])
+			.checks[0]!;
+
+	test("says about how many more frames would settle it", () => {
+		// The interval reaches 0.02 to each side and the bound is 0.01 away: four times the frames would just do, twice as many do most often.
+		expect(unsure(-0.01)).toMatchObject({ outcome: "inconclusive", settle: 700 });
+		expect(unsure(-0.01).why).toBe(
+			"−0.010 (−0.030 to +0.010) can't be told from a drop of at most 0.020: about 700 more frames would settle it.",
 		);
+		expect(unsure(-0.002).settle).toBeLessThan(unsure(-0.01).settle!);
+	});
+
+	test("says that none would where the figure is at the bound", () => {
+		expect(unsure(-0.02)).toMatchObject({ outcome: "inconclusive", settle: null });
+		expect(unsure(-0.02).why).toContain("too near to the bound for any number of frames");
+	});
+
+	test("needs two units for an interval", () => {
+		expect(unsure(0.01, 2).outcome).toBe("pass");
+		const { checks } = verdictOn([rule()], [score({ units: 1 })]);
+		expect(checks[0]).toMatchObject({ outcome: "inconclusive", p_fail: null });
 	});
 });

@@ -12,7 +12,7 @@ import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { makeReport } from "../../actions/lib/report.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey, evaluationOf, modelKey, type Store } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJobs, makePlan, makeScores } from "../fixtures.ts";
+import { makeEvaluation, makeJobs, makePlan, makeScores, spreadOf } from "../fixtures.ts";
 
 let temporary: string;
 let store: Store;
@@ -31,7 +31,7 @@ afterEach(() => rm(temporary, { recursive: true }));
 async function makeDocuments({ name = "more-night", first = false, scores = makeScores() } = {}) {
 	const base = makePlan();
 	const own = first
-		? scores.map((score) => ({ ...score, production: null, delta: null, delta_interval: null }))
+		? scores.map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }))
 		: scores;
 	const current = await registry.current("perception-hydranet");
 	const baseline = current && {

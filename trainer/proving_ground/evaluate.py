@@ -20,6 +20,7 @@ from proving_ground.distributed import Group
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Evaluator, FrameSlice, Statistics, compare
 from proving_ground.evaluation.curves import make_confusion, make_curves
+from proving_ground.evaluation.intervals import units_of
 from proving_ground.files import digest, read_json, verify_manifest, write_atomic, write_json, write_manifest
 from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
@@ -148,6 +149,7 @@ def write_artefacts(
         resamples=run.resamples,
         seed=run.seed,
         total_frames=len(frames),
+        units=units_of([frame.sequence for frame in frames]),
     )
     progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}
@@ -171,8 +173,8 @@ def write_artefacts(
         "slices": [describe_slice(item, frames) for item in slices],
         "scores": scores + latency_scores,
         "uncertainty": {
-            "method": "paired percentile bootstrap",
-            "unit": "frame",
+            "method": "paired studentised bootstrap",
+            "unit": "frame" if all(frame.sequence is None for frame in frames) else "sequence",
             "resamples": run.resamples,
             "seed": run.seed,
             "level": 0.95,

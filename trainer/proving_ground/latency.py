@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from proving_ground.evaluation.intervals import spread_of
+
 REPEATS, WARM_UP = 200, 20
 TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(bool)": np.bool_}
 
@@ -79,19 +81,20 @@ def latency_side_by_side(
 def latency_score(metric: str, figures: dict[str, float], spread: dict[str, np.ndarray]) -> dict[str, Any]:
     """A latency as a score; `frames` counts the repeats."""
     compared = "production" in figures
+    own = spread_of(figures["candidate"], spread["candidate"], REPEATS)
+    delta = figures["candidate"] - figures["production"] if compared else None
+    gap = spread_of(delta, spread["candidate"] - spread["production"], REPEATS) if compared else None
     return {
         "metric": metric,
         "slice": None,
         "frames": REPEATS,
         "objects": None,
+        "units": REPEATS,
         "candidate": figures["candidate"],
-        "candidate_interval": percentile_interval(spread["candidate"]),
+        "candidate_error": own.error,
+        "candidate_interval": [own.low, own.high],
         "production": figures["production"] if compared else None,
-        "delta": figures["candidate"] - figures["production"] if compared else None,
-        "delta_interval": percentile_interval(spread["candidate"] - spread["production"]) if compared else None,
+        "delta": delta,
+        "delta_error": gap and gap.error,
+        "delta_interval": gap and [gap.low, gap.high],
     }
-
-
-def percentile_interval(values: np.ndarray) -> list[float]:
-    """The middle 95 % of resampled figures."""
-    return [float(value) for value in np.percentile(values, [2.5, 97.5])]

@@ -57,16 +57,28 @@ export type Scores = {
   slice: string | null;
   frames: number;
   /**
+   * Independent units behind the score: sequences where the manifest names them, else frames; repeats for a latency.
+   */
+  units: number;
+  /**
    * Ground truth objects behind the score (boxes or lanes); null where frames are all that counts.
    */
   objects: number | null;
   candidate: EvalReportMeasure;
+  /**
+   * Standard error of the figure, from the resamples; null where none can be given.
+   */
+  candidate_error: number | null;
   candidate_interval: EvalReportInterval;
   production: EvalReportMeasure;
   /**
    * null where there was nothing to measure: never zero, never NaN.
    */
   delta: number | null;
+  /**
+   * Standard error of the figure, from the resamples; null where none can be given.
+   */
+  delta_error: number | null;
   /**
    * Low and high end of the 95 % interval; null where none can be given.
    */
@@ -716,8 +728,8 @@ export interface EvalReportMeasuredModel {
   parameters: number;
 }
 export interface Uncertainty {
-  method: "paired percentile bootstrap";
-  unit: "frame";
+  method: "paired studentised bootstrap";
+  unit: "frame" | "sequence";
   resamples: number;
   seed: number;
   level: 0.95;
@@ -1199,6 +1211,17 @@ export interface Verdict {
     name: string;
     file: string;
   };
+  /**
+   * How the errors of all checks together are bounded: the chance that any check fails a model that meets every bound is at most the level.
+   */
+  family: {
+    method: "holm";
+    level: number;
+    /**
+     * Checks that were tested.
+     */
+    checks: number;
+  };
   report: string;
   outcome: "pass" | "fail" | "inconclusive";
   passed: boolean;
@@ -1230,6 +1253,18 @@ export interface Verdict {
     actual: number | null;
     interval: null | [number, number];
     frames: number;
+    /**
+     * Independent units behind the figure: sequences, or frames.
+     */
+    units: number;
+    /**
+     * The probability of a figure as bad as this, were the bound just met; null where nothing could be tested.
+     */
+    p_fail: number | null;
+    /**
+     * About how many more units would settle an inconclusive check; null where none would, or it is settled.
+     */
+    settle: number | null;
     objects: number | null;
     min_frames: number;
     /**

@@ -1,25 +1,27 @@
 """The intervals ..."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.stats
 from coco import hard_case, replicate, run_pycocotools
 from samples import CLASSES, measure_sample
 from test_detection import add_frames
 
 from proving_ground.evaluation import FrameSlice, Statistics, compare
-from proving_ground.evaluation.intervals import draw_weights, interval
+from proving_ground.evaluation.intervals import draw_weights, spread_of, units_of
 from proving_ground.evaluation.scores import tabulate, weighted_sums
 
 RESAMPLES = 100
 
 
-def percentile(values: list[float], percent: float) -> float:
-    """Linear interpolation between the closest ranks, written out."""
-    ordered = sorted(values)
-    place = percent / 100 * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+def interval(figure: float, values: list[float], units: int) -> list[float]:
+    """Figure and Student's t times the standard error, written out."""
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1) * units / (units - 1)
+    reach = float(scipy.stats.t.ppf(0.975, units - 1)) * variance**0.5
+    return [figure - reach, figure + reach]
 
 
 def row_of(rows: list[dict], metric: str, part: str | None = None) -> dict:
@@ -40,7 +42,7 @@ def test_of_detection_equal_pycocotools_run_on_every_resample(seed: int) -> None
     models = [add_frames(document, found).statistics() for found in (better, results)]
     rows = compare(*models, [], resamples=RESAMPLES, seed=7)
     frames = len(document["images"])
-    weights = draw_weights(frames, RESAMPLES, 7, None)
+    weights = draw_weights(np.arange(frames), RESAMPLES, 7, None)
     stats = np.array(
         [
             [run_pycocotools(*replicate(document, found, counts)).stats[[0, 1, 8]] for found in (better, results)]
@@ -53,10 +55,9 @@ def test_of_detection_equal_pycocotools_run_on_every_resample(seed: int) -> None
     assert measured.sum() >= 0.95 * RESAMPLES
     for place, metric in enumerate(("map", "ap50", "ar")):
         row, own = row_of(rows, metric), stats[measured, 0, place]
-        expected = [percentile(list(own), 2.5), percentile(list(own), 97.5)]
+        expected = interval(row["candidate"], list(own), frames)
         assert row["candidate_interval"] == pytest.approx(expected, abs=1e-13)
-        delta = list(own - stats[measured, 1, place])
-        expected = [percentile(delta, 2.5), percentile(delta, 97.5)]
+        expected = interval(row["delta"], list(own - stats[measured, 1, place]), frames)
         assert row["delta_interval"] == pytest.approx(expected, abs=1e-13)
     assert row_of(rows, "map")["delta_interval"][0] < row_of(rows, "map")["delta_interval"][1]
 
@@ -64,7 +65,7 @@ def test_of_detection_equal_pycocotools_run_on_every_resample(seed: int) -> None
 def test_of_segmentation_and_lanes_equal_frames_drawn_one_by_one() -> None:
     models = [measure_sample(seed, frames=15) for seed in (1, 2)]
     rows = compare(*models, [], resamples=RESAMPLES, seed=5)
-    weights = draw_weights(15, RESAMPLES, 5, None)
+    weights = draw_weights(np.arange(15), RESAMPLES, 5, None)
     miou, f1 = [], []
     for counts in weights:
         drawn = [frame for frame, times in enumerate(counts) for _ in range(times)]
@@ -73,9 +74,8 @@ def test_of_segmentation_and_lanes_equal_frames_drawn_one_by_one() -> None:
         f1.append([scores[1] for scores in pair])
     for metric, values in (("miou", np.array(miou)), ("lane_f1", np.array(f1))):
         row = row_of(rows, metric)
-        for key, spread in (("candidate_interval", values[:, 0]), ("delta_interval", values[:, 0] - values[:, 1])):
-            expected = [percentile(list(spread), 2.5), percentile(list(spread), 97.5)]
-            assert row[key] == pytest.approx(expected, abs=1e-14)
+        for key, spread in (("candidate", values[:, 0]), ("delta", values[:, 0] - values[:, 1])):
+            assert row[f"{key}_interval"] == pytest.approx(interval(row[key], list(spread), 15), abs=1e-14)
 
 
 def slow_scores(statistics: Statistics, drawn: list[int]) -> tuple[float, float]:
@@ -127,26 +127,61 @@ def test_draw_only_frames_with_labels_of_the_head() -> None:
 
 
 def test_draw_as_many_frames_as_there_are_each_as_likely_as_the_others() -> None:
-    weights = draw_weights(50, 4000, 11, "night")
+    weights = draw_weights(np.arange(50), 4000, 11, "night")
     assert weights.shape == (4000, 50)
     assert (weights.sum(axis=1) == 50).all()
     # Four standard errors of a mean of 4,000 binomial counts.
     assert abs(weights.mean(axis=0) - 1).max() < 4 * np.sqrt(0.98 / 4000)
     assert abs(weights.var(axis=0) - 0.98).max() < 0.15
-    assert draw_weights(0, 10, 11, "night").shape == (10, 0)
-    assert not np.array_equal(weights, draw_weights(50, 4000, 11, "day"))
+    assert draw_weights(np.arange(0), 10, 11, "night").shape == (10, 0)
+    assert not np.array_equal(weights, draw_weights(np.arange(50), 4000, 11, "day"))
 
 
-def test_are_none_with_fewer_than_two_frames_or_too_little_measured() -> None:
-    spread = np.linspace(0, 1, 201)
-    assert interval(spread, 2) == pytest.approx([0.025, 0.975])
-    assert interval(spread, 1) is None
-    spread[:10] = np.nan
-    assert interval(spread, 9) is not None
-    spread[:11] = np.nan
-    assert interval(spread, 9) is None
-    assert interval(np.full(5, np.nan), 9) is None
-    assert interval(np.zeros(0), 9) is None
+def test_are_none_with_fewer_than_two_units_or_too_little_measured() -> None:
+    resampled = np.linspace(0, 1, 201)
+    found = spread_of(0.5, resampled, 2)
+    assert [found.low, found.high] == pytest.approx(interval(0.5, list(resampled), 2))
+    assert spread_of(0.5, resampled, 1) is None
+    resampled[:10] = np.nan
+    assert spread_of(0.5, resampled, 9) is not None
+    resampled[:11] = np.nan
+    assert spread_of(0.5, resampled, 9) is None
+    assert spread_of(0.5, np.full(5, np.nan), 9) is None
+    assert spread_of(0.5, np.zeros(0), 9) is None
+
+
+def test_draw_the_frames_of_a_sequence_together() -> None:
+    units = units_of(["a", "b", None, "a", None, "b", "a"])
+    assert units.tolist() == [0, 1, 2, 0, 3, 1, 0]
+    weights = draw_weights(units, 500, 3, None)
+    for same in ([0, 3, 6], [1, 5]):
+        assert (weights[:, same] == weights[:, same[:1]]).all()
+    # Four units are drawn each time; their frames come along.
+    assert (weights[:, [0, 1, 2, 4]].sum(axis=1) == 4).all()
+    # A slice holds what it holds of a sequence.
+    assert (draw_weights(units[1:3], 500, 3, None).sum(axis=1) == 2).all()
+
+
+def test_are_wider_where_frames_of_a_sequence_are_alike() -> None:
+    models = [measure_sample(seed, frames=20) for seed in (1, 2)]
+    # Each frame stands there three times: sixty frames that tell no more than twenty.
+    tripled = [Statistics.merge([shift(model, 20 * times) for times in range(3)]) for model in models]
+    units = np.tile(np.arange(20), 3)
+    options = {"resamples": 400, "seed": 1}
+    by_unit, by_frame = compare(*tripled, [], **options, units=units), compare(*tripled, [], **options)
+    for metric in ("miou", "lane_f1"):
+        once = row_of(compare(*models, [], **options), metric)
+        assert row_of(by_unit, metric)["units"] == 20
+        assert row_of(by_unit, metric)["delta_interval"] == pytest.approx(once["delta_interval"])
+        assert row_of(by_frame, metric)["delta_error"] < 0.7 * once["delta_error"]
+    with pytest.raises(ValueError, match="the units are of 3 frames; the manifest has 60"):
+        compare(*tripled, [], **options, units=units[:3])
+
+
+def shift(statistics: Statistics, by: int) -> Statistics:
+    """The same of frames with other numbers."""
+    columns = {name: values + by if name.endswith("/frame") else values for name, values in statistics.columns.items()}
+    return replace(statistics, columns=columns)
 
 
 def test_cover_the_truth_about_as_often_as_they_say() -> None:
@@ -155,15 +190,16 @@ def test_cover_the_truth_about_as_often_as_they_say() -> None:
     for trial in range(300):
         hits = rng.binomial(2, 0.7, 80)
         counts = np.stack([hits, np.zeros(80), 2 - hits], axis=1)
-        sums = weighted_sums(draw_weights(80, 300, trial, None), counts)
-        low, high = interval(2 * sums[:, 0] / (2 * sums[:, 0] + sums[:, 1] + sums[:, 2]), 80)
-        inside += low <= truth <= high
+        sums = weighted_sums(draw_weights(np.arange(80), 300, trial, None), counts)
+        hit = 2 * hits.sum() / (2 * hits.sum() + (2 - hits).sum())
+        found = spread_of(hit, 2 * sums[:, 0] / (2 * sums[:, 0] + sums[:, 1] + sums[:, 2]), 80)
+        inside += found.low <= truth <= found.high
     assert 0.91 <= inside / 300 <= 0.98
 
 
 def test_sum_weighted_frames_exactly() -> None:
     statistics = measure_sample(1, frames=9)
     tables = tabulate(statistics, 9)
-    weights = draw_weights(9, 4, 1, None)
+    weights = draw_weights(np.arange(9), 4, 1, None)
     expected = [sum(times * tables.confusion[frame] for frame, times in enumerate(row)) for row in weights]
     np.testing.assert_array_equal(weighted_sums(weights, tables.confusion), expected)

@@ -88,11 +88,10 @@ def test_are_null_where_nothing_can_be_measured() -> None:
     empty = [row for row in rows if row["slice"] is not None]
     assert len(empty) == 11
     for row in empty:
-        assert row["frames"] == 0
+        assert (row["frames"], row["units"]) == (0, 0)
         assert not row["objects"]
-        assert [value for key, value in row.items() if key not in ("metric", "slice", "frames", "objects")] == [
-            None
-        ] * 5
+        known = ("metric", "slice", "frames", "units", "objects")
+        assert [value for key, value in row.items() if key not in known] == [None] * 7
     json.dumps(rows, allow_nan=False)
 
 

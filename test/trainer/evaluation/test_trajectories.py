@@ -18,7 +18,7 @@ from proving_ground.evaluation import (
     constant_velocity,
     score,
 )
-from proving_ground.evaluation.intervals import draw_weights
+from proving_ground.evaluation.intervals import draw_weights, spread_of
 from proving_ground.evaluation.statistics import checksum
 from proving_ground.evaluation.trajectories import METRICS, MISS_DISTANCE, count_tracks
 
@@ -142,13 +142,14 @@ def test_make_scores_overall_and_by_slice_as_they_are_defined() -> None:
 def test_have_intervals_from_frames_that_are_drawn_again() -> None:
     labelled = [frame for frame in range(FRAMES) if frame != 3]
     rows = compare(measure(1), measure(2), [], resamples=60, seed=7)
-    draws = [np.repeat(labelled, weights).tolist() for weights in draw_weights(len(labelled), 60, 7, None)]
+    draws = [np.repeat(labelled, weights).tolist() for weights in draw_weights(np.arange(len(labelled)), 60, 7, None)]
     own, other = ([directly(model, frames) for frames in draws] for model in (1, 2))
     for row in rows:
         spread = np.array([one[row["metric"]] for one in own])
         gap = spread - np.array([one[row["metric"]] for one in other])
-        assert row["candidate_interval"] == pytest.approx(np.percentile(spread, [2.5, 97.5]).tolist())
-        assert row["delta_interval"] == pytest.approx(np.percentile(gap, [2.5, 97.5]).tolist())
+        for key, values in (("candidate", spread), ("delta", gap)):
+            made = spread_of(row[key], values, len(labelled))
+            assert (row[f"{key}_error"], *row[f"{key}_interval"]) == pytest.approx(made)
 
 
 def test_do_not_differ_between_a_model_and_itself() -> None:

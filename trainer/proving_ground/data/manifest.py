@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +22,9 @@ LARGEST = 3.4e38
 class Frame:
     """One frame and its labels; a label that is None was never made, an empty one says that nothing is there.
 
-    `source` is the image's path in the dataset, or the frame's id where it has no image but only tracks.
+    `source` is the image's path in the dataset, or the frame's id where it has no image but only tracks. `sequence`
+    names the drive that it was taken from: frames of one drive are alike, and are drawn together when intervals are
+    made.
     """
 
     source: str
@@ -33,6 +35,7 @@ class Frame:
     segmentation: str | None = None
     lanes: list[list[list[float]]] | None = None
     tracks: list[dict[str, Any]] | None = None
+    sequence: str | None = None
 
     @property
     def has_image(self) -> bool:
@@ -88,9 +91,11 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     attributes = value.get("attributes") or {}
     if not isinstance(attributes, dict) or not all(isinstance(text, str) for text in attributes.values()):
         raise Refused(f"attributes: found {shorten(attributes)}; it is an object of strings")
-    tracks = parse_tracks(value.get("tracks"))
+    tracks, sequence = parse_tracks(value.get("tracks")), value.get("sequence")
+    if sequence is not None and not (isinstance(sequence, str) and sequence):
+        raise Refused(f"sequence: found {shorten(sequence)}; it is the name of a drive")
     if "source-ref" not in value and "id" in value:
-        return parse_tracks_alone(value, attributes, tracks)
+        return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence)
     for side in ("width", "height"):
         if "source-ref" in value and (type(value[side]) is not int or value[side] < 1):
             raise Refused(f"{side}: found {shorten(value[side])}; it is a whole number of pixels, 1 or more")
@@ -104,6 +109,7 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
         segmentation=None if segmentation is None else parse_path("segmentation-ref", segmentation),
         lanes=parse_lanes(value.get("lanes")),
         tracks=tracks,
+        sequence=sequence,
     )
 
 

@@ -1,39 +1,68 @@
-"""Frames drawn with replacement become 95 % intervals: the percentile bootstrap over frames (Efron 1979).
+"""Units drawn with replacement become standard errors and 95 % intervals: the bootstrap (Efron 1979), studentised.
 
-The frames that are drawn are those of the slice with labels of the head, as many as there are: the size of the slice is
-fixed. Two models get the same draws, so that the interval of their difference is paired.
+A unit is a sequence (a drive) where the manifest names one, else a frame: frames of one drive are alike, and drawn one
+by one they would make intervals too narrow (the cluster bootstrap, Davison and Hinkley 1997, section 3.8). The units
+that are drawn are those of the slice with labels of the head, as many as there are. Two models get the same draws, so
+that the interval of their difference is paired.
+
+An interval is the figure and Student's t with one degree of freedom less than there are units, times the bootstrap's
+standard error. Both that and the factor n / (n - 1) on the variance, which the bootstrap lacks, are what the plain
+percentile interval falls short by on small slices (Hesterberg 2015, What Teachers Should Know About the Bootstrap).
 """
 
 import hashlib
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
-LOW_PERCENT, HIGH_PERCENT = 2.5, 97.5
+TAIL = 0.025
 # With more resamples than this share having nothing to measure, the rest is no fair sample of what could have been.
 MAX_UNMEASURED = 0.05
 
 
-def draw_weights(count: int, resamples: int, seed: int, name: str | None) -> np.ndarray:
-    """How often each of `count` frames is drawn in each resample: [B, count] int64, each row's sum is `count`.
+class Spread(NamedTuple):
+    """How far a figure may be off: its standard error, and the ends of its 95 % interval."""
+
+    error: float
+    low: float
+    high: float
+
+
+def units_of(sequences: Sequence[str | None]) -> np.ndarray:
+    """The unit of each frame, [F] int64 from 0: its sequence; a frame without one is a unit of its own."""
+    known: dict[str | int, int] = {}
+    return np.array(
+        [known.setdefault(place if name is None else name, len(known)) for place, name in enumerate(sequences)]
+    )
+
+
+def draw_weights(units: np.ndarray, resamples: int, seed: int, name: str | None) -> np.ndarray:
+    """How often each frame counts in each resample: [B, frames] int64; units [frames] int64 are drawn with replacement.
 
     A function of the seed and the slice's name alone (None: overall): a slice that is added or moved leaves the others'
     intervals as they were.
     """
-    if count == 0:
+    if len(units) == 0:
         return np.zeros((resamples, 0), dtype=np.int64)
+    drawn, place_of = np.unique(units, return_inverse=True)
     place = int.from_bytes(hashlib.sha256((name or "").encode()).digest()[:8], "little")
     # The key is the seed; the slice's place in the counter leaves 2^64 blocks of numbers to each.
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, place, 0, 0]))
-    return rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    counts = rng.multinomial(len(drawn), np.full(len(drawn), 1 / len(drawn)), size=resamples)
+    return np.ascontiguousarray(counts[:, place_of])
 
 
-def interval(spread: np.ndarray, frames: int) -> list[float] | None:
-    """The middle 95 % of a figure's resamples [B] float64, NaN where a resample had nothing to measure.
+def spread_of(figure: float, resampled: np.ndarray, units: int) -> Spread | None:
+    """A figure's standard error and interval from its resamples [B] float64, NaN where nothing could be measured.
 
-    None with fewer than two frames, or where more than 5 % of the resamples had nothing to measure.
+    None with fewer than two units, or where more than 5 % of the resamples had nothing to measure.
     """
-    known = spread[~np.isnan(spread)]
-    if frames < 2 or known.size < (1 - MAX_UNMEASURED) * spread.size or known.size == 0:
+    known = resampled[~np.isnan(resampled)]
+    if units < 2 or known.size < 2 or known.size < (1 - MAX_UNMEASURED) * resampled.size:
         return None
-    low, high = np.percentile(known, [LOW_PERCENT, HIGH_PERCENT])
-    return [float(low), float(high)]
+    error = float(np.std(known, ddof=1)) * math.sqrt(units / (units - 1))
+    reach = float(-stdtrit(units - 1, TAIL)) * error
+    return Spread(error=error, low=figure - reach, high=figure + reach)

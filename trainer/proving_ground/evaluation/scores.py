@@ -15,7 +15,7 @@ from proving_ground.evaluation.detection import (
     restrict,
     single_category,
 )
-from proving_ground.evaluation.intervals import draw_weights, interval
+from proving_ground.evaluation.intervals import draw_weights, spread_of
 from proving_ground.evaluation.lanes import lane_f1
 from proving_ground.evaluation.matching import Boxes, match
 from proving_ground.evaluation.segmentation import segmentation_scores
@@ -121,15 +121,20 @@ def compare(
     resamples: int,
     seed: int,
     total_frames: int | None = None,
+    units: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """The report's scores of two models on the same frames, overall first, with 95 % intervals.
 
     A head that one of the two doesn't have is listed all the same, with None for that model: what was lost is seen.
+    units: [F] int64, what is drawn together (see intervals.units_of); each frame for itself where it is left out.
     Raises ValueError where the two were not measured on the same frames and labels, all `total_frames` of a manifest.
     """
     if production is not None:
         check_same_labels(candidate, production)
     total = len(candidate.columns["frames/frame"]) if total_frames is None else total_frames
+    units = np.arange(total) if units is None else units
+    if len(units) != total:
+        raise ValueError(f"the units are of {len(units)} frames; the manifest has {total}")
     models = [tabulate(each, total) for each in (candidate, production) if each is not None]
     rows = []
     for part in parts_of(slices, total):
@@ -137,12 +142,12 @@ def compare(
             owners = [model for model in models if head in model.labelled]
             if owners:
                 frames = part.frames & owners[0].labelled[head]
-                weights = draw_weights(int(frames.sum()), resamples, seed, part.name)
+                weights = draw_weights(units[frames], resamples, seed, part.name)
                 measures = [
                     measure(model, head, part, frames, weights) if head in model.labelled else ({}, {})
                     for model in models
                 ]
-                rows += describe(measures, owners[0], head, part, frames)
+                rows += describe(measures, owners[0], head, part, frames, len(np.unique(units[frames])))
     return rows
 
 
@@ -227,6 +232,7 @@ def describe(
     head: str,
     part: Part,
     frames: np.ndarray,
+    units: int,
 ) -> list[dict[str, Any]]:
     """Rows of the report's scores: a head's, on one part, of the candidate and, where there is one, of production."""
     (values, spreads), (others, other_spreads) = measures[0], measures[1] if len(measures) > 1 else ({}, {})
@@ -235,17 +241,23 @@ def describe(
     for metric in values or others:
         own, other = values.get(metric), others.get(metric)
         compared = own is not None and other is not None
+        delta = own - other if compared else None
+        own_spread = spread_of(own, spreads[metric], units) if own is not None else None
+        gap = spread_of(delta, spreads[metric] - other_spreads[metric], units) if compared else None
         rows.append(
             {
                 "metric": metric,
                 "slice": part.name,
                 "frames": count,
+                "units": units,
                 "objects": count_truth(tables, head, metric, frames),
                 "candidate": own,
-                "candidate_interval": interval(spreads[metric], count) if own is not None else None,
+                "candidate_error": own_spread and own_spread.error,
+                "candidate_interval": own_spread and [own_spread.low, own_spread.high],
                 "production": other,
-                "delta": own - other if compared else None,
-                "delta_interval": interval(spreads[metric] - other_spreads[metric], count) if compared else None,
+                "delta": delta,
+                "delta_error": gap and gap.error,
+                "delta_interval": gap and [gap.low, gap.high],
             }
         )
     return rows
