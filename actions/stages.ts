@@ -156,7 +156,7 @@ export async function history(context: Context, model: string | undefined): Prom
 		for (const { entry } of versions) {
 			const approval = approvals.find(({ version }) => version === entry.version);
 			const state = entry.version === production ? "production" : approval ? "replaced" : "pending";
-			const scores = ["map", "miou", "lane_f1"].flatMap((metric) =>
+			const scores = ["map", "miou", "lane_f1", "min_fde"].flatMap((metric) =>
 				entry.scores[metric] == null ? [] : [`${metric} ${entry.scores[metric].toFixed(3)}`],
 			);
 			lines.push(

@@ -209,6 +209,55 @@ describe("never passes what wasn't measured", () => {
 	test("nor a policy in which nothing passed", () => {
 		expect(verdictOn([], []).passed).toBe(false);
 	});
+
+	test("fails, by itself, what is not a number", () => {
+		const broken = [
+			score({ delta: Number.NaN }),
+			score({ ...spreadOf("delta", [Number.NaN, Number.NaN], 100) }),
+			score({ delta_error: -0.01 }),
+			score({ delta_error: Number.POSITIVE_INFINITY }),
+		];
+		for (const one of broken) expect(only([rule()], [one]).check).toBe("fail");
+		expect(only([rule()], [broken[0]!]).why).toBe(
+			"The change of map is not a number; what is not measured does not pass.",
+		);
+	});
+
+	test("holds a rule against its own metric alone", () => {
+		const checks = verdictOn([rule()], [score(), score({ metric: "miou" })]).checks;
+		expect(checks.map(({ metric, candidate }) => [metric, candidate])).toEqual([["map", 0.5]]);
+		expect(only([rule({ metric: "miou" })], [score()]).check).toBe("fail");
+	});
+
+	test("takes as many frames as the rule asks for, and no fewer", () => {
+		expect(only([rule()], [score({ frames: 30 })]).check).toBe("pass");
+		expect(only([rule()], [score({ frames: 29 })]).check).toBe("inconclusive");
+	});
+});
+
+test("A failed check blocks, also where an inconclusive one would not", () => {
+	const worse = score({ delta: -0.2, ...spreadOf("delta", [-0.22, -0.18], 100) });
+	expect(only([rule({ inconclusive: "allow" })], [worse])).toMatchObject({ check: "fail", blocking: true });
+});
+
+test("A difference without any spread is settled by its sign", () => {
+	const exact = (delta: number) => score({ delta, delta_error: 0, delta_interval: [delta, delta] });
+	expect(only([rule()], [exact(-0.021)]).check).toBe("fail");
+	expect(only([rule()], [exact(-0.019)]).check).toBe("pass");
+});
+
+test("A rise in per cent has its standard error in per cent, too", () => {
+	// 10 ms to 11.5 ms with a standard error of 0.5 ms: 15 % with one of 5 %, and the bound is 10 %.
+	const latency = score({
+		metric: "latency_p95_ms",
+		candidate: 11.5,
+		production: 10,
+		delta: 1.5,
+		delta_error: 0.5,
+		delta_interval: [0.51, 2.49],
+	});
+	const found = verdictOn([rule({ metric: "latency_p95_ms", bound: "max_regression_percent", value: 10 })], [latency]);
+	expect(found.checks[0]).toMatchObject({ outcome: "inconclusive", p_fail: expect.closeTo(0.16, 2) });
 });
 
 describe("on slices", () => {
@@ -307,6 +356,17 @@ describe("where the data can't tell", () => {
 			"−0.010 (−0.030 to +0.010) can't be told from a drop of at most 0.020: about 700 more frames would settle it.",
 		);
 		expect(unsure(-0.002).settle).toBeLessThan(unsure(-0.01).settle!);
+	});
+
+	test("counts the other checks where it would have to fail among them", () => {
+		const alone = unsure(-0.035).settle!;
+		const among = verdictOn(
+			[rule({ slice: "*" })],
+			Array.from({ length: 40 }, (_, place) =>
+				score({ slice: `s${place}`, delta: -0.035, ...spreadOf("delta", [-0.055, -0.015], 100) }),
+			),
+		);
+		expect(among.checks[0]!.settle).toBeGreaterThan(alone + 100);
 	});
 
 	test("says that none would where the figure is at the bound", () => {

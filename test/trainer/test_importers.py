@@ -410,6 +410,8 @@ TRACK = {"past": [[0, 0], [1, 1]], "future": [[2, 2]]}
         ({"segmentation-ref": "../a.png"}, "segmentation-ref: '../a.png' leads out"),
         ({"width": "96"}, 'width: found "96"; it is a whole number of pixels, 1 or more'),
         ({"height": 0}, "height: found 0; it is a whole number of pixels, 1 or more"),
+        ({"sequence": 5}, "sequence: found 5; it is the name of a drive"),
+        ({"sequence": ""}, 'sequence: found ""; it is the name of a drive'),
         ({"attributes": {"weather": None}}, 'attributes: found {"weather": null}; it is an object of strings'),
         ({"detection": {}}, "detection: found {}; it is a list"),
         ({"detection": [{**BOX, "box": [0, 0, 1]}]}, "detection[0]: the box [0, 0, 1] is not four finite numbers"),

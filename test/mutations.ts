@@ -1,0 +1,142 @@
+// Small faults put into the gate and the interval code, one at a time: its tests must notice every one.
+// Run: node test/mutations.ts [gate | student | intervals]
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+const root = path.resolve(import.meta.dirname, "..");
+type Fault = [found: string, put: string];
+interface Suite {
+	file: string;
+	/** The tests that must notice, as an argument vector run in the copy. */
+	tests: string[];
+	folder: string;
+	faults: Fault[];
+}
+
+const vitest = (...files: string[]) => [
+	process.execPath,
+	"node_modules/vitest/vitest.mjs",
+	"run",
+	"--bail",
+	"1",
+	...files,
+];
+const suites: Record<string, Suite> = {
+	gate: {
+		file: "actions/lib/gate.ts",
+		tests: vitest("test/lib/gate.test.ts"),
+		folder: ".",
+		faults: [
+			["const LEVEL = 0.025", "const LEVEL = 0.05"],
+			["const MOST_TIMES = 100", "const MOST_TIMES = Number.POSITIVE_INFINITY"],
+			['|| count("pass") === 0', ""],
+			['failed ? "fail" : blocked', 'blocked ? "inconclusive" : failed'],
+			['passed: outcome === "pass"', 'passed: outcome !== "fail"'],
+			["score.metric === rule.metric &&", ""],
+			["score.slice !== null : score.slice", "true : score.slice"],
+			["if (scores.length === 0) return", "if (scores.length === 0) return []; if (scores.length === 0) return"],
+			["if (error === 0) return value < 0 ? 0 : 1;", "if (error === 0) return 1;"],
+			["studentBelow(value / error, units - 1)", "studentBelow(value / error, units * 100)"],
+			["studentBelow(value / error", "studentBelow(-value / error"],
+			["a.value - b.value", "b.value - a.value"],
+			["LEVEL / (sorted.length - rank)", "LEVEL"],
+			["LEVEL / (sorted.length - rank)", "LEVEL / sorted.length"],
+			["(sorted.length - rank))) break;", "(sorted.length - rank))) continue;"],
+			["rejected[place] = true", "rejected[rank] = true"],
+			['rule.inconclusive === "block" || isProtected', 'rule.inconclusive === "block"'],
+			['finding.outcome === "fail" || (finding', "(finding"],
+			["if (!isNumber(score.candidate)) {", "if (score.candidate === null) {"],
+			["score.frames < rule.min_frames", "score.frames > rule.min_frames"],
+			["score.frames < rule.min_frames", "score.frames <= rule.min_frames"],
+			["level - rule.value : rule.value - level", "rule.value - level : level - rule.value"],
+			["!isNumber(score.production) || !isNumber(score.delta)", "!isNumber(score.production)"],
+			["score.production <= 0) return assessRise", "score.production < 0) return assessRise"],
+			["percent ? 100 / score.production", "percent ? 1 / score.production"],
+			["percent ? rule.value - change : change + rule.value", "percent ? rule.value + change : change + rule.value"],
+			["percent ? rule.value - change : change + rule.value", "percent ? rule.value - change : rule.value - change"],
+			["score.delta_error * scale", "score.delta_error"],
+			["interval[1] <= 0", "interval[0] <= 0"],
+			["interval === null || margin.units < 2", "interval === null"],
+			[".every(Number.isFinite) || error < 0", ".every((one) => one !== null)"],
+			["value - quantile * error >= 0", "value + quantile * error >= 0"],
+			["value - quantile * error >= 0", "value >= 0"],
+			["value < 0 ? -studentQuantile(LEVEL / tested, freedom) : quantile", "quantile"],
+			["const times = 2 *", "const times = "],
+			["Math.ceil((times - 1) * units)", "Math.ceil(times * units)"],
+			["if (failing) {", "if (failing && value > 0) {"],
+		],
+	},
+	student: {
+		file: "actions/lib/student.ts",
+		tests: vitest("test/lib/student.test.ts"),
+		folder: ".",
+		faults: [
+			["value < 0 ? tail : 1 - tail", "value < 0 ? 1 - tail : tail"],
+			["0.5 * incompleteBeta", "incompleteBeta"],
+			["if (Number.isNaN(value)) return Number.NaN;", "if (Number.isNaN(value)) return 0;"],
+			["< tail) low = middle", "> tail) low = middle"],
+			["(a + b) * x", "a * x"],
+		],
+	},
+	intervals: {
+		file: "trainer/proving_ground/evaluation/intervals.py",
+		tests: [
+			path.join(root, ".venv/bin/python"),
+			..."-m pytest -q -x -p no:cacheprovider ../test/trainer/evaluation/test_intervals.py".split(" "),
+		],
+		folder: "trainer",
+		faults: [
+			["TAIL = 0.025", "TAIL = 0.05"],
+			["MAX_UNMEASURED = 0.05", "MAX_UNMEASURED = 0.5"],
+			["place if name is None else name", "0 if name is None else name"],
+			["[:, place_of]", "[:, : len(units)]"],
+			["size=resamples", "size=1"],
+			["counter=[0, place, 0, 0]", "counter=[0, 0, 0, 0]"],
+			["key=seed", "key=0"],
+			["units < 2 or", "units < 1 or"],
+			["~np.isnan(resampled)", "resampled == resampled"],
+			["ddof=1", "ddof=0"],
+			["math.sqrt(units / (units - 1))", "1"],
+			["stdtrit(units - 1, TAIL)", "stdtrit(1e9, TAIL)"],
+			["low=figure - reach", "low=figure"],
+		],
+	},
+};
+
+/** Puts each fault in, in a copy of the project; returns those that no test noticed. */
+function survivorsOf({ file, tests, folder, faults }: Suite, copy: string): Fault[] {
+	const source = readFileSync(path.join(root, file), "utf8");
+	const [command, ...rest] = tests as [string, ...string[]];
+	const run = () => spawnSync(command, rest, { cwd: path.join(copy, folder), stdio: "ignore" }).status;
+	if (run() !== 0) throw new Error(`${file}: its tests fail without any fault.`);
+	const survivors = faults.filter(([found, put]) => {
+		if (source.split(found).length !== 2) throw new Error(`${file}: not there exactly once: ${found}`);
+		writeFileSync(
+			path.join(copy, file),
+			source.replace(found, () => put),
+		);
+		return run() === 0;
+	});
+	writeFileSync(path.join(copy, file), source);
+	return survivors;
+}
+
+const copy = mkdtempSync(path.join(tmpdir(), "mutations-"));
+try {
+	for (const part of ["actions", "test", "trainer", "package.json", "tsconfig.json", "vitest.config.ts"]) {
+		cpSync(path.join(root, part), path.join(copy, part), { recursive: true });
+	}
+	symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));
+	const chosen = process.argv.slice(2);
+	for (const [name, suite] of Object.entries(suites)) {
+		if (chosen.length > 0 && !chosen.includes(name)) continue;
+		const survivors = survivorsOf(suite, copy);
+		console.log(`${suite.file}: ${suite.faults.length - survivors.length} of ${suite.faults.length} faults noticed`);
+		for (const [found, put] of survivors) console.log(`  not noticed: ${found}  ->  ${put}`);
+		if (survivors.length > 0) process.exitCode = 1;
+	}
+} finally {
+	rmSync(copy, { recursive: true });
+}
