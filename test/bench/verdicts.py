@@ -2,9 +2,10 @@
 
 Run:  npm run bench -- verdicts
 
-Each trial draws its own test frames, in slices of 20, 100, 500 and 2,000, and what two models find on them. How hard a
-frame is, is partly the frame's and partly its drive's (of --cluster frames), partly for both models and partly for one
-alone. What is true is measured once on very many frames. Prints a line of JSON for the truth, and one for each trial.
+Each trial draws its own test frames, in slices of 20, 100, 500 and 2,000, and what two models find on them. How hard an
+object is, is the same for both models; how hard a frame and its drive (of --cluster frames) are, is partly so, and
+partly each model's own. What is true is measured once on very many frames. Prints a line of JSON for the truth, and one
+for each trial.
 """
 
 import argparse
@@ -33,11 +34,14 @@ def draw_statistics(rng: np.random.Generator, frames: int, drive: int, drops: tu
     drives = np.arange(frames) // drive
     shared = rng.normal(0, 0.8, frames) + rng.normal(0, 0.8, drives.max() + 1)[drives]
     frame = np.repeat(np.arange(frames), OBJECTS)
+    # The far and the hidden are hard for both: that is what makes the comparison on the same frames worth so much.
+    objects = rng.normal(0, 2.0, len(frame)) + shared[frame]
     truth = np.stack([np.tile(np.arange(OBJECTS) * 40.0, frames), np.zeros(len(frame))], axis=1)
     # What one model alone finds hard is its drive's as well: so do two models differ from drive to drive.
     own = [rng.normal(0, 0.5, drives.max() + 1)[drives] for _ in drops]
     return [
-        measure(rng, frame, truth, shared + hard, frames, RECALL - drop) for hard, drop in zip(own, drops, strict=True)
+        measure(rng, frame, truth, objects + hard[frame], frames, RECALL - drop)
+        for hard, drop in zip(own, drops, strict=True)
     ]
 
 
@@ -45,7 +49,7 @@ def measure(
     rng: np.random.Generator, frame: np.ndarray, truth: np.ndarray, hard: np.ndarray, frames: int, recall: float
 ) -> Statistics:
     """What a model finds: boxes a little off, with scores that tell them from false alarms not quite."""
-    chance = 1 / (1 + np.exp(-(np.log(recall / (1 - recall)) + hard[frame])))
+    chance = 1 / (1 + np.exp(-(np.log(recall / (1 - recall)) + hard)))
     found = np.flatnonzero(rng.random(len(frame)) < chance)
     alarms = np.repeat(np.arange(frames), rng.poisson(ALARMS, frames))
     place = np.concatenate([truth[found] + rng.normal(0, 1.2, (len(found), 2)), np.full((len(alarms), 2), 900.0)])
