@@ -100,22 +100,25 @@ def accumulate(ordered: Ordered, weights: np.ndarray | None = None) -> tuple[np.
 @njit(cache=True)
 def accumulate_into(ordered, weights, recall_thresholds, precision, recall):
     """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` times."""
-    curve = np.empty(len(recall_thresholds))
+    thresholds = recall.shape[0]
+    curves, recalls = np.empty((thresholds, len(recall_thresholds))), np.empty(thresholds)
     for category in range(recall.shape[1]):
         objects = count_objects(ordered.truth[category], weights)
         if objects == 0:
             continue
         times, matched, ignored = repeat_rows(ordered, category, weights)
-        for number in range(recall.shape[0]):
-            recall[number, category] = trace(times, matched, ignored, number, objects, recall_thresholds, curve)
-            precision[number, :, category] = curve
+        trace(times, matched, ignored, objects, recall_thresholds, curves, recalls)
+        for number in range(thresholds):
+            recall[number, category] = recalls[number]
+            for place in range(len(recall_thresholds)):
+                precision[number, place, category] = curves[number, place]
 
 
 @njit(cache=True)
 def resample_into(ordered, weights, recall_thresholds, figures):
     """For each row of weights [B, F], AP, AP50 and AR of each category into figures [B, 3, K]; NaN without objects."""
-    curve = np.empty(len(recall_thresholds))
     thresholds = 10
+    curves, recalls = np.empty((thresholds, len(recall_thresholds))), np.empty(thresholds)
     for category in range(figures.shape[2]):
         for sample in range(weights.shape[0]):
             objects = count_objects(ordered.truth[category], weights[sample])
@@ -123,15 +126,16 @@ def resample_into(ordered, weights, recall_thresholds, figures):
                 figures[sample, :, category] = np.nan
                 continue
             times, matched, ignored = repeat_rows(ordered, category, weights[sample])
-            heights, recalls = 0.0, 0.0
+            trace(times, matched, ignored, objects, recall_thresholds, curves, recalls)
+            heights, reached = 0.0, 0.0
             for number in range(thresholds):
-                recalls += trace(times, matched, ignored, number, objects, recall_thresholds, curve)
-                mean = curve.sum() / len(curve)
+                reached += recalls[number]
+                mean = curves[number].sum() / len(recall_thresholds)
                 heights += mean
                 if number == 0:
                     figures[sample, 1, category] = mean
             figures[sample, 0, category] = heights / thresholds
-            figures[sample, 2, category] = recalls / thresholds
+            figures[sample, 2, category] = reached / thresholds
 
 
 @njit(cache=True)
@@ -175,30 +179,40 @@ def repeat_rows(ordered, category, weights):
 
 
 @njit(cache=True)
-def trace(times, matched, ignored, number, objects, recall_thresholds, curve):
-    """Fill `curve` [R] with precision at each recall threshold, for the IoU threshold `number`; returns the recall."""
-    bit = np.uint16(1 << number)
-    heights, reached = np.empty(len(times)), np.empty(len(times))
-    hits, misses, points = 0.0, 0.0, 0
-    for row in range(len(times)):
-        if ignored[row] & bit:
+def trace(times, matched, ignored, objects, recall_thresholds, curves, recalls):
+    """Fill `curves` [T, R] with precision at each recall threshold and `recalls` [T], in one walk over the rows.
+
+    All counts are whole numbers that float64 holds, so that any order of adding them gives the same bits.
+    """
+    thresholds, rows = len(recalls), len(times)
+    heights, reached = np.empty((thresholds, rows)), np.empty((thresholds, rows))
+    points, hits, passed = np.zeros(thresholds, np.int64), np.zeros(thresholds), np.zeros(thresholds)
+    seen = 0.0
+    for row in range(rows):
+        seen += times[row]
+        # What is matched nowhere is a miss everywhere: one addition for all thresholds.
+        if matched[row] == 0 and ignored[row] == 0:
             continue
-        if matched[row] & bit:
-            hits += times[row]
-            # Only a hit can be the first to reach a recall; a miss only lowers what stands before it.
-            reached[points] = hits / objects
-            heights[points] = hits / (misses + hits + SPACING)
-            points += 1
-        else:
-            misses += times[row]
-    for place in range(points - 1, 0, -1):
-        heights[place - 1] = max(heights[place - 1], heights[place])
-    place = 0
-    for target in range(len(recall_thresholds)):
-        while place < points and reached[place] < recall_thresholds[target]:
-            place += 1
-        curve[target] = heights[place] if place < points else 0.0
-    return hits / objects
+        for number in range(thresholds):
+            bit = np.uint16(1 << number)
+            if ignored[row] & bit:
+                passed[number] += times[row]
+            elif matched[row] & bit:
+                hits[number] += times[row]
+                # Only a hit can be the first to reach a recall; a miss only lowers what stands before it.
+                reached[number, points[number]] = hits[number] / objects
+                heights[number, points[number]] = hits[number] / (seen - passed[number] + SPACING)
+                points[number] += 1
+    for number in range(thresholds):
+        count = points[number]
+        for place in range(count - 1, 0, -1):
+            heights[number, place - 1] = max(heights[number, place - 1], heights[number, place])
+        place = 0
+        for target in range(len(recall_thresholds)):
+            while place < count and reached[number, place] < recall_thresholds[target]:
+                place += 1
+            curves[number, target] = heights[number, place] if place < count else 0.0
+        recalls[number] = hits[number] / objects
 
 
 def mean_of_measured(values: np.ndarray) -> float | None:
@@ -207,15 +221,17 @@ def mean_of_measured(values: np.ndarray) -> float | None:
     return float(np.mean(measured)) if measured.size else None
 
 
-def detection_scores(ordered: Ordered, names: Sequence[str]) -> dict[str, float | None]:
-    """map, ap50, ar and ap/<category>."""
-    precision, recall = accumulate(ordered)
+def detection_scores(
+    ordered: Ordered, names: Sequence[str], frames: np.ndarray | None = None, each: bool = True
+) -> dict[str, float | None]:
+    """map, ap50 and ar of some frames [F] bool, of all where they are left out; and ap/<category> with `each`."""
+    precision, recall = accumulate(ordered, None if frames is None else frames.astype(np.int64))
     scores = {
         "map": mean_of_measured(precision),
         "ap50": mean_of_measured(precision[:1]),
         "ar": mean_of_measured(recall),
     }
-    for place, name in enumerate(names):
+    for place, name in enumerate(names if each else ()):
         scores[f"ap/{name}"] = mean_of_measured(precision[:, :, place])
     return scores
 

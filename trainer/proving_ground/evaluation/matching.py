@@ -108,6 +108,7 @@ def match_groups(
     count, total = len(dt_category), len(gt_category)
     matched = np.zeros(count, np.uint16)
     ignored = np.zeros(count, np.uint16)
+    every = np.uint16((1 << len(thresholds)) - 1)
     begin, gt_begin = 0, 0
     while begin < count:
         category, frame = dt_category[begin], dt_frame[begin]
@@ -121,18 +122,22 @@ def match_groups(
         gt_end = gt_begin
         while gt_end < total and gt_category[gt_end] == category and gt_frame[gt_end] == frame:
             gt_end += 1
-        overlaps = box_iou(dt_xywh[begin:end], gt_xywh[gt_begin:gt_end], gt_crowd[gt_begin:gt_end])
-        for number in range(len(thresholds)):
-            bit = np.uint16(1 << number)
-            taken = np.zeros(gt_end - gt_begin, np.bool_)
-            for row in range(end - begin):
-                best = find_match(
-                    overlaps[row], taken, gt_crowd[gt_begin:gt_end], gt_ignored[gt_begin:gt_end], thresholds[number]
-                )
+        crowd, passed_over = gt_crowd[gt_begin:gt_end], gt_ignored[gt_begin:gt_end]
+        overlaps = box_iou(dt_xywh[begin:end], gt_xywh[gt_begin:gt_end], crowd)
+        # A bit for each threshold: what is taken at one is free at another.
+        taken = np.zeros(gt_end - gt_begin, np.uint16)
+        for row in range(end - begin):
+            if is_below(overlaps[row], thresholds[0]):
+                if dt_outside[begin + row]:
+                    ignored[begin + row] = every
+                continue
+            for number in range(len(thresholds)):
+                bit = np.uint16(1 << number)
+                best = find_match(overlaps[row], taken, bit, crowd, passed_over, thresholds[number])
                 if best >= 0:
-                    taken[best] = True
+                    taken[best] |= bit
                     matched[begin + row] |= bit
-                    if gt_ignored[gt_begin + best]:
+                    if passed_over[best]:
                         ignored[begin + row] |= bit
                 elif dt_outside[begin + row]:
                     ignored[begin + row] |= bit
@@ -141,11 +146,20 @@ def match_groups(
 
 
 @njit(cache=True)
-def find_match(overlaps, taken, crowd, ignored, threshold):
+def is_below(overlaps, lowest):
+    """Whether no overlap reaches the lowest threshold; one that is NaN may, as in C."""
+    reaching = 0
+    for overlap in overlaps:
+        reaching += not overlap < lowest
+    return reaching == 0
+
+
+@njit(cache=True)
+def find_match(overlaps, taken, bit, crowd, ignored, threshold):
     """Best ground truth for a detection, -1 for none: the last of equals, an ignored one only where no other is."""
     best, most = -1, threshold
     for place in range(len(overlaps)):
-        if taken[place] and not crowd[place]:
+        if taken[place] & bit and not crowd[place]:
             continue
         if best > -1 and not ignored[best] and ignored[place]:
             break

@@ -191,11 +191,12 @@ def measure(
     frames: [F] bool, those of the part with labels of the head. weights: [B, frames] int64; without them no resamples.
     """
     if head == "detection":
-        ordered, names = restrict(tables.ordered, frames), tables.categories
+        ordered, names = tables.ordered, tables.categories
         if part.category is not None:
             ordered, names = single_category(ordered, names.index(part.category)), (part.category,)
-        values = detection_scores(ordered, names)
-        spreads = {} if weights is None else resampled_detection(ordered, names, weights)
+        each = part.name is None or part.category is not None
+        values = detection_scores(ordered, names, frames, each)
+        spreads = {} if weights is None else resampled_detection(restrict(ordered, frames), names, weights)
     elif head == "segmentation":
         matrices = tables.confusion[frames]
         values = segmentation_scores(matrices.sum(axis=0), tables.classes)
