@@ -12,8 +12,9 @@ from conftest import all_features_document, train_document, write_document
 
 from proving_ground.config import TrainRun, read_run
 from proving_ground.environment import Meter, describe_environment
+from proving_ground.evaluation.intervals import quantile_of
 from proving_ground.export import TRACKS, describe_io, export_inputs, export_model, quietly
-from proving_ground.latency import open_session, time_sessions
+from proving_ground.latency import REPEATS, open_session, time_sessions, upper_spread
 from proving_ground.loop import open_frames
 from proving_ground.model.network import Network, build_network
 
@@ -123,3 +124,13 @@ def test_on_a_machine_that_is_described_without_its_secrets(monkeypatch: pytest.
 def test_and_its_energy_is_a_figure_or_none() -> None:
     used = Meter().kilowatt_hours()
     assert used is None or used >= 0
+
+
+def test_a_latency_with_hiccups_has_the_interval_of_its_resamples() -> None:
+    # One repeat in fifty took ten times as long: so does the p95 of a resample in many hundreds.
+    rng = np.random.default_rng(3)
+    times = np.where(np.arange(REPEATS) < 4, 20.0, 2.0) + rng.uniform(0, 0.1, REPEATS)
+    resampled = np.percentile(times[rng.integers(0, REPEATS, (1000, REPEATS))], 95, axis=1)
+    found = upper_spread(float(np.percentile(times, 95)), resampled)
+    assert found.low < found.high < 3
+    assert float(np.percentile(times, 95)) + quantile_of(REPEATS) * found.error == pytest.approx(found.high)

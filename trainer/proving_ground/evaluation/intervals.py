@@ -64,5 +64,10 @@ def spread_of(figure: float, resampled: np.ndarray, units: int) -> Spread | None
     if units < 2 or known.size < 2 or known.size < (1 - MAX_UNMEASURED) * resampled.size:
         return None
     error = float(np.std(known, ddof=1)) * math.sqrt(units / (units - 1))
-    reach = float(-stdtrit(units - 1, TAIL)) * error
+    reach = quantile_of(units) * error
     return Spread(error=error, low=figure - reach, high=figure + reach)
+
+
+def quantile_of(units: int) -> float:
+    """How many standard errors an interval reaches to each side, of so many units."""
+    return float(-stdtrit(units - 1, TAIL))
