@@ -10,7 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from proving_ground.evaluation.matching import IOU_THRESHOLDS, MAX_DETECTIONS, Matches
+from proving_ground.evaluation.matching import (
+    IOU_THRESHOLDS,
+    MAX_DETECTIONS,
+    Matches,
+    falling_keys,
+    for_each,
+    stable_order,
+    whole_keys,
+)
 
 # np.linspace's own rounding is part of the definition.
 RECALL_THRESHOLDS = np.linspace(0.0, 1.00, 101)
@@ -24,6 +32,11 @@ class Ordered(NamedTuple):
     begins is [K + 1] int64, the categories' runs; frame is [N] int64; matched and ignored are [N] uint16 with a bit for
     each IoU threshold; tied is [N] bool, whether a row has the score and the frame of the row before it; truth is
     [K, F] int64, the objects of each category and frame that aren't ignored.
+
+    The rest is made of these by `lay_out`. Rows that are a hit, and those that are ignored, stand in runs by category
+    and threshold, [K * T + 1] begins: hit_row counts from the category's first row, pass_place is the first hit after
+    an ignored row. object_frame has each object's frame, mixed_frame the frames where tied rows fare differently, both
+    in runs by category.
     """
 
     begins: np.ndarray
@@ -32,26 +45,107 @@ class Ordered(NamedTuple):
     ignored: np.ndarray
     tied: np.ndarray
     truth: np.ndarray
+    hit_begins: np.ndarray
+    hit_row: np.ndarray
+    hit_frame: np.ndarray
+    pass_begins: np.ndarray
+    pass_place: np.ndarray
+    pass_frame: np.ndarray
+    object_begins: np.ndarray
+    object_frame: np.ndarray
+    mixed_begins: np.ndarray
+    mixed_frame: np.ndarray
 
 
 def order(matches: Matches, categories: int, frames: int, max_detections: int = MAX_DETECTIONS) -> Ordered:
     """Sort matches by category and falling score; frames are 0 to `frames` - 1."""
     kept = np.flatnonzero(matches.rank < max_detections)
-    by_score = kept[np.lexsort((-matches.score[kept], matches.category[kept]))]
+    by_score = kept[stable_order(falling_keys(matches.score[kept]), whole_keys(matches.category[kept]))]
     category, frame, score = matches.category[by_score], matches.frame[by_score], matches.score[by_score]
     tied = np.zeros(len(by_score), dtype=bool)
     tied[1:] = (category[1:] == category[:-1]) & (frame[1:] == frame[:-1]) & (score[1:] == score[:-1])
     counted = ~matches.gt_ignored
-    truth = np.zeros((categories, frames), dtype=np.int64)
-    np.add.at(truth, (matches.gt_category[counted], matches.gt_frame[counted]), 1)
+    places = matches.gt_category[counted] * frames + matches.gt_frame[counted]
+    return lay_out(
+        np.searchsorted(category, np.arange(categories + 1)),
+        frame,
+        matches.matched[by_score],
+        matches.ignored[by_score],
+        tied,
+        np.bincount(places, minlength=categories * frames).reshape(categories, frames),
+    )
+
+
+def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
+    """Rows by category and falling score with all that is made of them; see Ordered."""
+    first, last = begins[:-1], begins[1:]
+    thresholds = len(IOU_THRESHOLDS)
+    hit_begins, hit_row = rows_by_bit(begins, matched & ~ignored, thresholds)
+    pass_begins, pass_row = rows_by_bit(begins, ignored, thresholds)
+    start = np.repeat(first, thresholds)
+    pass_place = np.empty(len(pass_row), dtype=np.int64)
+    find_places(hit_begins, hit_row, pass_begins, pass_row, pass_place)
+    category, object_frame = np.nonzero(truth)
+    counts = truth[category, object_frame]
+    mixed = mixed_rows(matched, ignored, tied)
     return Ordered(
-        begins=np.searchsorted(category, np.arange(categories + 1)),
+        begins=begins,
         frame=frame,
-        matched=matches.matched[by_score],
-        ignored=matches.ignored[by_score],
+        matched=matched,
+        ignored=ignored,
         tied=tied,
         truth=truth,
+        hit_begins=hit_begins,
+        hit_row=hit_row,
+        hit_frame=frame[hit_row + np.repeat(start, np.diff(hit_begins))],
+        pass_begins=pass_begins,
+        pass_place=pass_place,
+        pass_frame=frame[pass_row + np.repeat(start, np.diff(pass_begins))],
+        object_begins=np.concatenate([[0], np.cumsum(truth.sum(axis=1))]),
+        object_frame=np.repeat(object_frame, counts),
+        mixed_begins=np.concatenate([np.searchsorted(mixed, first), np.searchsorted(mixed, last[-1:])]),
+        mixed_frame=frame[mixed],
     )
+
+
+def mixed_rows(matched: np.ndarray, ignored: np.ndarray, tied: np.ndarray) -> np.ndarray:
+    """Rows that tie with the row before them in one frame and fare differently; where none does, copies can stand so."""
+    differing = np.zeros(len(tied), dtype=bool)
+    differing[1:] = (matched[1:] != matched[:-1]) | (ignored[1:] != ignored[:-1])
+    return np.flatnonzero(tied & differing)
+
+
+@njit(cache=True, nogil=True)
+def rows_by_bit(begins, bits, thresholds):
+    """Begins [K * T + 1] of runs by category and bit, and the rows that have it, counted from the category's first."""
+    ends = np.zeros((len(begins) - 1) * thresholds + 1, np.int64)
+    for category in range(len(begins) - 1):
+        for row in range(begins[category], begins[category + 1]):
+            if bits[row]:
+                for number in range(thresholds):
+                    ends[category * thresholds + number + 1] += (bits[row] >> number) & 1
+    starts = np.cumsum(ends)
+    rows, places = np.empty(starts[-1], np.int64), starts.copy()
+    for category in range(len(begins) - 1):
+        for row in range(begins[category], begins[category + 1]):
+            if bits[row]:
+                for number in range(thresholds):
+                    if (bits[row] >> number) & 1:
+                        run = category * thresholds + number
+                        rows[places[run]] = row - begins[category]
+                        places[run] += 1
+    return starts, rows
+
+
+@njit(cache=True, nogil=True)
+def find_places(hit_begins, hit_row, pass_begins, pass_row, pass_place):
+    """For each ignored row, the place of the first hit after it in its run."""
+    for run in range(len(hit_begins) - 1):
+        place = hit_begins[run]
+        for passed in range(pass_begins[run], pass_begins[run + 1]):
+            while place < hit_begins[run + 1] and hit_row[place] < pass_row[passed]:
+                place += 1
+            pass_place[passed] = place
 
 
 def restrict(ordered: Ordered, frames: np.ndarray) -> Ordered:
@@ -59,26 +153,26 @@ def restrict(ordered: Ordered, frames: np.ndarray) -> Ordered:
     places = np.cumsum(frames) - 1
     kept = frames[ordered.frame]
     before = np.concatenate([[0], np.cumsum(kept)])
-    return Ordered(
-        begins=before[ordered.begins],
-        frame=places[ordered.frame[kept]],
-        matched=ordered.matched[kept],
-        ignored=ordered.ignored[kept],
-        tied=ordered.tied[kept],
-        truth=np.ascontiguousarray(ordered.truth[:, frames]),
+    return lay_out(
+        before[ordered.begins],
+        places[ordered.frame[kept]],
+        ordered.matched[kept],
+        ordered.ignored[kept],
+        ordered.tied[kept],
+        np.ascontiguousarray(ordered.truth[:, frames]),
     )
 
 
 def single_category(ordered: Ordered, place: int) -> Ordered:
     """The same for one category alone."""
     rows = slice(ordered.begins[place], ordered.begins[place + 1])
-    return Ordered(
-        begins=ordered.begins[place : place + 2] - ordered.begins[place],
-        frame=ordered.frame[rows],
-        matched=ordered.matched[rows],
-        ignored=ordered.ignored[rows],
-        tied=ordered.tied[rows],
-        truth=ordered.truth[place : place + 1],
+    return lay_out(
+        ordered.begins[place : place + 2] - ordered.begins[place],
+        ordered.frame[rows],
+        ordered.matched[rows],
+        ordered.ignored[rows],
+        ordered.tied[rows],
+        ordered.truth[place : place + 1],
     )
 
 
@@ -89,67 +183,157 @@ def accumulate(ordered: Ordered, weights: np.ndarray | None = None) -> tuple[np.
     each frame stands as often, its copies side by side.
     """
     categories = len(ordered.begins) - 1
-    precision = -np.ones((len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), categories))
-    recall = -np.ones((len(IOU_THRESHOLDS), categories))
-    if weights is None:
-        weights = np.ones(ordered.truth.shape[1], dtype=np.int64)
-    accumulate_into(ordered, weights, RECALL_THRESHOLDS, precision, recall)
+    precision = np.full((len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), categories), -1.0)
+    recall = np.full((len(IOU_THRESHOLDS), categories), -1.0)
+    times = np.ones(ordered.truth.shape[1], dtype=np.int32) if weights is None else weights.astype(np.int32)
+    accumulate_into(ordered, times, RECALL_THRESHOLDS, precision, recall)
     return precision, recall
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def accumulate_into(ordered, weights, recall_thresholds, precision, recall):
-    """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` times."""
+    """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times."""
     thresholds = recall.shape[0]
-    curves, recalls = np.empty((thresholds, len(recall_thresholds))), np.empty(thresholds)
+    curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
     for category in range(recall.shape[1]):
-        objects = count_objects(ordered.truth[category], weights)
-        if objects == 0:
-            continue
-        times, matched, ignored = repeat_rows(ordered, category, weights)
-        trace(times, matched, ignored, objects, recall_thresholds, curves, recalls)
-        for number in range(thresholds):
-            recall[number, category] = recalls[number]
-            for place in range(len(recall_thresholds)):
-                precision[number, place, category] = curves[number, place]
+        if trace(ordered, category, weights, recall_thresholds, curves, recalls):
+            recall[:, category] = recalls
+            for number in range(thresholds):
+                for place in range(len(recall_thresholds)):
+                    precision[number, place, category] = curves[place, number]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def resample_into(ordered, weights, recall_thresholds, figures):
     """For each row of weights [B, F], AP, AP50 and AR of each category into figures [B, 3, K]; NaN without objects."""
-    thresholds = 10
-    curves, recalls = np.empty((thresholds, len(recall_thresholds))), np.empty(thresholds)
-    for category in range(figures.shape[2]):
-        for sample in range(weights.shape[0]):
-            objects = count_objects(ordered.truth[category], weights[sample])
-            if objects == 0:
+    thresholds = len(IOU_THRESHOLDS)
+    curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
+    times, sums = np.empty(weights.shape[1], np.int32), np.empty(thresholds)
+    for sample in range(weights.shape[0]):
+        times[:] = weights[sample]
+        for category in range(figures.shape[2]):
+            if not trace(ordered, category, times, recall_thresholds, curves, recalls):
                 figures[sample, :, category] = np.nan
                 continue
-            times, matched, ignored = repeat_rows(ordered, category, weights[sample])
-            trace(times, matched, ignored, objects, recall_thresholds, curves, recalls)
+            sums[:] = 0.0
+            for place in range(len(recall_thresholds)):
+                for number in range(thresholds):
+                    sums[number] += curves[place, number]
             heights, reached = 0.0, 0.0
             for number in range(thresholds):
                 reached += recalls[number]
-                mean = curves[number].sum() / len(recall_thresholds)
-                heights += mean
-                if number == 0:
-                    figures[sample, 1, category] = mean
+                heights += sums[number] / len(recall_thresholds)
             figures[sample, 0, category] = heights / thresholds
+            figures[sample, 1, category] = sums[0] / len(recall_thresholds)
             figures[sample, 2, category] = reached / thresholds
 
 
-@njit(cache=True)
-def count_objects(truth, weights):
-    """Objects of a category in frames that count `weights` times."""
+@njit(cache=True, nogil=True)
+def trace(ordered, category, weights, recall_thresholds, curves, recalls):
+    """Fill `curves` [R, T] with precision at each recall threshold and `recalls` [T]; returns whether there are objects.
+
+    All counts are whole numbers that float64 holds, so that any order of adding them gives the same bits.
+    """
     objects = 0
-    for frame in range(len(truth)):
-        objects += truth[frame] * weights[frame]
-    return objects
+    for place in range(ordered.object_begins[category], ordered.object_begins[category + 1]):
+        objects += weights[ordered.object_frame[place]]
+    if objects == 0:
+        return False
+    written_out = False
+    for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
+        written_out |= weights[ordered.mixed_frame[place]] > 1
+    targets = targets_of(objects, recall_thresholds)
+    curves[:] = 0.0
+    if written_out:
+        trace_copies(ordered, category, weights, targets, curves, recalls)
+    else:
+        trace_hits(ordered, category, weights, targets, curves, recalls)
+    for number in range(len(recalls)):
+        recalls[number] /= objects
+    for place in range(len(recall_thresholds) - 2, -1, -1):
+        for number in range(len(recalls)):
+            curves[place, number] = max(curves[place, number], curves[place + 1, number])
+    return True
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def targets_of(objects, recall_thresholds):
+    """For each number of hits, the place of the highest recall threshold that they reach: [objects + 1] int64."""
+    targets = np.empty(objects + 1, np.int64)
+    last = len(recall_thresholds) - 1
+    for hits in range(objects + 1):
+        recall = hits / objects
+        # A guess that is off by one at most, the thresholds being even but for their rounding.
+        place = min(int(recall * last), last)
+        place += place < last and recall_thresholds[place + 1] <= recall
+        targets[hits] = place - (recall_thresholds[place] > recall)
+    return targets
+
+
+@njit(cache=True, nogil=True)
+def trace_hits(ordered, category, weights, targets, curves, hits):
+    """Fill `curves` [R, T] at the targets that are reached with the highest precision from there on, and `hits` [T]."""
+    begin, end = ordered.begins[category], ordered.begins[category + 1]
+    seen, total = np.empty(end - begin), 0
+    for row in range(end - begin):
+        total += weights[ordered.frame[begin + row]]
+        seen[row] = total
+    thresholds = len(hits)
+    for number in range(thresholds):
+        run = category * thresholds + number
+        first, stop = ordered.hit_begins[run], ordered.hit_begins[run + 1]
+        found, passed = 0, 0
+        for place in range(first, stop):
+            found += weights[ordered.hit_frame[place]]
+        hits[number] = found
+        for place in range(ordered.pass_begins[run], ordered.pass_begins[run + 1]):
+            passed += weights[ordered.pass_frame[place]]
+        highest = 0.0
+        # From the last row to the first: between two ignored rows as many have been passed over.
+        for before in range(ordered.pass_begins[run + 1] - 1, ordered.pass_begins[run] - 2, -1):
+            start = ordered.pass_place[before] if before >= ordered.pass_begins[run] else first
+            found, highest = descend(ordered, weights, start, stop, seen, passed, found, highest, targets, curves[:, number])
+            if before >= ordered.pass_begins[run]:
+                passed -= weights[ordered.pass_frame[before]]
+                stop = start
+
+
+# A frame that doesn't count may leave nothing to divide by; its precision of nothing is nowhere the highest.
+@njit(cache=True, nogil=True, error_model="numpy")
+def descend(ordered, weights, start, stop, seen, passed, found, highest, targets, curve):
+    """Walk hits `stop` to `start` with the highest precision so far; a frame that doesn't count only repeats a lower one.
+
+    Returns the number of hits before `start`, and the highest precision.
+    """
+    for place in range(stop - 1, start - 1, -1):
+        precision = found / (seen[ordered.hit_row[place]] - passed + SPACING)
+        highest = max(highest, precision)
+        curve[targets[found]] = highest
+        found -= weights[ordered.hit_frame[place]]
+    return found, highest
+
+
+@njit(cache=True, nogil=True)
+def trace_copies(ordered, category, weights, targets, curves, hits):
+    """The same with the copies of tied rows written out, row by row."""
+    times, matched, ignored = repeat_rows(ordered, category, weights)
+    for number in range(len(hits)):
+        bit = np.uint16(1 << number)
+        seen, found = 0, 0
+        for row in range(len(times)):
+            if ignored[row] & bit:
+                continue
+            seen += times[row]
+            if matched[row] & bit:
+                found += times[row]
+                place = targets[found]
+                curves[place, number] = max(curves[place, number], found / (seen + SPACING))
+        hits[number] = found
+
+
+@njit(cache=True, nogil=True)
 def repeat_rows(ordered, category, weights):
-    """A category's rows with the times that each counts [P] float64, and its bits of matched and ignored.
+    """A category's rows with the times that each counts [P] int64, and its bits of matched and ignored.
 
     The copies of a row are one entry: between them precision is never above that of the last. Rows of a frame that tie
     with one another are written out, since copies of a frame keep their order (a, b, a, b and not a, a, b, b).
@@ -160,7 +344,7 @@ def repeat_rows(ordered, category, weights):
         alone = not ordered.tied[row] and not (row + 1 < end and ordered.tied[row + 1])
         weight = weights[ordered.frame[row]]
         size += min(weight, 1) if alone else weight
-    times, matched, ignored = np.empty(size), np.empty(size, np.uint16), np.empty(size, np.uint16)
+    times, matched, ignored = np.empty(size, np.int64), np.empty(size, np.uint16), np.empty(size, np.uint16)
     place, row = 0, begin
     while row < end:
         stop = row + 1
@@ -178,46 +362,10 @@ def repeat_rows(ordered, category, weights):
     return times, matched, ignored
 
 
-@njit(cache=True)
-def trace(times, matched, ignored, objects, recall_thresholds, curves, recalls):
-    """Fill `curves` [T, R] with precision at each recall threshold and `recalls` [T], in one walk over the rows.
-
-    All counts are whole numbers that float64 holds, so that any order of adding them gives the same bits.
-    """
-    thresholds, rows = len(recalls), len(times)
-    heights, reached = np.empty((thresholds, rows)), np.empty((thresholds, rows))
-    points, hits, passed = np.zeros(thresholds, np.int64), np.zeros(thresholds), np.zeros(thresholds)
-    seen = 0.0
-    for row in range(rows):
-        seen += times[row]
-        # What is matched nowhere is a miss everywhere: one addition for all thresholds.
-        if matched[row] == 0 and ignored[row] == 0:
-            continue
-        for number in range(thresholds):
-            bit = np.uint16(1 << number)
-            if ignored[row] & bit:
-                passed[number] += times[row]
-            elif matched[row] & bit:
-                hits[number] += times[row]
-                # Only a hit can be the first to reach a recall; a miss only lowers what stands before it.
-                reached[number, points[number]] = hits[number] / objects
-                heights[number, points[number]] = hits[number] / (seen - passed[number] + SPACING)
-                points[number] += 1
-    for number in range(thresholds):
-        count = points[number]
-        for place in range(count - 1, 0, -1):
-            heights[number, place - 1] = max(heights[number, place - 1], heights[number, place])
-        place = 0
-        for target in range(len(recall_thresholds)):
-            while place < count and reached[number, place] < recall_thresholds[target]:
-                place += 1
-            curves[number, target] = heights[number, place] if place < count else 0.0
-        recalls[number] = hits[number] / objects
-
-
 def mean_of_measured(values: np.ndarray) -> float | None:
     """Mean over what was measured, summed as pycocotools' COCOeval.summarize sums; None where nothing was."""
-    measured = values[values > -1]
+    # Most often all of it was: then there is nothing to pick.
+    measured = values.ravel() if values.size and values.min() > -1 else values[values > -1]
     return float(np.mean(measured)) if measured.size else None
 
 
@@ -236,13 +384,21 @@ def detection_scores(
     return scores
 
 
-def resampled_detection(ordered: Ordered, names: Sequence[str], weights: np.ndarray) -> dict[str, np.ndarray]:
+def resampled_detection(
+    ordered: Ordered, names: Sequence[str], weights: np.ndarray, threads: int = 1
+) -> dict[str, np.ndarray]:
     """map, ap50, ar and ap/<category> of each resample, [B] each, NaN without objects; weights [B, F] int64.
 
-    Equal to `detection_scores` but for the order of the sums: the last bits may differ.
+    Equal to `detection_scores` but for the order of the sums: the last bits may differ. They are the same bits whatever
+    the number of threads, which share the resamples.
     """
     figures = np.empty((len(weights), 3, len(names)))
-    resample_into(ordered, weights, RECALL_THRESHOLDS, figures)
+
+    def resample_run(rows: slice) -> None:
+        resample_into(ordered, weights[rows], RECALL_THRESHOLDS, figures[rows])
+
+    ends = np.linspace(0, len(weights), threads + 1).astype(int).tolist()
+    for_each(resample_run, [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)], threads)
     # Every measured category has the same number of entries: the mean of means is the mean of all.
     measured = ~np.isnan(figures)
     count = measured.sum(axis=2)

@@ -4,7 +4,10 @@ The same arithmetic in the same order as pycocotools (COCOeval.evaluateImg, mask
 it is equal to the last bit.
 """
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,6 +15,9 @@ from numba import njit
 # np.linspace's own rounding is part of the definition.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
+# The radix sort's digits: their counts fit in the fastest cache.
+DIGIT_BITS = 11
+SIGN = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ def match(
     truth: Boxes,
     crowd: np.ndarray,
     area_range: tuple[float, float] = (0.0, 1e10),
+    threads: int = 1,
 ) -> Matches:
     """Match detections with ground truth.
 
@@ -58,37 +65,103 @@ def match(
         truth: ground truth.
         crowd: [M] bool; a crowd takes any number of detections, which then count for nothing.
         area_range: objects outside it are ignored, and so are unmatched detections outside it.
+        threads: the same bits whatever their number.
     """
     ignored = crowd | (truth.area < area_range[0]) | (truth.area > area_range[1])
     # Ignored objects come last in their group; both sorts are stable, as pycocotools' are.
-    gt_order = np.lexsort((ignored, truth.frame, truth.category))
-    dt_order = np.lexsort((-scores, detections.frame, detections.category))
+    gt_order = stable_order(whole_keys(ignored), whole_keys(truth.frame), whole_keys(truth.category))
+    dt_order = stable_order(falling_keys(scores), whole_keys(detections.frame), whole_keys(detections.category))
     rank = group_rank(detections.category[dt_order], detections.frame[dt_order])
-    dt_order, rank = dt_order[rank < MAX_DETECTIONS], rank[rank < MAX_DETECTIONS]
+    kept = rank < MAX_DETECTIONS
+    if not kept.all():
+        dt_order, rank = dt_order[kept], rank[kept]
     outside = (detections.area < area_range[0]) | (detections.area > area_range[1])
-    matched, ignored_bits = match_groups(
-        detections.category[dt_order],
-        detections.frame[dt_order],
-        detections.xywh[dt_order],
-        outside[dt_order],
-        truth.category[gt_order],
-        truth.frame[gt_order],
-        truth.xywh[gt_order],
-        crowd[gt_order],
-        ignored[gt_order],
-        np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
-    )
+    category, gt_category = detections.category[dt_order], truth.category[gt_order]
+    frame, gt_frame, gt_ignored = detections.frame[dt_order], truth.frame[gt_order], ignored[gt_order]
+    matched, ignored_bits = np.zeros(len(frame), np.uint16), np.zeros(len(frame), np.uint16)
+    columns = (category, frame, detections.xywh[dt_order], outside[dt_order])
+    gt_columns = (gt_category, gt_frame, truth.xywh[gt_order], crowd[gt_order], gt_ignored)
+    limits = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
+
+    def match_run(run: tuple[int, int]) -> None:
+        match_rows(*run, columns, gt_columns, limits, matched, ignored_bits)
+
+    for_each(match_run, split(category, threads), threads)
     return Matches(
-        frame=detections.frame[dt_order],
-        category=detections.category[dt_order],
+        frame=frame,
+        category=category,
         score=scores[dt_order],
         rank=rank,
         matched=matched,
         ignored=ignored_bits,
-        gt_frame=truth.frame[gt_order],
-        gt_category=truth.category[gt_order],
-        gt_ignored=ignored[gt_order],
+        gt_frame=gt_frame,
+        gt_category=gt_category,
+        gt_ignored=gt_ignored,
     )
+
+
+def for_each(work: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
+    """What `work` returns of each item, in their order; the threads end with the call, so that forking stays safe."""
+    if threads == 1 or len(items) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
+
+
+def split(category: np.ndarray, parts: int) -> list[tuple[int, int]]:
+    """About equal runs of sorted rows, none of which ends within a category."""
+    wanted = np.minimum(np.arange(1, parts) * len(category) // parts, max(len(category) - 1, 0))
+    cuts = np.searchsorted(category, category[wanted]) if len(category) else wanted
+    ends = [0, *cuts.tolist(), len(category)]
+    return [(begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True) if begin < end]
+
+
+def falling_keys(values: np.ndarray) -> np.ndarray:
+    """Keys [N] uint64 that rise as float64 values fall; zeros of both signs are equal, NaN is last."""
+    # Zero is added to make one zero of two.
+    bits = (np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64)
+    keys = np.where(bits & SIGN, bits, ~(bits | SIGN))
+    return np.where(np.isnan(values), ~np.uint64(0), keys)
+
+
+def whole_keys(values: np.ndarray) -> np.ndarray:
+    """Keys [N] uint64 that rise as whole numbers do."""
+    return values.astype(np.int64).view(np.uint64) ^ SIGN
+
+
+def stable_order(*keys: np.ndarray) -> np.ndarray:
+    """Places in the order of the last key, then of those before it, as np.lexsort has them."""
+    order = np.arange(len(keys[0]))
+    for each in keys:
+        order = sort_by_digits(each, order)
+    return order
+
+
+@njit(cache=True, nogil=True)
+def sort_by_digits(keys, order):
+    """`order` [N], which is taken over, sorted stably by keys[order]: by each digit in which any differ, lowest first."""
+    differing = np.uint64(0)
+    for key in keys:
+        differing |= key ^ keys[0]
+    one = np.uint64(1)
+    size, mask = 1 << DIGIT_BITS, (one << np.uint64(DIGIT_BITS)) - one
+    starts, following = np.empty(size, np.int64), np.empty_like(order)
+    for shift in range(0, 64, DIGIT_BITS):
+        low = np.uint64(shift)
+        if (differing >> low) & mask == 0:
+            continue
+        starts[:] = 0
+        for key in keys:
+            starts[(key >> low) & mask] += 1
+        begin = 0
+        for digit in range(size):
+            begin, starts[digit] = begin + starts[digit], begin
+        for place in order:
+            digit = (keys[place] >> low) & mask
+            following[starts[digit]] = place
+            starts[digit] += 1
+        order, following = following, order
+    return order
 
 
 def group_rank(category: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -100,65 +173,66 @@ def group_rank(category: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.arange(len(category)) - np.repeat(begins, lengths)
 
 
-@njit(cache=True)
-def match_groups(
-    dt_category, dt_frame, dt_xywh, dt_outside, gt_category, gt_frame, gt_xywh, gt_crowd, gt_ignored, thresholds
-):
-    """Match each run of equal category and frame; returns the bits of matched and ignored, [N] uint16 each."""
-    count, total = len(dt_category), len(gt_category)
-    matched = np.zeros(count, np.uint16)
-    ignored = np.zeros(count, np.uint16)
-    every = np.uint16((1 << len(thresholds)) - 1)
-    begin, gt_begin = 0, 0
-    while begin < count:
-        category, frame = dt_category[begin], dt_frame[begin]
+@njit(cache=True, nogil=True)
+def match_rows(begin, stop, columns, gt_columns, thresholds, matched, ignored):
+    """Match each run of equal category and frame from row `begin` to `stop`, into the bits of matched and ignored."""
+    category, frame, xywh, outside = columns
+    gt_category, gt_frame, gt_xywh, gt_crowd, gt_ignored = gt_columns
+    total = len(gt_category)
+    gt_begin = np.searchsorted(gt_category, category[begin])
+    overlaps, taken = np.empty(total), np.empty(total, np.uint16)
+    while begin < stop:
         end = begin
-        while end < count and dt_category[end] == category and dt_frame[end] == frame:
+        while end < stop and category[end] == category[begin] and frame[end] == frame[begin]:
             end += 1
         while gt_begin < total and (
-            gt_category[gt_begin] < category or (gt_category[gt_begin] == category and gt_frame[gt_begin] < frame)
+            gt_category[gt_begin] < category[begin]
+            or (gt_category[gt_begin] == category[begin] and gt_frame[gt_begin] < frame[begin])
         ):
             gt_begin += 1
         gt_end = gt_begin
-        while gt_end < total and gt_category[gt_end] == category and gt_frame[gt_end] == frame:
+        while gt_end < total and gt_category[gt_end] == category[begin] and gt_frame[gt_end] == frame[begin]:
+            # A bit for each threshold: what is taken at one is free at another.
+            taken[gt_end] = 0
             gt_end += 1
-        crowd, passed_over = gt_crowd[gt_begin:gt_end], gt_ignored[gt_begin:gt_end]
-        overlaps = box_iou(dt_xywh[begin:end], gt_xywh[gt_begin:gt_end], crowd)
-        # A bit for each threshold: what is taken at one is free at another.
-        taken = np.zeros(gt_end - gt_begin, np.uint16)
-        for row in range(end - begin):
-            if is_below(overlaps[row], thresholds[0]):
-                if dt_outside[begin + row]:
-                    ignored[begin + row] = every
-                continue
+        for row in range(begin, end):
+            highest = overlap_all(xywh[row], gt_begin, gt_end, gt_xywh, gt_crowd, overlaps)
             for number in range(len(thresholds)):
                 bit = np.uint16(1 << number)
-                best = find_match(overlaps[row], taken, bit, crowd, passed_over, thresholds[number])
+                # Most rows reach no object at most thresholds: there is nothing to look for.
+                best = -1
+                if thresholds[number] <= highest:
+                    best = find_match(overlaps, taken, bit, gt_begin, gt_end, gt_crowd, gt_ignored, thresholds[number])
                 if best >= 0:
                     taken[best] |= bit
-                    matched[begin + row] |= bit
-                    if passed_over[best]:
-                        ignored[begin + row] |= bit
-                elif dt_outside[begin + row]:
-                    ignored[begin + row] |= bit
+                    matched[row] |= bit
+                    if gt_ignored[best]:
+                        ignored[row] |= bit
+                elif outside[row]:
+                    ignored[row] |= bit
         begin, gt_begin = end, gt_end
-    return matched, ignored
 
 
-@njit(cache=True)
-def is_below(overlaps, lowest):
-    """Whether no overlap reaches the lowest threshold; one that is NaN may, as in C."""
-    reaching = 0
-    for overlap in overlaps:
-        reaching += not overlap < lowest
-    return reaching == 0
+@njit(cache=True, nogil=True)
+def overlap_all(box, begin, end, xywh, crowd, overlaps):
+    """Fill `overlaps` with a box's IoU with objects `begin` to `end`; returns the highest, infinity with any NaN."""
+    highest = -1.0
+    for place in range(begin, end):
+        overlap = overlap_pair(box, xywh[place], crowd[place])
+        overlaps[place] = overlap
+        # As in C, NaN isn't below any threshold.
+        if np.isnan(overlap):
+            highest = np.inf
+        elif overlap > highest:
+            highest = overlap
+    return highest
 
 
-@njit(cache=True)
-def find_match(overlaps, taken, bit, crowd, ignored, threshold):
+@njit(cache=True, nogil=True)
+def find_match(overlaps, taken, bit, begin, end, crowd, ignored, threshold):
     """Best ground truth for a detection, -1 for none: the last of equals, an ignored one only where no other is."""
     best, most = -1, threshold
-    for place in range(len(overlaps)):
+    for place in range(begin, end):
         if taken[place] & bit and not crowd[place]:
             continue
         if best > -1 and not ignored[best] and ignored[place]:
@@ -170,22 +244,27 @@ def find_match(overlaps, taken, bit, crowd, ignored, threshold):
     return best
 
 
-# As in C, nothing divided by nothing is NaN and no error: boxes whose areas underflow are still boxes.
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True)
 def box_iou(found, truth, crowd):
     """IoU of boxes x y w h, [N, M]; against a crowd the overlap is divided by the detection's own area."""
-    overlaps = np.zeros((len(found), len(truth)))
+    overlaps = np.empty((len(found), len(truth)))
     for row in range(len(found)):
-        x, y, w, h = found[row]
         for column in range(len(truth)):
-            gx, gy, gw, gh = truth[column]
-            width = min(w + x, gw + gx) - max(x, gx)
-            if width <= 0:
-                continue
-            height = min(h + y, gh + gy) - max(y, gy)
-            if height <= 0:
-                continue
-            inner = width * height
-            outer = w * h if crowd[column] else w * h + gw * gh - inner
-            overlaps[row, column] = inner / outer
+            overlaps[row, column] = overlap_pair(found[row], truth[column], crowd[column])
     return overlaps
+
+
+# As in C, nothing divided by nothing is NaN and no error: boxes whose areas underflow are still boxes.
+@njit(cache=True, nogil=True, error_model="numpy")
+def overlap_pair(found, truth, crowd):
+    """IoU of two boxes x y w h."""
+    x, y, w, h = found[0], found[1], found[2], found[3]
+    gx, gy, gw, gh = truth[0], truth[1], truth[2], truth[3]
+    width = min(w + x, gw + gx) - max(x, gx)
+    if width <= 0:
+        return 0.0
+    height = min(h + y, gh + gy) - max(y, gy)
+    if height <= 0:
+        return 0.0
+    inner = width * height
+    return inner / (w * h if crowd else w * h + gw * gh - inner)
