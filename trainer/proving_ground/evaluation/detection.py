@@ -78,15 +78,10 @@ def order(matches: Matches, categories: int, frames: int, max_detections: int = 
 
 def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
     """Rows by category and falling score with all that is made of them; see Ordered."""
-    first, last = begins[:-1], begins[1:]
     thresholds = len(IOU_THRESHOLDS)
-    hit_begins, hit_row = rows_by_bit(begins, matched & ~ignored, thresholds)
-    pass_begins, pass_row = rows_by_bit(begins, ignored, thresholds)
-    start = np.repeat(first, thresholds)
-    pass_place = np.empty(len(pass_row), dtype=np.int64)
-    find_places(hit_begins, hit_row, pass_begins, pass_row, pass_place)
-    category, object_frame = np.nonzero(truth)
-    counts = truth[category, object_frame]
+    hit_begins, hit_row, hit_frame = rows_by_bit(begins, frame, matched & ~ignored, thresholds)
+    pass_begins, pass_row, pass_frame = rows_by_bit(begins, frame, ignored, thresholds)
+    object_begins = np.concatenate([[0], np.cumsum(truth.sum(axis=1))])
     mixed = mixed_rows(matched, ignored, tied)
     return Ordered(
         begins=begins,
@@ -97,13 +92,13 @@ def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
         truth=truth,
         hit_begins=hit_begins,
         hit_row=hit_row,
-        hit_frame=frame[hit_row + np.repeat(start, np.diff(hit_begins))],
+        hit_frame=hit_frame,
         pass_begins=pass_begins,
-        pass_place=pass_place,
-        pass_frame=frame[pass_row + np.repeat(start, np.diff(pass_begins))],
-        object_begins=np.concatenate([[0], np.cumsum(truth.sum(axis=1))]),
-        object_frame=np.repeat(object_frame, counts),
-        mixed_begins=np.concatenate([np.searchsorted(mixed, first), np.searchsorted(mixed, last[-1:])]),
+        pass_place=find_places(hit_begins, hit_row, pass_begins, pass_row),
+        pass_frame=pass_frame,
+        object_begins=object_begins,
+        object_frame=list_objects(truth, object_begins[-1]),
+        mixed_begins=np.searchsorted(mixed, begins),
         mixed_frame=frame[mixed],
     )
 
@@ -116,36 +111,51 @@ def mixed_rows(matched: np.ndarray, ignored: np.ndarray, tied: np.ndarray) -> np
 
 
 @njit(cache=True, nogil=True)
-def rows_by_bit(begins, bits, thresholds):
-    """Begins [K * T + 1] of runs by category and bit, and the rows that have it, counted from the category's first."""
-    ends = np.zeros((len(begins) - 1) * thresholds + 1, np.int64)
+def rows_by_bit(begins, frame, bits, thresholds):
+    """Runs by category and bit: begins [K * T + 1], the rows that have it, from the category's first, and frames."""
+    counts = np.zeros((len(begins) - 1) * thresholds + 1, np.int64)
     for category in range(len(begins) - 1):
         for row in range(begins[category], begins[category + 1]):
             if bits[row]:
                 for number in range(thresholds):
-                    ends[category * thresholds + number + 1] += (bits[row] >> number) & 1
-    starts = np.cumsum(ends)
-    rows, places = np.empty(starts[-1], np.int64), starts.copy()
+                    counts[category * thresholds + number + 1] += (bits[row] >> number) & 1
+    starts = np.cumsum(counts)
+    rows, frames = np.empty(starts[-1], np.uint32), np.empty(starts[-1], np.uint32)
+    places = starts.copy()
     for category in range(len(begins) - 1):
         for row in range(begins[category], begins[category + 1]):
             if bits[row]:
                 for number in range(thresholds):
                     if (bits[row] >> number) & 1:
                         run = category * thresholds + number
-                        rows[places[run]] = row - begins[category]
+                        rows[places[run]], frames[places[run]] = row - begins[category], frame[row]
                         places[run] += 1
-    return starts, rows
+    return starts, rows, frames
 
 
 @njit(cache=True, nogil=True)
-def find_places(hit_begins, hit_row, pass_begins, pass_row, pass_place):
+def find_places(hit_begins, hit_row, pass_begins, pass_row):
     """For each ignored row, the place of the first hit after it in its run."""
+    places = np.empty(len(pass_row), np.int64)
     for run in range(len(hit_begins) - 1):
         place = hit_begins[run]
         for passed in range(pass_begins[run], pass_begins[run + 1]):
             while place < hit_begins[run + 1] and hit_row[place] < pass_row[passed]:
                 place += 1
-            pass_place[passed] = place
+            places[passed] = place
+    return places
+
+
+@njit(cache=True, nogil=True)
+def list_objects(truth, total):
+    """The frame of each of the `total` objects counted in truth [K, F], by category."""
+    frames, place = np.empty(total, np.uint32), 0
+    for category in range(truth.shape[0]):
+        for frame in range(truth.shape[1]):
+            for _ in range(truth[category, frame]):
+                frames[place] = frame
+                place += 1
+    return frames
 
 
 def restrict(ordered: Ordered, frames: np.ndarray) -> Ordered:
@@ -259,7 +269,7 @@ def trace(ordered, category, weights, recall_thresholds, curves, recalls):
 @njit(cache=True, nogil=True)
 def targets_of(objects, recall_thresholds):
     """For each number of hits, the place of the highest recall threshold that they reach: [objects + 1] int64."""
-    targets = np.empty(objects + 1, np.int64)
+    targets = np.empty(objects + 1, np.uint32)
     last = len(recall_thresholds) - 1
     for hits in range(objects + 1):
         recall = hits / objects
@@ -290,26 +300,30 @@ def trace_hits(ordered, category, weights, targets, curves, hits):
             passed += weights[ordered.pass_frame[place]]
         highest = 0.0
         # From the last row to the first: between two ignored rows as many have been passed over.
-        for before in range(ordered.pass_begins[run + 1] - 1, ordered.pass_begins[run] - 2, -1):
-            start = ordered.pass_place[before] if before >= ordered.pass_begins[run] else first
-            found, highest = descend(ordered, weights, start, stop, seen, passed, found, highest, targets, curves[:, number])
-            if before >= ordered.pass_begins[run]:
-                passed -= weights[ordered.pass_frame[before]]
-                stop = start
+        for before in range(ordered.pass_begins[run + 1] - 1, ordered.pass_begins[run] - 1, -1):
+            start = ordered.pass_place[before]
+            rows, frames = ordered.hit_row[start:stop], ordered.hit_frame[start:stop]
+            found, highest = descend(rows, frames, weights, seen, passed, found, highest, targets, curves[:, number])
+            passed -= weights[ordered.pass_frame[before]]
+            stop = start
+        rows, frames = ordered.hit_row[first:stop], ordered.hit_frame[first:stop]
+        descend(rows, frames, weights, seen, passed, found, highest, targets, curves[:, number])
 
 
-# A frame that doesn't count may leave nothing to divide by; its precision of nothing is nowhere the highest.
+# Where no frame counts there is nothing to divide by but SPACING.
 @njit(cache=True, nogil=True, error_model="numpy")
-def descend(ordered, weights, start, stop, seen, passed, found, highest, targets, curve):
-    """Walk hits `stop` to `start` with the highest precision so far; a frame that doesn't count only repeats a lower one.
+def descend(rows, frames, weights, seen, passed, found, highest, targets, curve):
+    """Walk hits from the last to the first, with the number of hits so far and the highest precision after them.
 
-    Returns the number of hits before `start`, and the highest precision.
+    A hit in a frame that doesn't count repeats a lower precision of the hits before it, which changes nothing. Returns
+    the number of hits before the first, and the highest precision.
     """
-    for place in range(stop - 1, start - 1, -1):
-        precision = found / (seen[ordered.hit_row[place]] - passed + SPACING)
-        highest = max(highest, precision)
+    for place in range(len(rows) - 1, -1, -1):
+        precision = found / (seen[rows[place]] - passed + SPACING)
+        if precision > highest:
+            highest = precision
         curve[targets[found]] = highest
-        found -= weights[ordered.hit_frame[place]]
+        found -= weights[frames[place]]
     return found, highest
 
 

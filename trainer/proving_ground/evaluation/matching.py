@@ -180,7 +180,8 @@ def match_rows(begin, stop, columns, gt_columns, thresholds, matched, ignored):
     gt_category, gt_frame, gt_xywh, gt_crowd, gt_ignored = gt_columns
     total = len(gt_category)
     gt_begin = np.searchsorted(gt_category, category[begin])
-    overlaps, taken = np.empty(total), np.empty(total, np.uint16)
+    overlaps, taken = np.empty(total), np.empty(total, np.int64)
+    every = (1 << len(thresholds)) - 1
     while begin < stop:
         end = begin
         while end < stop and category[end] == category[begin] and frame[end] == frame[begin]:
@@ -196,36 +197,49 @@ def match_rows(begin, stop, columns, gt_columns, thresholds, matched, ignored):
             taken[gt_end] = 0
             gt_end += 1
         for row in range(begin, end):
-            highest = overlap_all(xywh[row], gt_begin, gt_end, gt_xywh, gt_crowd, overlaps)
-            for number in range(len(thresholds)):
-                bit = np.uint16(1 << number)
-                # Most rows reach no object at most thresholds: there is nothing to look for.
-                best = -1
-                if thresholds[number] <= highest:
-                    best = find_match(overlaps, taken, bit, gt_begin, gt_end, gt_crowd, gt_ignored, thresholds[number])
-                if best >= 0:
-                    taken[best] |= bit
-                    matched[row] |= bit
-                    if gt_ignored[best]:
-                        ignored[row] |= bit
-                elif outside[row]:
-                    ignored[row] |= bit
+            reaching, only = overlap_all(row, xywh, gt_begin, gt_end, gt_xywh, gt_crowd, thresholds, overlaps)
+            found, passed = 0, 0
+            if only >= 0:
+                # With one object to choose there is one answer for all thresholds: where it is reached and free.
+                found = reaching if gt_crowd[only] else reaching & ~taken[only]
+                taken[only] |= found
+                passed = found if gt_ignored[only] else passed
+            else:
+                for number in range(len(thresholds)):
+                    bit = 1 << number
+                    if reaching & bit:
+                        best = find_match(
+                            overlaps, taken, bit, gt_begin, gt_end, gt_crowd, gt_ignored, thresholds[number]
+                        )
+                        if best >= 0:
+                            taken[best] |= bit
+                            found |= bit
+                            passed |= bit if gt_ignored[best] else 0
+            matched[row] = found
+            ignored[row] = passed | (every & ~found) if outside[row] else passed
         begin, gt_begin = end, gt_end
 
 
 @njit(cache=True, nogil=True)
-def overlap_all(box, begin, end, xywh, crowd, overlaps):
-    """Fill `overlaps` with a box's IoU with objects `begin` to `end`; returns the highest, infinity with any NaN."""
-    highest = -1.0
+def overlap_all(row, xywh, begin, end, gt_xywh, gt_crowd, thresholds, overlaps):
+    """Fill `overlaps` with a box's IoU with objects `begin` to `end`.
+
+    Returns the bits of the thresholds that the highest reaches, and the one object that reaches any, -1 for none or
+    several.
+    """
+    highest, only, count = -1.0, -1, 0
     for place in range(begin, end):
-        overlap = overlap_pair(box, xywh[place], crowd[place])
+        overlap = overlap_pair(xywh, row, gt_xywh, place, gt_crowd[place])
         overlaps[place] = overlap
-        # As in C, NaN isn't below any threshold.
+        # As in C, NaN isn't below any threshold; what it does is left to find_match.
         if np.isnan(overlap):
-            highest = np.inf
-        elif overlap > highest:
-            highest = overlap
-    return highest
+            highest, count = np.inf, count + 2
+        elif overlap >= thresholds[0]:
+            highest, only, count = max(highest, overlap), place, count + 1
+    bits = 0
+    for number in range(len(thresholds)):
+        bits |= (thresholds[number] <= highest) << number
+    return bits, only if count == 1 else -1
 
 
 @njit(cache=True, nogil=True)
@@ -250,16 +264,16 @@ def box_iou(found, truth, crowd):
     overlaps = np.empty((len(found), len(truth)))
     for row in range(len(found)):
         for column in range(len(truth)):
-            overlaps[row, column] = overlap_pair(found[row], truth[column], crowd[column])
+            overlaps[row, column] = overlap_pair(found, row, truth, column, crowd[column])
     return overlaps
 
 
 # As in C, nothing divided by nothing is NaN and no error: boxes whose areas underflow are still boxes.
 @njit(cache=True, nogil=True, error_model="numpy")
-def overlap_pair(found, truth, crowd):
-    """IoU of two boxes x y w h."""
-    x, y, w, h = found[0], found[1], found[2], found[3]
-    gx, gy, gw, gh = truth[0], truth[1], truth[2], truth[3]
+def overlap_pair(found, row, truth, column, crowd):
+    """IoU of two boxes x y w h: `found` at `row` and `truth` at `column`."""
+    x, y, w, h = found[row, 0], found[row, 1], found[row, 2], found[row, 3]
+    gx, gy, gw, gh = truth[column, 0], truth[column, 1], truth[column, 2], truth[column, 3]
     width = min(w + x, gw + gx) - max(x, gx)
     if width <= 0:
         return 0.0

@@ -1,5 +1,6 @@
 """Statistics become scores: overall and for each slice, of one model, or of two on the same frames with intervals."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from proving_ground.evaluation.detection import (
 )
 from proving_ground.evaluation.intervals import draw_weights, spread_of
 from proving_ground.evaluation.lanes import lane_f1
-from proving_ground.evaluation.matching import Boxes, match
+from proving_ground.evaluation.matching import Boxes, for_each, match
 from proving_ground.evaluation.segmentation import segmentation_scores
 from proving_ground.evaluation.statistics import Statistics
 from proving_ground.evaluation.trajectories import METRICS, sum_tracks, trajectory_scores
@@ -59,7 +60,7 @@ class Tables:
     tracks: np.ndarray
 
 
-def tabulate(statistics: Statistics, total: int) -> Tables:
+def tabulate(statistics: Statistics, total: int, threads: int = 1) -> Tables:
     """Match detections once, and lay all statistics out by frame; `total` is the number of frames in the manifest.
 
     Raises ValueError where they are not of each frame of the manifest.
@@ -69,7 +70,7 @@ def tabulate(statistics: Statistics, total: int) -> Tables:
     if not np.array_equal(frames, np.arange(total)):
         raise ValueError(f"the statistics are of {len(frames)} frames, and not of each of the manifest's {total}")
     found, truth = boxes_of(columns, "detections"), boxes_of(columns, "truth")
-    matches = match(found, columns["detections/score"], truth, columns["truth/crowd"])
+    matches = match(found, columns["detections/score"], truth, columns["truth/crowd"], threads=threads)
     confusion = np.zeros((total, len(statistics.classes), len(statistics.classes)), dtype=np.int64)
     confusion[columns["confusion/frame"]] = columns["confusion/matrix"]
     lanes = np.zeros((total, 3), dtype=np.int64)
@@ -97,20 +98,33 @@ def boxes_of(columns: dict[str, np.ndarray], table: str) -> Boxes:
 
 
 def score(
-    statistics: Statistics, slices: Sequence[FrameSlice], total_frames: int
+    statistics: Statistics, slices: Sequence[FrameSlice], total_frames: int, threads: int | None = None
 ) -> dict[tuple[str, str | None], float | None]:
     """Scores by metric and slice (None: overall); None where there is nothing to measure.
 
+    threads: the same bits whatever their number; as many as there are processors where it is left out.
     Raises ValueError where statistics or slices are not of the manifest's `total_frames` frames.
     """
-    tables = tabulate(statistics, total_frames)
-    scores = {}
-    for part in parts_of(slices, total_frames):
+    threads = threads or usable_processors()
+    tables = tabulate(statistics, total_frames, threads)
+
+    def score_part(part: Part) -> dict[tuple[str, str | None], float | None]:
+        scores = {}
         for head in part.heads:
             if head in tables.labelled:
                 values, _ = measure(tables, head, part, part.frames & tables.labelled[head], None)
                 scores |= {(metric, part.name): value for metric, value in values.items()}
-    return scores
+        return scores
+
+    merged = {}
+    for scores in for_each(score_part, parts_of(slices, total_frames), threads):
+        merged |= scores
+    return merged
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def compare(
@@ -122,11 +136,13 @@ def compare(
     seed: int,
     total_frames: int | None = None,
     units: np.ndarray | None = None,
+    threads: int | None = None,
 ) -> list[dict[str, Any]]:
     """The report's scores of two models on the same frames, overall first, with 95 % intervals.
 
     A head that one of the two doesn't have is listed all the same, with None for that model: what was lost is seen.
     units: [F] int64, what is drawn together (see intervals.units_of); each frame for itself where it is left out.
+    threads: as for `score`.
     Raises ValueError where the two were not measured on the same frames and labels, all `total_frames` of a manifest.
     """
     if production is not None:
@@ -135,7 +151,8 @@ def compare(
     units = np.arange(total) if units is None else units
     if len(units) != total:
         raise ValueError(f"the units are of {len(units)} frames; the manifest has {total}")
-    models = [tabulate(each, total) for each in (candidate, production) if each is not None]
+    threads = threads or usable_processors()
+    models = [tabulate(each, total, threads) for each in (candidate, production) if each is not None]
     rows = []
     for part in parts_of(slices, total):
         for head in part.heads:
@@ -144,7 +161,7 @@ def compare(
                 frames = part.frames & owners[0].labelled[head]
                 weights = draw_weights(units[frames], resamples, seed, part.name)
                 measures = [
-                    measure(model, head, part, frames, weights) if head in model.labelled else ({}, {})
+                    measure(model, head, part, frames, weights, threads) if head in model.labelled else ({}, {})
                     for model in models
                 ]
                 rows += describe(measures, owners[0], head, part, frames, len(np.unique(units[frames])))
@@ -184,7 +201,7 @@ def parts_of(slices: Sequence[FrameSlice], total: int) -> list[Part]:
 
 
 def measure(
-    tables: Tables, head: str, part: Part, frames: np.ndarray, weights: np.ndarray | None
+    tables: Tables, head: str, part: Part, frames: np.ndarray, weights: np.ndarray | None, threads: int = 1
 ) -> tuple[dict[str, float | None], dict[str, np.ndarray]]:
     """A head's scores on some frames, None where nothing can be measured, and each score's resamples [B], NaN there.
 
@@ -196,7 +213,7 @@ def measure(
             ordered, names = single_category(ordered, names.index(part.category)), (part.category,)
         each = part.name is None or part.category is not None
         values = detection_scores(ordered, names, frames, each)
-        spreads = {} if weights is None else resampled_detection(restrict(ordered, frames), names, weights)
+        spreads = {} if weights is None else resampled_detection(restrict(ordered, frames), names, weights, threads)
     elif head == "segmentation":
         matrices = tables.confusion[frames]
         values = segmentation_scores(matrices.sum(axis=0), tables.classes)
