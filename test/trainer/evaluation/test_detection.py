@@ -1,5 +1,7 @@
 """The detection scores ..."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from coco import boxes_of, hard_case, our_figures, replicate, run_pycocotools
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from proving_ground.evaluation import Evaluator, FrameSlice, Prediction, Target, score
-from proving_ground.evaluation.detection import accumulate, order
+from proving_ground.evaluation import Evaluator, FrameSlice, Prediction, Target, compare, score
+from proving_ground.evaluation.detection import Ordered, accumulate, order, resampled_detection, restrict
 from proving_ground.evaluation.matching import match
 
 REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
 CASES = 200
+# Sets whose arrays are held to pycocotools', each overall and on so many slices; a test takes several sets.
+SETS, SETS_OF_A_TEST, SLICES = 500, 50, 8
 # The official COCO API on the reference: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
 OFFICIAL = [
     *(0.5045806987249628, 0.6969727247299577, 0.5729816669904824),
@@ -89,6 +95,93 @@ def test_of_weighted_frames_equal_pycocotools_on_copies_of_the_frames(seed: int)
     expected = run_pycocotools(*replicate(document, results, weights)).eval
     np.testing.assert_array_equal(precision, expected["precision"][:, :, :, 0, 2], f"seed {seed}")
     np.testing.assert_array_equal(recall, expected["recall"][:, :, 0, 2], f"seed {seed}")
+
+
+def ordered_of(document: dict[str, Any], results: list[dict[str, Any]]) -> Ordered:
+    """A COCO document's matches in order."""
+    scores = np.array([row["score"] for row in results], dtype=np.float64)
+    crowd = np.array([bool(row["iscrowd"]) for row in document["annotations"]], dtype=bool)
+    matches = match(boxes_of(document, results), scores, boxes_of(document, document["annotations"]), crowd)
+    return order(matches, len(document["categories"]), len(document["images"]))
+
+
+def index(document: dict[str, Any], rows: list[dict[str, Any]]) -> COCO:
+    """pycocotools' index of annotations, or of results."""
+    made = COCO()
+    whole = [{"area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0, "id": place, **row} for place, row in rows]
+    made.dataset = {**document, "annotations": whole}
+    made.createIndex()
+    return made
+
+
+def arrays_of(truth: COCO, found: COCO, images: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """pycocotools' precision [T, R, K] and recall [T, K] of some images, of all areas."""
+    evaluation = COCOeval(truth, found, "bbox")
+    evaluation.params.imgIds, evaluation.params.maxDets = images, [100]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation.eval["precision"][:, :, :, 0, 0], evaluation.eval["recall"][:, :, 0, 0]
+
+
+@pytest.mark.parametrize("first", range(0, SETS, SETS_OF_A_TEST))
+def test_have_the_arrays_of_pycocotools_overall_and_on_slices(first: int) -> None:
+    for seed in range(1000 + first, 1000 + first + SETS_OF_A_TEST):
+        document, results = hard_case(seed)
+        ordered = ordered_of(document, results)
+        images = np.array(sorted(image["id"] for image in document["images"]))
+        with contextlib.redirect_stdout(io.StringIO()):
+            pair = [index(document, list(enumerate(rows, 1))) for rows in (document["annotations"], results)]
+            rng = np.random.default_rng([3, seed])
+            chosen = [np.ones(len(images), dtype=bool), *(rng.random((SLICES, len(images))) < rng.random((SLICES, 1)))]
+            expected = [arrays_of(*pair, images[frames].tolist()) for frames in chosen]
+        for frames, arrays in zip(chosen, expected, strict=True):
+            for made in (accumulate(ordered, frames), accumulate(restrict(ordered, frames))):
+                for own, theirs in zip(made, arrays, strict=True):
+                    np.testing.assert_array_equal(own, theirs, f"seed {seed}, frames {np.flatnonzero(frames)}")
+
+
+@pytest.mark.parametrize("seed", range(0, CASES, 4))
+def test_of_resamples_equal_those_of_weighted_frames_to_the_last_bit(seed: int) -> None:
+    document, results = hard_case(seed)
+    frames, ordered = len(document["images"]), ordered_of(document, results)
+    weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=12)
+    names = [str(place) for place in range(len(document["categories"]))]
+    made = resampled_detection(ordered, names, weights)
+    for sample, counts in enumerate(weights):
+        precision, recall = accumulate(ordered, counts)
+        # Sums from the first to the last, as cumsum adds: by recall, then by IoU, then by category.
+        heights = np.cumsum(precision, axis=1)[:, -1] / precision.shape[1]
+        measured = recall[0] > -1
+        figures = [np.cumsum(heights, axis=0)[-1] / 10, heights[0], np.cumsum(recall, axis=0)[-1] / 10]
+        for metric, values in zip(("map", "ap50", "ar"), figures, strict=True):
+            mean = np.where(measured, values, 0).sum() / measured.sum() if measured.any() else np.nan
+            np.testing.assert_array_equal(made[metric][sample], mean, f"seed {seed}, {metric} of resample {sample}")
+        for place, name in enumerate(names):
+            expected = figures[0][place] if measured[place] else np.nan
+            np.testing.assert_array_equal(made[f"ap/{name}"][sample], expected, f"seed {seed}")
+
+
+@pytest.mark.parametrize("seed", range(0, CASES, 20))
+def test_are_the_same_bits_with_any_number_of_threads(seed: int) -> None:
+    document, results = hard_case(seed)
+    frames = len(document["images"])
+    models = [add_frames(document, found).statistics() for found in (results, results[::2])]
+    slices = [
+        FrameSlice(name=f"s{place}", where={}, category=None, protected=False, frames=chosen)
+        for place, chosen in enumerate(np.random.default_rng(seed).random((SLICES, frames)) < 0.6)
+    ]
+    alone = score(models[0], slices, frames, threads=1), compare(*models, slices, resamples=31, seed=1, threads=1)
+    for threads in (2, 3, None):
+        assert score(models[0], slices, frames, threads=threads) == alone[0], f"seed {seed}, {threads} threads"
+        assert compare(*models, slices, resamples=31, seed=1, threads=threads) == alone[1], f"seed {seed}"
+
+
+def test_of_no_box_at_all_are_none() -> None:
+    document = {"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": []}
+    precision, recall = accumulate(ordered_of(document, []))
+    assert (precision == -1).all()
+    assert (recall == -1).all()
 
 
 def add_frames(document: dict[str, Any], results: list[dict[str, Any]]) -> Evaluator:

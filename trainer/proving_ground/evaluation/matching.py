@@ -55,7 +55,6 @@ def match(
     truth: Boxes,
     crowd: np.ndarray,
     area_range: tuple[float, float] = (0.0, 1e10),
-    threads: int = 1,
 ) -> Matches:
     """Match detections with ground truth.
 
@@ -65,7 +64,6 @@ def match(
         truth: ground truth.
         crowd: [M] bool; a crowd takes any number of detections, which then count for nothing.
         area_range: objects outside it are ignored, and so are unmatched detections outside it.
-        threads: the same bits whatever their number.
     """
     ignored = crowd | (truth.area < area_range[0]) | (truth.area > area_range[1])
     # Ignored objects come last in their group; both sorts are stable, as pycocotools' are.
@@ -78,15 +76,11 @@ def match(
     outside = (detections.area < area_range[0]) | (detections.area > area_range[1])
     category, gt_category = detections.category[dt_order], truth.category[gt_order]
     frame, gt_frame, gt_ignored = detections.frame[dt_order], truth.frame[gt_order], ignored[gt_order]
-    matched, ignored_bits = np.zeros(len(frame), np.uint16), np.zeros(len(frame), np.uint16)
-    columns = (category, frame, detections.xywh[dt_order], outside[dt_order])
-    gt_columns = (gt_category, gt_frame, truth.xywh[gt_order], crowd[gt_order], gt_ignored)
-    limits = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
-
-    def match_run(run: tuple[int, int]) -> None:
-        match_rows(*run, columns, gt_columns, limits, matched, ignored_bits)
-
-    for_each(match_run, split(category, threads), threads)
+    matched, ignored_bits = match_rows(
+        (category, frame, detections.xywh[dt_order], outside[dt_order]),
+        (gt_category, gt_frame, truth.xywh[gt_order], crowd[gt_order], gt_ignored),
+        np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
+    )
     return Matches(
         frame=frame,
         category=category,
@@ -106,14 +100,6 @@ def for_each(work: Callable[[Any], Any], items: Sequence[Any], threads: int) -> 
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
-
-
-def split(category: np.ndarray, parts: int) -> list[tuple[int, int]]:
-    """About equal runs of sorted rows, none of which ends within a category."""
-    wanted = np.minimum(np.arange(1, parts) * len(category) // parts, max(len(category) - 1, 0))
-    cuts = np.searchsorted(category, category[wanted]) if len(category) else wanted
-    ends = [0, *cuts.tolist(), len(category)]
-    return [(begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True) if begin < end]
 
 
 def falling_keys(values: np.ndarray) -> np.ndarray:
@@ -139,7 +125,7 @@ def stable_order(*keys: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def sort_by_digits(keys, order):
-    """`order` [N], which is taken over, sorted stably by keys[order]: by each digit in which any differ, lowest first."""
+    """`order` [N], which is taken over, sorted stably by keys[order]: digit by digit, leaving out those all share."""
     differing = np.uint64(0)
     for key in keys:
         differing |= key ^ keys[0]
@@ -174,17 +160,18 @@ def group_rank(category: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def match_rows(begin, stop, columns, gt_columns, thresholds, matched, ignored):
-    """Match each run of equal category and frame from row `begin` to `stop`, into the bits of matched and ignored."""
+def match_rows(columns, gt_columns, thresholds):
+    """Match each run of equal category and frame; returns the bits of matched and ignored, [N] uint16 each."""
     category, frame, xywh, outside = columns
     gt_category, gt_frame, gt_xywh, gt_crowd, gt_ignored = gt_columns
-    total = len(gt_category)
-    gt_begin = np.searchsorted(gt_category, category[begin])
+    count, total = len(category), len(gt_category)
+    matched, ignored = np.zeros(count, np.uint16), np.zeros(count, np.uint16)
     overlaps, taken = np.empty(total), np.empty(total, np.int64)
     every = (1 << len(thresholds)) - 1
-    while begin < stop:
+    begin, gt_begin = 0, 0
+    while begin < count:
         end = begin
-        while end < stop and category[end] == category[begin] and frame[end] == frame[begin]:
+        while end < count and category[end] == category[begin] and frame[end] == frame[begin]:
             end += 1
         while gt_begin < total and (
             gt_category[gt_begin] < category[begin]
@@ -218,6 +205,7 @@ def match_rows(begin, stop, columns, gt_columns, thresholds, matched, ignored):
             matched[row] = found
             ignored[row] = passed | (every & ~found) if outside[row] else passed
         begin, gt_begin = end, gt_end
+    return matched, ignored
 
 
 @njit(cache=True, nogil=True)

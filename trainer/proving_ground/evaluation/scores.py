@@ -60,7 +60,7 @@ class Tables:
     tracks: np.ndarray
 
 
-def tabulate(statistics: Statistics, total: int, threads: int = 1) -> Tables:
+def tabulate(statistics: Statistics, total: int) -> Tables:
     """Match detections once, and lay all statistics out by frame; `total` is the number of frames in the manifest.
 
     Raises ValueError where they are not of each frame of the manifest.
@@ -70,7 +70,7 @@ def tabulate(statistics: Statistics, total: int, threads: int = 1) -> Tables:
     if not np.array_equal(frames, np.arange(total)):
         raise ValueError(f"the statistics are of {len(frames)} frames, and not of each of the manifest's {total}")
     found, truth = boxes_of(columns, "detections"), boxes_of(columns, "truth")
-    matches = match(found, columns["detections/score"], truth, columns["truth/crowd"], threads=threads)
+    matches = match(found, columns["detections/score"], truth, columns["truth/crowd"])
     confusion = np.zeros((total, len(statistics.classes), len(statistics.classes)), dtype=np.int64)
     confusion[columns["confusion/frame"]] = columns["confusion/matrix"]
     lanes = np.zeros((total, 3), dtype=np.int64)
@@ -106,7 +106,7 @@ def score(
     Raises ValueError where statistics or slices are not of the manifest's `total_frames` frames.
     """
     threads = threads or usable_processors()
-    tables = tabulate(statistics, total_frames, threads)
+    tables = tabulate(statistics, total_frames)
 
     def score_part(part: Part) -> dict[tuple[str, str | None], float | None]:
         scores = {}
@@ -152,7 +152,7 @@ def compare(
     if len(units) != total:
         raise ValueError(f"the units are of {len(units)} frames; the manifest has {total}")
     threads = threads or usable_processors()
-    models = [tabulate(each, total, threads) for each in (candidate, production) if each is not None]
+    models = [tabulate(each, total) for each in (candidate, production) if each is not None]
     rows = []
     for part in parts_of(slices, total):
         for head in part.heads:
