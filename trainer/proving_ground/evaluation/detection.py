@@ -33,10 +33,10 @@ class Ordered(NamedTuple):
     each IoU threshold; tied is [N] bool, whether a row has the score and the frame of the row before it; truth is
     [K, F] int64, the objects of each category and frame that aren't ignored.
 
-    The rest is made of these by `lay_out`. Rows that are a hit, and those that are ignored, stand in runs by category
-    and threshold, [K * T + 1] begins: hit_row counts from the category's first row, pass_place is the first hit after
-    an ignored row. object_frame has each object's frame, mixed_frame the frames where tied rows fare differently, both
-    in runs by category.
+    The rest is made of these by `lay_out`, rows counted from their category's first. Hits that follow one another are
+    one run from hit_first to before hit_end; these, and ignored rows, stand by category and threshold, [K * T + 1]
+    begins. pass_place is the first run after an ignored row. object_frame has each object's frame, mixed_frame the
+    frames where tied rows fare differently, both by category.
     """
 
     begins: np.ndarray
@@ -46,11 +46,11 @@ class Ordered(NamedTuple):
     tied: np.ndarray
     truth: np.ndarray
     hit_begins: np.ndarray
-    hit_row: np.ndarray
-    hit_frame: np.ndarray
+    hit_first: np.ndarray
+    hit_end: np.ndarray
     pass_begins: np.ndarray
+    pass_row: np.ndarray
     pass_place: np.ndarray
-    pass_frame: np.ndarray
     object_begins: np.ndarray
     object_frame: np.ndarray
     mixed_begins: np.ndarray
@@ -79,8 +79,8 @@ def order(matches: Matches, categories: int, frames: int, max_detections: int = 
 def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
     """Rows by category and falling score with all that is made of them; see Ordered."""
     thresholds = len(IOU_THRESHOLDS)
-    hit_begins, hit_row, hit_frame = rows_by_bit(begins, frame, matched & ~ignored, thresholds)
-    pass_begins, pass_row, pass_frame = rows_by_bit(begins, frame, ignored, thresholds)
+    hit_begins, hit_first, hit_end = join_runs(*rows_by_bit(begins, matched & ~ignored, thresholds))
+    pass_begins, pass_row = rows_by_bit(begins, ignored, thresholds)
     object_begins = np.concatenate([[0], np.cumsum(truth.sum(axis=1))])
     mixed = mixed_rows(matched, ignored, tied)
     return Ordered(
@@ -91,11 +91,11 @@ def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
         tied=tied,
         truth=truth,
         hit_begins=hit_begins,
-        hit_row=hit_row,
-        hit_frame=hit_frame,
+        hit_first=hit_first,
+        hit_end=hit_end,
         pass_begins=pass_begins,
-        pass_place=find_places(hit_begins, hit_row, pass_begins, pass_row),
-        pass_frame=pass_frame,
+        pass_row=pass_row,
+        pass_place=find_places(hit_begins, hit_first, pass_begins, pass_row),
         object_begins=object_begins,
         object_frame=list_objects(truth, object_begins[-1]),
         mixed_begins=np.searchsorted(mixed, begins),
@@ -111,8 +111,8 @@ def mixed_rows(matched: np.ndarray, ignored: np.ndarray, tied: np.ndarray) -> np
 
 
 @njit(cache=True, nogil=True)
-def rows_by_bit(begins, frame, bits, thresholds):
-    """Runs by category and bit: begins [K * T + 1], the rows that have it, from the category's first, and frames."""
+def rows_by_bit(begins, bits, thresholds):
+    """Rows that have a bit, by category and bit: begins [K * T + 1], and the rows counted from the category's first."""
     counts = np.zeros((len(begins) - 1) * thresholds + 1, np.int64)
     for category in range(len(begins) - 1):
         for row in range(begins[category], begins[category + 1]):
@@ -120,27 +120,40 @@ def rows_by_bit(begins, frame, bits, thresholds):
                 for number in range(thresholds):
                     counts[category * thresholds + number + 1] += (bits[row] >> number) & 1
     starts = np.cumsum(counts)
-    rows, frames = np.empty(starts[-1], np.uint32), np.empty(starts[-1], np.uint32)
-    places = starts.copy()
+    rows, places = np.empty(starts[-1], np.uint32), starts.copy()
     for category in range(len(begins) - 1):
         for row in range(begins[category], begins[category + 1]):
             if bits[row]:
                 for number in range(thresholds):
                     if (bits[row] >> number) & 1:
-                        run = category * thresholds + number
-                        rows[places[run]], frames[places[run]] = row - begins[category], frame[row]
-                        places[run] += 1
-    return starts, rows, frames
+                        rows[places[category * thresholds + number]] = row - begins[category]
+                        places[category * thresholds + number] += 1
+    return starts, rows
 
 
 @njit(cache=True, nogil=True)
-def find_places(hit_begins, hit_row, pass_begins, pass_row):
-    """For each ignored row, the place of the first hit after it in its run."""
+def join_runs(begins, rows):
+    """Rows that follow one another joined: begins of the runs, the first row of each, and the row after its last."""
+    run_begins, first, end = np.zeros_like(begins), np.empty_like(rows), np.empty_like(rows)
+    count = 0
+    for group in range(len(begins) - 1):
+        for place in range(begins[group], begins[group + 1]):
+            if place == begins[group] or rows[place] != end[count - 1]:
+                first[count] = rows[place]
+                count += 1
+            end[count - 1] = rows[place] + 1
+        run_begins[group + 1] = count
+    return run_begins, first[:count].copy(), end[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def find_places(hit_begins, hit_first, pass_begins, pass_row):
+    """For each ignored row, the place of the first run of hits after it."""
     places = np.empty(len(pass_row), np.int64)
-    for run in range(len(hit_begins) - 1):
-        place = hit_begins[run]
-        for passed in range(pass_begins[run], pass_begins[run + 1]):
-            while place < hit_begins[run + 1] and hit_row[place] < pass_row[passed]:
+    for group in range(len(hit_begins) - 1):
+        place = hit_begins[group]
+        for passed in range(pass_begins[group], pass_begins[group + 1]):
+            while place < hit_begins[group + 1] and hit_first[place] < pass_row[passed]:
                 place += 1
             places[passed] = place
     return places

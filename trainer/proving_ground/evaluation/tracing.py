@@ -1,7 +1,8 @@
 """Matches by falling score become curves of precision: for one set of frames, or for many resamples of them.
 
 Frames count as often as their weights say. A row that is a hit nowhere only lowers what stands before it: beside one
-walk that counts rows, only hits are visited, those of one IoU threshold after the other.
+walk that counts rows, only hits are visited, those of one IoU threshold after the other. Of hits that follow one
+another the last has the highest precision: (n + 1) / (m + 1) is no less than n / m, however often each counts.
 """
 
 import numpy as np
@@ -96,46 +97,47 @@ def targets_of(objects, recall_thresholds):
 def trace_hits(ordered, category, weights, targets, curves, hits):
     """Fill `curves` [R, T] at the targets that are reached with the highest precision from there on, and `hits` [T]."""
     begin, end = ordered.begins[category], ordered.begins[category + 1]
-    seen, total = np.empty(end - begin), 0
+    seen, total = np.empty(end - begin + 1), 0.0
+    seen[0] = 0.0
     for row in range(end - begin):
         total += weights[ordered.frame[begin + row]]
-        seen[row] = total
+        seen[row + 1] = total
     thresholds = len(hits)
     for number in range(thresholds):
-        run = category * thresholds + number
-        first, stop = ordered.hit_begins[run], ordered.hit_begins[run + 1]
-        found, passed = 0, 0
-        for place in range(first, stop):
-            found += weights[ordered.hit_frame[place]]
+        group = category * thresholds + number
+        begin_run, stop = ordered.hit_begins[group], ordered.hit_begins[group + 1]
+        found, passed, highest = 0.0, 0.0, 0.0
+        for place in range(begin_run, stop):
+            found += seen[ordered.hit_end[place]] - seen[ordered.hit_first[place]]
         hits[number] = found
-        for place in range(ordered.pass_begins[run], ordered.pass_begins[run + 1]):
-            passed += weights[ordered.pass_frame[place]]
-        highest = 0.0
+        for place in range(ordered.pass_begins[group], ordered.pass_begins[group + 1]):
+            passed += seen[ordered.pass_row[place] + 1] - seen[ordered.pass_row[place]]
         # From the last row to the first: between two ignored rows as many have been passed over.
-        for before in range(ordered.pass_begins[run + 1] - 1, ordered.pass_begins[run] - 1, -1):
-            start = ordered.pass_place[before]
-            rows, frames = ordered.hit_row[start:stop], ordered.hit_frame[start:stop]
-            found, highest = descend(rows, frames, weights, seen, passed, found, highest, targets, curves[:, number])
-            passed -= weights[ordered.pass_frame[before]]
+        for place in range(ordered.pass_begins[group + 1] - 1, ordered.pass_begins[group] - 1, -1):
+            start = ordered.pass_place[place]
+            first, last = ordered.hit_first[start:stop], ordered.hit_end[start:stop]
+            found, highest = descend(first, last, seen, passed, found, highest, targets, curves[:, number])
+            passed -= seen[ordered.pass_row[place] + 1] - seen[ordered.pass_row[place]]
             stop = start
-        rows, frames = ordered.hit_row[first:stop], ordered.hit_frame[first:stop]
-        descend(rows, frames, weights, seen, passed, found, highest, targets, curves[:, number])
+        first, last = ordered.hit_first[begin_run:stop], ordered.hit_end[begin_run:stop]
+        descend(first, last, seen, passed, found, highest, targets, curves[:, number])
 
 
 # Where no frame counts there is nothing to divide by but SPACING.
 @njit(cache=True, nogil=True, error_model="numpy")
-def descend(rows, frames, weights, seen, passed, found, highest, targets, curve):
-    """Walk hits from the last to the first, with the number of hits so far and the highest precision after them.
+def descend(first, end, seen, passed, found, highest, targets, curve):
+    """Walk runs of hits from the last to the first, with the hits so far and the highest precision after them.
 
-    A hit in a frame that doesn't count repeats a lower precision of the hits before it, which changes nothing. Returns
-    the number of hits before the first, and the highest precision.
+    A run in frames that don't count repeats a lower precision of the hits before it, which changes nothing. Returns
+    the number of hits before the first run, and the highest precision.
     """
-    for place in range(len(rows) - 1, -1, -1):
-        precision = found / (seen[rows[place]] - passed + SPACING)
+    for place in range(len(first) - 1, -1, -1):
+        here = seen[end[place]]
+        precision = found / (here - passed + SPACING)
         if precision > highest:
             highest = precision
-        curve[targets[found]] = highest
-        found -= weights[frames[place]]
+        curve[targets[int(found)]] = highest
+        found -= here - seen[first[place]]
     return found, highest
 
 
