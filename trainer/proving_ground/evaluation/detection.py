@@ -35,7 +35,7 @@ class Ordered(NamedTuple):
 
     The rest is made of these by `lay_out`, rows counted from their category's first. Hits that follow one another are
     one run from hit_first to before hit_end; these, and ignored rows, stand by category and threshold, [K * T + 1]
-    begins. pass_place is the first run after an ignored row. object_frame has each object's frame, mixed_frame the
+    begins. hit_passed counts the ignored rows before a run. object_frame has each object's frame, mixed_frame the
     frames where tied rows fare differently, both by category.
     """
 
@@ -48,9 +48,9 @@ class Ordered(NamedTuple):
     hit_begins: np.ndarray
     hit_first: np.ndarray
     hit_end: np.ndarray
+    hit_passed: np.ndarray
     pass_begins: np.ndarray
     pass_row: np.ndarray
-    pass_place: np.ndarray
     object_begins: np.ndarray
     object_frame: np.ndarray
     mixed_begins: np.ndarray
@@ -93,9 +93,9 @@ def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
         hit_begins=hit_begins,
         hit_first=hit_first,
         hit_end=hit_end,
+        hit_passed=count_passed(hit_begins, hit_first, pass_begins, pass_row),
         pass_begins=pass_begins,
         pass_row=pass_row,
-        pass_place=find_places(hit_begins, hit_first, pass_begins, pass_row),
         object_begins=object_begins,
         object_frame=list_objects(truth, object_begins[-1]),
         mixed_begins=np.searchsorted(mixed, begins),
@@ -147,16 +147,16 @@ def join_runs(begins, rows):
 
 
 @njit(cache=True, nogil=True)
-def find_places(hit_begins, hit_first, pass_begins, pass_row):
-    """For each ignored row, the place of the first run of hits after it."""
-    places = np.empty(len(pass_row), np.int64)
+def count_passed(hit_begins, hit_first, pass_begins, pass_row):
+    """For each run of hits, how many ignored rows of its category and threshold are before it."""
+    counts = np.empty_like(hit_first)
     for group in range(len(hit_begins) - 1):
-        place = hit_begins[group]
-        for passed in range(pass_begins[group], pass_begins[group + 1]):
-            while place < hit_begins[group + 1] and hit_first[place] < pass_row[passed]:
-                place += 1
-            places[passed] = place
-    return places
+        passed = pass_begins[group]
+        for place in range(hit_begins[group], hit_begins[group + 1]):
+            while passed < pass_begins[group + 1] and pass_row[passed] < hit_first[place]:
+                passed += 1
+            counts[place] = passed - pass_begins[group]
+    return counts
 
 
 @njit(cache=True, nogil=True)

@@ -11,6 +11,8 @@ from numba import njit
 # pycocotools adds np.spacing(1) to every denominator of a precision.
 SPACING = float(np.spacing(1.0))
 THRESHOLDS = 10
+# Up to so many objects, what is reached at each number of hits is worked out once: resamples ask for the same again.
+TABLED = 512
 
 
 @njit(cache=True, nogil=True)
@@ -18,8 +20,9 @@ def accumulate_into(ordered, weights, recall_thresholds, precision, recall):
     """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times."""
     thresholds = recall.shape[0]
     curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
+    table, tabled = np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
     for category in range(recall.shape[1]):
-        if trace(ordered, category, weights, recall_thresholds, curves, recalls):
+        if trace(ordered, category, weights, recall_thresholds, table, tabled, curves, recalls):
             recall[:, category] = recalls
             for number in range(thresholds):
                 for place in range(len(recall_thresholds)):
@@ -31,11 +34,12 @@ def resample_into(ordered, weights, recall_thresholds, figures):
     """For each row of weights [B, F], AP, AP50 and AR of each category into figures [B, 3, K]; NaN without objects."""
     thresholds = THRESHOLDS
     curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
+    table, tabled = np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
     times, sums = np.empty(weights.shape[1], np.int32), np.empty(thresholds)
     for sample in range(weights.shape[0]):
         times[:] = weights[sample]
         for category in range(figures.shape[2]):
-            if not trace(ordered, category, times, recall_thresholds, curves, recalls):
+            if not trace(ordered, category, times, recall_thresholds, table, tabled, curves, recalls):
                 figures[sample, :, category] = np.nan
                 continue
             sums[:] = 0.0
@@ -52,7 +56,7 @@ def resample_into(ordered, weights, recall_thresholds, figures):
 
 
 @njit(cache=True, nogil=True)
-def trace(ordered, category, weights, recall_thresholds, curves, recalls):
+def trace(ordered, category, weights, recall_thresholds, table, tabled, curves, recalls):
     """Fill `curves` [R, T] with precision at recall thresholds and `recalls` [T]; returns whether there are objects.
 
     All counts are whole numbers that float64 holds, so that any order of adding them gives the same bits.
@@ -65,7 +69,7 @@ def trace(ordered, category, weights, recall_thresholds, curves, recalls):
     written_out = False
     for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
         written_out |= weights[ordered.mixed_frame[place]] > 1
-    targets = targets_of(objects, recall_thresholds)
+    targets = find_targets(objects, recall_thresholds, table, tabled)
     curves[:] = 0.0
     if written_out:
         trace_copies(ordered, category, weights, targets, curves, recalls)
@@ -75,14 +79,25 @@ def trace(ordered, category, weights, recall_thresholds, curves, recalls):
         recalls[number] /= objects
     for place in range(len(recall_thresholds) - 2, -1, -1):
         for number in range(len(recalls)):
-            curves[place, number] = max(curves[place, number], curves[place + 1, number])
+            later = curves[place + 1, number]
+            curves[place, number] = later if later > curves[place, number] else curves[place, number]
     return True
 
 
 @njit(cache=True, nogil=True)
-def targets_of(objects, recall_thresholds):
-    """For each number of hits, the place of the highest recall threshold that they reach: [objects + 1] int64."""
-    targets = np.empty(objects + 1, np.uint32)
+def find_targets(objects, recall_thresholds, table, tabled):
+    """For each number of hits, the place of the highest recall threshold that they reach: [objects + 1] uint8.
+
+    Those of few objects are kept in `table`, one after the other; `tabled` says of which.
+    """
+    if objects >= TABLED:
+        targets = np.empty(objects + 1, np.uint8)
+    else:
+        begin = objects * (objects + 1) // 2
+        targets = table[begin : begin + objects + 1]
+        if tabled[objects]:
+            return targets
+        tabled[objects] = True
     last = len(recall_thresholds) - 1
     for hits in range(objects + 1):
         recall = hits / objects
@@ -93,52 +108,37 @@ def targets_of(objects, recall_thresholds):
     return targets
 
 
-@njit(cache=True, nogil=True)
-def trace_hits(ordered, category, weights, targets, curves, hits):
-    """Fill `curves` [R, T] at the targets that are reached with the highest precision from there on, and `hits` [T]."""
-    begin, end = ordered.begins[category], ordered.begins[category + 1]
-    seen, total = np.empty(end - begin + 1), 0.0
-    seen[0] = 0.0
-    for row in range(end - begin):
-        total += weights[ordered.frame[begin + row]]
-        seen[row + 1] = total
-    thresholds = len(hits)
-    for number in range(thresholds):
-        group = category * thresholds + number
-        begin_run, stop = ordered.hit_begins[group], ordered.hit_begins[group + 1]
-        found, passed, highest = 0.0, 0.0, 0.0
-        for place in range(begin_run, stop):
-            found += seen[ordered.hit_end[place]] - seen[ordered.hit_first[place]]
-        hits[number] = found
-        for place in range(ordered.pass_begins[group], ordered.pass_begins[group + 1]):
-            passed += seen[ordered.pass_row[place] + 1] - seen[ordered.pass_row[place]]
-        # From the last row to the first: between two ignored rows as many have been passed over.
-        for place in range(ordered.pass_begins[group + 1] - 1, ordered.pass_begins[group] - 1, -1):
-            start = ordered.pass_place[place]
-            first, last = ordered.hit_first[start:stop], ordered.hit_end[start:stop]
-            found, highest = descend(first, last, seen, passed, found, highest, targets, curves[:, number])
-            passed -= seen[ordered.pass_row[place] + 1] - seen[ordered.pass_row[place]]
-            stop = start
-        first, last = ordered.hit_first[begin_run:stop], ordered.hit_end[begin_run:stop]
-        descend(first, last, seen, passed, found, highest, targets, curves[:, number])
-
-
 # Where no frame counts there is nothing to divide by but SPACING.
 @njit(cache=True, nogil=True, error_model="numpy")
-def descend(first, end, seen, passed, found, highest, targets, curve):
-    """Walk runs of hits from the last to the first, with the hits so far and the highest precision after them.
+def trace_hits(ordered, category, weights, targets, curves, hits):
+    """Fill `curves` [R, T] at the targets that are reached with the highest precision from there on, and `hits` [T].
 
-    A run in frames that don't count repeats a lower precision of the hits before it, which changes nothing. Returns
-    the number of hits before the first run, and the highest precision.
+    A run of hits in frames that don't count repeats a lower precision of the hits before it, which changes nothing.
     """
-    for place in range(len(first) - 1, -1, -1):
-        here = seen[end[place]]
-        precision = found / (here - passed + SPACING)
-        if precision > highest:
-            highest = precision
-        curve[targets[int(found)]] = highest
-        found -= here - seen[first[place]]
-    return found, highest
+    begin, end = ordered.begins[category], ordered.begins[category + 1]
+    seen, passed = np.empty(end - begin + 1), np.empty(end - begin + 1)
+    seen[0] = passed[0] = 0.0
+    for row in range(end - begin):
+        seen[row + 1] = seen[row] + weights[ordered.frame[begin + row]]
+    for number in range(len(hits)):
+        group = category * len(hits) + number
+        first = ordered.pass_begins[group]
+        for place in range(first, ordered.pass_begins[group + 1]):
+            row = ordered.pass_row[place]
+            passed[place - first + 1] = passed[place - first] + (seen[row + np.uint32(1)] - seen[row])
+        first, stop = ordered.hit_begins[group], ordered.hit_begins[group + 1]
+        found, highest = 0.0, 0.0
+        for place in range(first, stop):
+            found += seen[ordered.hit_end[place]] - seen[ordered.hit_first[place]]
+        hits[number] = found
+        # From the last run to the first, with what is highest after each.
+        for place in range(stop - 1, first - 1, -1):
+            here = seen[ordered.hit_end[place]]
+            precision = found / (here - passed[ordered.hit_passed[place]] + SPACING)
+            if precision > highest:
+                highest = precision
+            curves[targets[int(found)], number] = highest
+            found -= here - seen[ordered.hit_first[place]]
 
 
 @njit(cache=True, nogil=True)
