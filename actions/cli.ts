@@ -85,6 +85,9 @@ stage("run", "all stages, for one experiment after the other", (context, args) =
 stage("examples", "run the example experiments and show where to look", (context, args) =>
 	stages.examples(context, args, userInfo().username),
 ).argument("<experiments...>", "experiments/<name>.yaml");
+stage("pages", "draw reports/index.html, all models over time, and the page of each report anew", (context) =>
+	stages.pages(context),
+);
 stage("history", "the versions and promotions of a line of models; all lines where none is named", (context, [model]) =>
 	stages.history(context, model),
 ).argument("[model]", "the line's name");

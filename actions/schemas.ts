@@ -14,6 +14,7 @@ const schemas = {
 	run: "trainer/proving_ground/schemas/run.schema.json",
 	conditions: "trainer/proving_ground/schemas/conditions.schema.json",
 	eval_report: "trainer/proving_ground/schemas/eval_report.schema.json",
+	figures: "trainer/proving_ground/schemas/figures.schema.json",
 	plan: "actions/lib/schemas/plan.schema.json",
 	jobs: "actions/lib/schemas/jobs.schema.json",
 	report: "actions/lib/schemas/report.schema.json",

@@ -93,7 +93,7 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 export async function gate(context: Context, file: string): Promise<Outcome> {
 	const report = await readDocument("report", reportFile(context, file, "report.json"));
 	const verdict = judge(report);
-	await write(context, file, "verdict", verdict);
+	await writeVerdict(context, file, report, verdict);
 	return { document: verdict, text: verdictText(verdict), passed: verdict.passed };
 }
 
@@ -103,7 +103,8 @@ export async function comment(context: Context, file: string): Promise<Outcome> 
 }
 
 export async function promote(context: Context, file: string, options: Options): Promise<Outcome> {
-	const [plan, verdict] = [await read(context, file, "plan"), await read(context, file, "verdict")];
+	const plan = await read(context, file, "plan");
+	const verdict = await readDocument("verdict", reportFile(context, file, "verdict.json"));
 	const report = await readDocument("report", reportFile(context, file, "report.json"));
 	if (!verdict.passed) return { document: verdict, text: `not promoted: ${verdictText(verdict)}`, passed: false };
 	const promotion = await makePromotion(context, file, { plan, report, verdict }, options);
@@ -130,7 +131,8 @@ export async function examples(context: Context, files: string[], by: string): P
 	const markdown = await readFile(commentFile(context, last), "utf8");
 	const { showMarkdown } = await import("./lib/terminal.ts");
 	const reports = files.map(
-		(file) => `  ${relative(context, reportFile(context, file, ""))}/  report.json, model_card.md`,
+		(file) =>
+			`  ${relative(context, reportFile(context, file, ""))}/  index.html, report.json, verdict.json, model_card.md`,
 	);
 	const comments = files.map((file) => `  ${relative(context, commentFile(context, file))}`);
 	const sections = [
@@ -141,6 +143,13 @@ export async function examples(context: Context, files: string[], by: string): P
 		`The registry's history (npx proving-ground history)\n${(await history(context, undefined)).text.replaceAll(/^/gm, "  ")}`,
 	];
 	return { document, text: `\n${sections.join("\n\n")}` };
+}
+
+export async function pages(context: Context): Promise<Outcome> {
+	const { writePages } = await import("./lib/pages.ts");
+	const drawn = await writePages(context.project.root);
+	const left = drawn.skipped.map((why) => `\nleft out: ${why}`).join("");
+	return { document: drawn, text: `${relative(context, drawn.file)}: ${drawn.reports} reports${left}` };
 }
 
 export async function history(context: Context, model: string | undefined): Promise<Outcome> {
@@ -181,7 +190,7 @@ async function runOne(
 	say(`${name}: ${jobsText(jobs)}`);
 	const report = await makeReports(context, plan, jobs);
 	const verdict = judge(report);
-	await write(context, file, "verdict", verdict);
+	await writeVerdict(context, file, report, verdict);
 	const promotion = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
 	say(`${name}: ${promotion ? promotionText(promotion) : `refused: ${verdictText(verdict)}`}\n`);
 	await writeComment(context, file);
@@ -222,9 +231,21 @@ async function follow(context: Context, plan: Plan): Promise<Jobs> {
 
 async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Report> {
 	const evaluation = await readEvaluation(plan, jobs, context.project.store);
-	const report = makeReport(plan, jobs, evaluation);
+	const report = makeReport(plan, jobs, evaluation, context.project.root);
 	await writeReport(context.project.root, report, evaluation.card);
+	await drawPage(context, report);
 	return report;
+}
+
+async function writeVerdict(context: Context, file: string, report: Report, verdict: Verdict): Promise<void> {
+	await writeDocument("verdict", verdict, reportFile(context, file, "verdict.json"));
+	await drawPage(context, report, verdict);
+}
+
+/** Loads what draws only where it is needed: planning shouldn't wait for it. */
+async function drawPage({ project }: Context, report: Report, verdict?: Verdict): Promise<void> {
+	const { writePage } = await import("./lib/page.ts");
+	await writePage(project.root, report, verdict);
 }
 
 async function makePromotion(
@@ -245,7 +266,7 @@ async function writeComment(context: Context, file: string): Promise<string> {
 		plan: await read(context, file, "plan"),
 		...(await readIfThere("jobs", documentFile(context, file, "jobs"))),
 		...(await readIfThere("report", reportFile(context, file, "report.json"))),
-		...(await readIfThere("verdict", documentFile(context, file, "verdict"))),
+		...(await readIfThere("verdict", reportFile(context, file, "verdict.json"))),
 		...(await readIfThere("promotion", reportFile(context, file, "promotion.json"))),
 	};
 	const markdown = renderComment(documents);

@@ -3,6 +3,7 @@ import { documentText, sha256 } from "../actions/lib/documents.ts";
 import { judge } from "../actions/lib/gate.ts";
 import type {
 	EvalReport,
+	Figures,
 	Jobs,
 	JobsJob,
 	Plan,
@@ -12,7 +13,7 @@ import type {
 	Report,
 	Verdict,
 } from "../actions/lib/generated/documents.d.ts";
-import { makeReport } from "../actions/lib/report.ts";
+import { type Evaluation, makeReport } from "../actions/lib/report.ts";
 import { studentQuantile } from "../actions/lib/student.ts";
 import { evaluationOf } from "../actions/lib/train.ts";
 
@@ -398,6 +399,74 @@ export function makeScores(drops: { overall?: number; day?: number; night?: numb
 	];
 }
 
+/** Curves, matrices, latencies and a frame that was lost, of two models or of one. */
+export function makeFigures(hasProduction = true): Figures {
+	const recall = Array.from({ length: 101 }, (_, place) => place / 100);
+	const curve = (power: number) => recall.map((value) => Number((1 - value ** power).toFixed(4)));
+	const others = <T>(value: T) => (hasProduction ? value : null);
+	const curves = [null, "night"].flatMap((slice) =>
+		["vehicle", "pedestrian", null].map((category) => ({
+			slice,
+			category,
+			iou: 0.5,
+			candidate: curve(slice ? 2 : 3),
+			production: others(curve(1.5)),
+		})),
+	);
+	const names = ["vehicle", "pedestrian", "background"];
+	const matrix = (right: number) => [
+		[right, 4, 10],
+		[2, right, 12],
+		[7, 9, 0],
+	];
+	return {
+		schema: 1,
+		recall,
+		curves,
+		matched: { min_score: 0.3, min_iou: 0.5 },
+		confusion: [null, "night"].map((slice) => ({
+			head: "detection" as const,
+			slice,
+			names,
+			candidate: matrix(90),
+			production: others(matrix(80)),
+		})),
+		latency: ["candidate" as const, "production" as const, "candidate int8" as const].map((of, place) => ({
+			of,
+			ms: Array.from({ length: 200 }, (_, repeat) => 2 + place / 10 + (repeat % 17) / 50),
+		})),
+		examples: (hasProduction ? (["lost", "won"] as const) : (["worst"] as const)).map((kind) => ({
+			frame: `images/${kind}.jpg`,
+			attributes: { timeofday: "night" },
+			sequence: null,
+			kind,
+			head: "detection",
+			counted: "errors",
+			candidate: kind === "won" ? 0 : 2,
+			production: others(1),
+			width: 192,
+			height: 112,
+			thumbnail: JPEG,
+			labels: [{ category: "vehicle", box: [10, 20, 40, 30], found: { candidate: false, production: others(true) } }],
+			boxes: {
+				candidate: [{ category: "pedestrian", box: [11, 21, 40, 30], score: 0.71, right: false }],
+				production: others([{ category: "vehicle", box: [12, 19, 38, 31], score: 0.93, right: true }]),
+			},
+		})),
+	};
+}
+
+/** A grey frame. */
+const JPEG =
+	"/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71////m8H////6/+b9//j/wAALCAAIAAgBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAABP/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AO//Z";
+
+/** What a job leaves of an evaluation, as the report takes it. */
+export function makeMeasured(evaluation: EvalReport): Evaluation {
+	const figures = makeFigures(evaluation.production !== null);
+	const figuresDigest = sha256(documentText(figures));
+	return { report: evaluation, digest: sha256(documentText(evaluation)), figures, figuresDigest, card: "# card\n" };
+}
+
 export interface Judged {
 	plan: Plan;
 	jobs: Jobs;
@@ -410,11 +479,7 @@ export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan
 	const plan = makePlan(changes);
 	const jobs = makeJobs(plan);
 	const evaluation = makeEvaluation(plan, scores);
-	const report = makeReport(plan, jobs, {
-		report: evaluation,
-		digest: sha256(documentText(evaluation)),
-		card: "# card\n",
-	});
+	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
 	return { plan, jobs, report, verdict: judge(report) };
 }
 

@@ -1,8 +1,10 @@
-// A Markdown file becomes a picture of how GitHub shows it. Run: node test/screenshot.ts comment.md out.png
+// A Markdown file becomes a picture of how GitHub shows it, an HTML file one of how a browser does.
+// Run: node test/screenshot.ts comment.md|page.html out.png [width [light|dark]]
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { pathToFileURL } from "node:url";
+import { type Browser, chromium } from "playwright-core";
 
 const EXTENSIONS = ["table", "strikethrough", "autolink", "tagfilter", "tasklist"];
 
@@ -23,9 +25,7 @@ export async function screenshot(markdown: string, file: string, height?: number
 		"utf8",
 	);
 	const page = `<!doctype html><meta charset="utf-8"><style>${css} .markdown-body { padding: 24px; width: 852px }</style><body class="markdown-body">${renderMarkdown(markdown)}`;
-	// Without these flags Chromium looks for hosts of its own at every start.
-	const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-	const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args });
+	const browser = await launchChromium();
 	try {
 		const tab = await browser.newPage({ viewport: { width: 900, height: height ?? 600 }, deviceScaleFactor: 2 });
 		await tab.setContent(page);
@@ -35,7 +35,26 @@ export async function screenshot(markdown: string, file: string, height?: number
 	}
 }
 
+/** The system's Chromium, without what it would ask of its maker's hosts at every start. */
+export async function launchChromium(): Promise<Browser> {
+	const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+	return chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args });
+}
+
+/** Takes a picture of a page on disk. */
+async function screenshotPage(from: string, to: string, width: number, colorScheme: "light" | "dark"): Promise<void> {
+	const browser = await launchChromium();
+	try {
+		const tab = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+		await tab.goto(pathToFileURL(from).href);
+		await tab.screenshot({ path: to, fullPage: true });
+	} finally {
+		await browser.close();
+	}
+}
+
 if (import.meta.main) {
-	const [from, to] = process.argv.slice(2);
-	await screenshot(readFileSync(from!, "utf8"), to!);
+	const [from, to, width = "1180", scheme = "light"] = process.argv.slice(2);
+	if (from!.endsWith(".html")) await screenshotPage(from!, to!, Number(width), scheme as "light" | "dark");
+	else await screenshot(readFileSync(from!, "utf8"), to!);
 }

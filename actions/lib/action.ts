@@ -60,7 +60,8 @@ export async function openWorkspace(): Promise<Project> {
 	return openProject(workspaceRoot());
 }
 
-function workspaceRoot(): string {
+/** Where the runner checked the repository out. */
+export function workspaceRoot(): string {
 	return process.env["GITHUB_WORKSPACE"] ?? process.cwd();
 }
 

@@ -5,13 +5,24 @@ import path from "node:path";
 import type { ErrorObject, ValidateFunction } from "ajv";
 import writeFileAtomic from "write-file-atomic";
 import { InvalidInput } from "./errors.ts";
-import type { Entry, EvalReport, Jobs, Plan, Promotion, Report, Run, Verdict } from "./generated/documents.d.ts";
+import type {
+	Entry,
+	EvalReport,
+	Figures,
+	Jobs,
+	Plan,
+	Promotion,
+	Report,
+	Run,
+	Verdict,
+} from "./generated/documents.d.ts";
 
 export interface DocumentTypes {
 	run: Run;
 	plan: Plan;
 	jobs: Jobs;
 	eval_report: EvalReport;
+	figures: Figures;
 	report: Report;
 	verdict: Verdict;
 	promotion: Promotion;
@@ -25,6 +36,7 @@ const validators: Record<DocumentName, () => Promise<{ default: ValidateFunction
 	plan: () => import("./generated/validate_plan.js"),
 	jobs: () => import("./generated/validate_jobs.js"),
 	eval_report: () => import("./generated/validate_eval_report.js"),
+	figures: () => import("./generated/validate_figures.js"),
 	report: () => import("./generated/validate_report.js"),
 	verdict: () => import("./generated/validate_verdict.js"),
 	promotion: () => import("./generated/validate_promotion.js"),
@@ -82,8 +94,12 @@ export async function writeDocument<N extends DocumentName>(
 
 /** The text of a document, the same wherever it is written: digests are taken over it. */
 export function documentText(value: unknown): string {
-	return `${JSON.stringify(value, null, 2)}\n`;
+	const text = JSON.stringify(value, null, 2);
+	// Rows of numbers stay on one line: a curve of 101 would be as many lines of a diff. No string has a line break in it here.
+	return `${text.replace(NUMBERS, (row) => row.replaceAll(/\s+/g, " ").replace("[ ", "[").replace(" ]", "]"))}\n`;
 }
+
+const NUMBERS = /\[\n\s+-?\d[\d.e+-]*(?:,\n\s+-?\d[\d.e+-]*)*\n\s+\]/g;
 
 /** Digest of bytes or text, as documents write it. */
 export function sha256(data: string | Uint8Array): string {

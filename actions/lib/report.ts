@@ -3,13 +3,15 @@ import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { documentText, parseDocument, sha256, writeDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
-import type { EvalReport, Jobs, Plan, Report } from "./generated/documents.d.ts";
+import type { EvalReport, Figures, Jobs, Plan, Report } from "./generated/documents.d.ts";
 import { evaluationKey, isEvaluated, type Store } from "./train.ts";
 
-/** The evaluation's documents, and the digest of the report it wrote. */
+/** The evaluation's documents, and the digests of those that became part of the report. */
 export interface Evaluation {
 	report: EvalReport;
 	digest: string;
+	figures: Figures;
+	figuresDigest: string;
 	card: string;
 }
 
@@ -22,12 +24,23 @@ export async function readEvaluation({ run }: Plan, jobs: Jobs, store: Store): P
 		throw new InvalidInput(`${jobs.experiment}: there is nothing to report yet: ${states}.`);
 	}
 	const key = evaluationKey(run.model, run.id, jobs.evaluation!);
-	const [bytes, card] = await Promise.all([store.get(`${key}/eval_report.json`), store.get(`${key}/model_card.md`)]);
-	if (!bytes || !card)
-		throw new InvalidInput(`${key}: the store lacks eval_report.json or model_card.md of a job that succeeded.`);
+	const [bytes, drawn, card] = await Promise.all(
+		["eval_report.json", "figures.json", "model_card.md"].map((file) => store.get(`${key}/${file}`)),
+	);
+	if (!bytes || !drawn || !card) {
+		throw new InvalidInput(
+			`${key}: the store lacks eval_report.json, figures.json or model_card.md of a job that succeeded.`,
+		);
+	}
+	const report = await parseDocument("eval_report", bytes, `${key}/eval_report.json`);
+	const figuresDigest = sha256(drawn);
+	if (figuresDigest !== report.artefacts.find(({ name }) => name === "figures")?.sha256)
+		throw new InvalidInput(`${key}/figures.json is not what the evaluation wrote: its digest is ${figuresDigest}.`);
 	return {
-		report: await parseDocument("eval_report", bytes, `${key}/eval_report.json`),
+		report,
 		digest: sha256(bytes),
+		figures: await parseDocument("figures", drawn, `${key}/figures.json`),
+		figuresDigest,
 		card: Buffer.from(card).toString("utf8"),
 	};
 }
@@ -38,8 +51,9 @@ export function digestPlan(plan: Plan): string {
 	return sha256(documentText(judged));
 }
 
-/** Joins the documents; throws InvalidInput where they don't belong together. */
-export function makeReport(plan: Plan, jobs: Jobs, { report: evaluation, digest }: Evaluation): Report {
+/** Joins the documents; throws InvalidInput where they don't belong together. `root` is the repository. */
+export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: string): Report {
+	const { report: evaluation, digest, figures, figuresDigest } = measured;
 	const disagreements = [
 		[evaluation.run, jobs.evaluation, "evaluation"],
 		[evaluation.candidate.run, plan.run.id, "run"],
@@ -57,7 +71,7 @@ export function makeReport(plan: Plan, jobs: Jobs, { report: evaluation, digest 
 		run: plan.run.id,
 		evaluation: evaluation.run,
 		manifest: evaluation.candidate.manifest,
-		baseline: plan.baseline,
+		baseline: plan.baseline && { ...plan.baseline, location: fromRoot(root, plan.baseline.location) },
 		changes: plan.changes,
 		policy: plan.policy,
 		data: {
@@ -73,11 +87,16 @@ export function makeReport(plan: Plan, jobs: Jobs, { report: evaluation, digest 
 		latency: evaluation.latency,
 		exports: evaluation.exports,
 		training: evaluation.training,
+		figures,
+		measured_at: jobs.jobs.find(({ kind }) => kind === "evaluate")?.started_at ?? null,
 		spent: spentOn(jobs),
 		code: plan.run.code,
 		seed: plan.run.seed,
-		evidence: { plan: digestPlan(plan), eval_report: digest },
-		files: jobs.jobs.map((job) => ({ name: job.kind === "train" ? "model" : "evaluation", location: job.output })),
+		evidence: { plan: digestPlan(plan), eval_report: digest, figures: figuresDigest },
+		files: jobs.jobs.map((job) => ({
+			name: job.kind === "train" ? "model" : "evaluation",
+			location: fromRoot(root, job.output),
+		})),
 	};
 }
 
@@ -96,6 +115,12 @@ export async function writeReport(
 	const file = await writeDocument("report", report, path.join(folder, "report.json"));
 	await writeFileAtomic(path.join(folder, "model_card.md"), card);
 	return { report: file, card: path.join(folder, "model_card.md") };
+}
+
+/** A place in the repository by its path from there: a report is committed, and read on other machines. */
+function fromRoot(root: string, location: string): string {
+	const relative = path.relative(root, location);
+	return path.isAbsolute(location) && !relative.startsWith("..") ? relative.split(path.sep).join("/") : location;
 }
 
 function spentOn(jobs: Jobs): Report["spent"] {

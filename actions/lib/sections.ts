@@ -388,7 +388,7 @@ function outcomeText({ outcome, blocking }: Check): string {
 	return blocking ? "⚠️ inconclusive, blocks" : "➖ inconclusive";
 }
 
-function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {
+export function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {
 	const unit = unitOf(metric);
 	switch (bound) {
 		case "min":

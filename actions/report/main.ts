@@ -2,6 +2,7 @@
 import * as core from "@actions/core";
 import { openWorkspace, requiredInput, runAction } from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
+import { writePage } from "../lib/page.ts";
 import { makeReport, readEvaluation, writeReport } from "../lib/report.ts";
 
 await runAction(async () => {
@@ -10,8 +11,10 @@ await runAction(async () => {
 	const jobs = await readDocument("jobs", requiredInput("jobs"));
 
 	const evaluation = await readEvaluation(plan, jobs, store);
-	const { report, card } = await writeReport(root, makeReport(plan, jobs, evaluation), evaluation.card);
+	const report = makeReport(plan, jobs, evaluation, root);
+	const written = await writeReport(root, report, evaluation.card);
 
-	core.setOutput("report", report);
-	core.setOutput("model-card", card);
+	core.setOutput("report", written.report);
+	core.setOutput("model-card", written.card);
+	core.setOutput("page", await writePage(root, report));
 });

@@ -12,7 +12,7 @@ import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { makeReport } from "../../actions/lib/report.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey, evaluationOf, modelKey, type Store } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJobs, makePlan, makeScores, spreadOf } from "../fixtures.ts";
+import { makeEvaluation, makeJobs, makeMeasured, makePlan, makeScores, spreadOf } from "../fixtures.ts";
 
 let temporary: string;
 let store: Store;
@@ -58,7 +58,7 @@ async function makeDocuments({ name = "more-night", first = false, scores = make
 	await store.put(`${key}/manifest.json`, manifest);
 	await store.put(`${evaluationKey(run.model, run.id, evaluation.run)}/eval_report.json`, documentText(evaluation));
 	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
-	const report = makeReport(plan, jobs, { report: evaluation, digest: sha256(documentText(evaluation)), card: "" });
+	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
 	return { plan, report, verdict: judge(report) };
 }
 

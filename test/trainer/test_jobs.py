@@ -152,8 +152,16 @@ def test_reports_by_the_schema_and_finds_a_model_equal_to_itself(evaluated: Path
     for item in report["statistics"]:
         assert digest(output / item["file"]) == item["sha256"]
     files = [entry["file"] for entry in read(output / "manifest.json")["files"]]
-    made = ["confusion.json", "curves.json", "eval_report.json", "model_card.md"]
+    made = ["eval_report.json", "figures.json", "model_card.md"]
     assert files == [*made, "statistics/candidate.npz", "statistics/production.npz"]
+    figures = read(output / "figures.json")
+    jsonschema.validate(figures, read(TRAINER / "proving_ground/schemas/figures.schema.json"))
+    assert all(curve["candidate"] == curve["production"] for curve in figures["curves"])
+    assert [item["of"] for item in figures["latency"]] == [
+        f"{name}{export}" for export in ("", " int8") for name in ("candidate", "production")
+    ]
+    # A model that is compared with itself has neither lost nor won a frame.
+    assert figures["examples"] == []
     for item in report["artefacts"]:
         assert digest(output / item["file"]) == item["sha256"]
 

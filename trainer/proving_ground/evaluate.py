@@ -19,8 +19,8 @@ from proving_ground.data.slices import load_slices, select_frames
 from proving_ground.distributed import Group
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Evaluator, FrameSlice, Statistics, compare
-from proving_ground.evaluation.curves import make_confusion, make_curves
 from proving_ground.evaluation.intervals import units_of
+from proving_ground.figures import make_figures
 from proving_ground.files import digest, read_json, verify_manifest, write_atomic, write_json, write_manifest
 from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
@@ -68,7 +68,7 @@ def evaluate(
         batches = evaluation_loader(dataset, (group.rank, group.size), loader)
         statistics[name] = measure(model.network, dataset, batches, group, progress, f"evaluate {name}")
     if group.is_first:
-        write_artefacts(run, models, statistics, frames, chosen, output, progress)
+        write_artefacts(run, models, statistics, frames, chosen, data, output, progress)
     # The other ranks stay until the figures are written: a rank that leaves early would end the job.
     group.barrier()
 
@@ -131,10 +131,11 @@ def write_artefacts(
     statistics: dict[str, Statistics | None],
     frames: list[Frame],
     slices: list[FrameSlice],
+    data: Path,
     output: Path,
     progress: Progress,
 ) -> None:
-    """Compare, time, and write statistics, report and card; the manifest last."""
+    """Compare, time, and write statistics, figures, report and card; the manifest last."""
     progress.show("compare", 0, 1)
     (output / "statistics").mkdir(parents=True, exist_ok=True)
     kept = []
@@ -153,12 +154,13 @@ def write_artefacts(
     )
     progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}
-    latency, latency_scores = latency_side_by_side(folders, run.resamples, run.seed)
-    own = statistics["candidate"]
-    made = {"curves": make_curves(own, slices, len(frames)), "confusion": make_confusion(own)}
-    for name, document in made.items():
-        write_atomic(output / f"{name}.json", (json.dumps(document, separators=(",", ":")) + "\n").encode())
-    artefacts = [{"name": name, "file": f"{name}.json", "sha256": digest(output / f"{name}.json")} for name in made]
+    latency, latency_scores, times = latency_side_by_side(folders, run.resamples, run.seed)
+    progress.show("figures", 0, 1)
+    measured = {name: values for name, values in statistics.items() if values is not None}
+    figures = make_figures(measured, slices, frames, data, times)
+    check_document("figures", figures, "figures.json")
+    write_atomic(output / "figures.json", (json.dumps(figures, separators=(",", ":")) + "\n").encode())
+    artefacts = [{"name": "figures", "file": "figures.json", "sha256": digest(output / "figures.json")}]
     report = {
         "schema": 1,
         "run": run.id,

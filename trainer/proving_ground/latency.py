@@ -47,11 +47,11 @@ def random_inputs(session: onnxruntime.InferenceSession, rng: np.random.Generato
 
 def latency_side_by_side(
     folders: dict[str, Path], resamples: int, seed: int
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, np.ndarray]]:
     """Time the exports of all models in turn.
 
-    Returns the report's latency, and its scores with bootstrap intervals over the repeats (paired by repeat): those are
-    of the float32 export, the int8 one stands beside it.
+    Returns the report's latency; its scores with bootstrap intervals over the repeats (paired by repeat): those are of
+    the float32 export, the int8 one stands beside it; and the milliseconds of each export [REPEATS].
     """
     files = {name: folder / "model.onnx" for name, folder in folders.items()}
     int8 = {f"{name} int8": folder / "model.int8.onnx" for name, folder in folders.items()}
@@ -75,7 +75,7 @@ def latency_side_by_side(
         "production": figures.get("production"),
         "int8": {"candidate": figures.get("candidate int8"), "production": figures.get("production int8")},
     }
-    return latency, scores
+    return latency, scores, samples
 
 
 def latency_score(metric: str, figures: dict[str, float], spread: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -66,11 +66,12 @@ def box_of(box: np.ndarray, category: int, score: float | None = None) -> dict[s
     return described if score is None else {**described, "scores": {"score": score}}
 
 
-def precision_curves(statistics: Statistics, frames: int) -> dict[str, list[float]]:
+def curves_by_category(statistics: Statistics, frames: int) -> dict[str, list[float]]:
     """Precision at IoU 0.5 over 101 recalls, by category with objects; empty for a model that detects nothing."""
     if "detection" not in statistics.heads:
         return {}
     # numba takes half a second to import, and not every run is tracked.
-    from proving_ground.evaluation.curves import make_curves
+    from proving_ground.evaluation.curves import precision_curves, rounded
 
-    return {item["category"]: item["precision"]["0.5"] for item in make_curves(statistics, [], frames)["curves"]}
+    curves = precision_curves(statistics, [], frames)
+    return {key.category: rounded(values) for key, values in curves.items() if key.iou == 0.5 and key.category}

@@ -28,7 +28,7 @@ from proving_ground.data.dataset import FrameDataset
 from proving_ground.evaluation import Statistics
 from proving_ground.files import MANIFEST, digest
 from proving_ground.model.network import Network, part_of
-from proving_ground.pictures import precision_curves, show_frames
+from proving_ground.pictures import curves_by_category, show_frames
 
 # A log takes the library a millisecond: every so many steps are figures enough.
 EVERY_STEPS = 10
@@ -141,7 +141,7 @@ class Tracking:
         values = {"epoch": epoch, **finite({f"validation/{name}": value for name, value in figures.items()})}
         self.send(lambda tracked: log(tracked, step, values))
         shown = show_frames(network, frames, self.settings["images"])
-        curves = precision_curves(statistics, len(frames)) if statistics is not None else {}
+        curves = curves_by_category(statistics, len(frames)) if statistics is not None else {}
 
         def send_media(tracked: Any) -> None:
             import wandb

@@ -95,6 +95,16 @@ export type Exports = {
   difference: number | null;
 }[];
 /**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_curve".
+ */
+export type FiguresCurve = null | number[];
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_matrix".
+ */
+export type FiguresMatrix = null | number[][];
+/**
  * Count in production's data and in this one.
  *
  * @minItems 2
@@ -134,6 +144,7 @@ export interface Documents {
   run?: Run;
   conditions?: Conditions;
   eval_report?: EvalReport;
+  figures?: Figures;
   plan?: Plan;
   jobs?: Jobs;
   report?: Report;
@@ -712,7 +723,7 @@ export interface EvalReport {
     sha256: EvalReportSha256;
   }[];
   artefacts: {
-    name: "curves" | "confusion";
+    name: "figures";
     file: string;
     sha256: EvalReportSha256;
   }[];
@@ -813,6 +824,116 @@ export interface Training {
     };
     latency: null | EvalReportLatency;
   };
+}
+/**
+ * What a report draws of both models: curves, confusion matrices, latencies, and the frames that were lost and won.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures".
+ */
+export interface Figures {
+  schema: 1;
+  recall: number[];
+  /**
+   * Precision at each recall; category null is the mean of all categories, slice null overall.
+   */
+  curves: {
+    slice: string | null;
+    category: string | null;
+    iou: number;
+    candidate: FiguresCurve;
+    production: FiguresCurve;
+  }[];
+  /**
+   * From which score on a box counts in confusion and examples, and from which IoU on it is on a label.
+   */
+  matched: {
+    min_score: number;
+    min_iou: number;
+  };
+  /**
+   * Rows are what is true, columns what was said: boxes, with background last, or pixels. Those of slices are left out where they would be too many.
+   */
+  confusion: {
+    head: "detection" | "segmentation";
+    slice: string | null;
+    names: string[];
+    candidate: FiguresMatrix;
+    production: FiguresMatrix;
+  }[];
+  /**
+   * Milliseconds of each repeat, timed in turn.
+   */
+  latency: {
+    of: "candidate" | "production" | "candidate int8" | "production int8";
+    ms: number[];
+  }[];
+  /**
+   * Frames where the candidate lost most against production, and won most; the worst ones without production.
+   */
+  examples: {
+    frame: string;
+    attributes: {
+      [k: string]: string;
+    };
+    sequence: string | null;
+    kind: "lost" | "won" | "worst";
+    head: string;
+    /**
+     * What the two numbers count.
+     */
+    counted: string;
+    candidate: number;
+    production: number | null;
+    width: number;
+    height: number;
+    /**
+     * A JPEG in base64.
+     */
+    thumbnail: string | null;
+    labels: FiguresLabel[];
+    boxes: {
+      candidate: FiguresBox[];
+      production: null | FiguresBox[];
+    };
+  }[];
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_label".
+ */
+export interface FiguresLabel {
+  category: string;
+  /**
+   * x y width height in the frame's own pixels.
+   *
+   * @minItems 4
+   * @maxItems 4
+   */
+  box: [number, number, number, number];
+  /**
+   * By which model it was found; null for a model that is not there.
+   */
+  found: {
+    candidate: boolean | null;
+    production: boolean | null;
+  };
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_box".
+ */
+export interface FiguresBox {
+  category: string;
+  /**
+   * x y width height in the frame's own pixels.
+   *
+   * @minItems 4
+   * @maxItems 4
+   */
+  box: [number, number, number, number];
+  right: boolean;
+  score: number;
 }
 /**
  * What would run, on which data, against which production model, at what cost.
@@ -1169,6 +1290,11 @@ export interface Report {
   latency: Latency;
   exports: Exports;
   training: Training;
+  figures: Figures;
+  /**
+   * When the evaluation began; null where the executor doesn't say.
+   */
+  measured_at: string | null;
   /**
    * What the jobs took.
    */
@@ -1184,6 +1310,7 @@ export interface Report {
   evidence: {
     plan: string;
     eval_report: string;
+    figures: string;
   };
   /**
    * Where the artefacts lie.

@@ -1,94 +1,74 @@
-"""Statistics become curves and confusion matrices: precision over recall, and what is taken for what."""
+"""Statistics become curves of precision over recall: by category overall, and on each slice."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.detection import RECALL_THRESHOLDS, Ordered, accumulate, restrict, single_category
+from proving_ground.evaluation.detection import RECALL_THRESHOLDS, Ordered, accumulate
 from proving_ground.evaluation.scores import tabulate
 from proving_ground.evaluation.statistics import Statistics
 
-# A curve is given at these places of IOU_THRESHOLDS: 0.5 and 0.75.
-CURVES = {"0.5": 0, "0.75": 5}
-# What a confusion matrix counts as found, and as the same place.
-MIN_SCORE, MIN_IOU = 0.3, 0.5
+# Places in IOU_THRESHOLDS.
+IOU_PLACES = {0.5: 0, 0.75: 5}
+# With more curves on slices than this, a slice has the mean of its categories instead of one curve for each.
+MAX_SLICE_CURVES = 400
 
 
-def make_curves(statistics: Statistics, slices: Sequence[FrameSlice], frames: int) -> dict[str, Any]:
-    """Precision at 101 recalls, by category, overall and on each slice of a category.
+class Curve(NamedTuple):
+    """Which precision a curve is of: slice (None: overall), category (None: the mean of all that have objects), IoU."""
 
-    Returns recall [101] and curves: slice (None: overall), category, and precision [101] by IoU; none for what has no
-    objects.
+    slice: str | None
+    category: str | None
+    iou: float
+
+
+def precision_curves(statistics: Statistics, slices: Sequence[FrameSlice], frames: int) -> dict[Curve, np.ndarray]:
+    """Precision [101] at recalls from 0 to 1; none for what has no objects, or for a model that detects nothing.
+
+    Overall each category has one at IoU 0.5 and at 0.75; a slice has those at 0.5 of its category, or of all.
     """
-    curves = []
-    if "detection" in statistics.heads:
-        ordered = tabulate(statistics, frames).ordered
-        names = statistics.categories
-        for place, name in enumerate(names):
-            curves += curve_of(single_category(ordered, place), None, name)
-        for item in slices:
-            if item.category is not None:
-                part = single_category(restrict(ordered, item.frames), names.index(item.category))
-                curves += curve_of(part, item.name, item.category)
-    return {"schema": 1, "recall": rounded(RECALL_THRESHOLDS), "curves": curves}
+    if "detection" not in statistics.heads:
+        return {}
+    ordered, names = tabulate(statistics, frames).ordered, statistics.categories
+    curves = curves_of(ordered, names, None, None, IOU_PLACES)
+    each = len(slices) * len(names) <= MAX_SLICE_CURVES
+    for item in slices:
+        made = curves_of(ordered, names, item.name, item.frames, {0.5: IOU_PLACES[0.5]})
+        wanted = {item.category} if item.category is not None else {None, *(names if each else ())}
+        curves |= {key: values for key, values in made.items() if key.category in wanted}
+    return curves
 
 
-def curve_of(ordered: Ordered, slice_name: str | None, category: str) -> list[dict[str, Any]]:
-    """The curve of one category, in a list; an empty list where there is no object."""
-    precision, _ = accumulate(ordered)
-    if precision[0, 0, 0] < 0:
-        return []
-    by_iou = {name: rounded(precision[place, :, 0]) for name, place in CURVES.items()}
-    return [{"slice": slice_name, "category": category, "precision": by_iou}]
+def curves_of(
+    ordered: Ordered, names: Sequence[str], name: str | None, frames: np.ndarray | None, places: dict[float, int]
+) -> dict[Curve, np.ndarray]:
+    """The curves of some frames [F] bool, or of all: of each category and their mean."""
+    precision, _ = accumulate(ordered, None if frames is None else frames.astype(np.int64))
+    measured = precision[0, 0] > -1
+    curves = {}
+    for iou, place in places.items():
+        for category in np.flatnonzero(measured):
+            curves[Curve(name, names[category], iou)] = precision[place, :, category]
+        if measured.any():
+            curves[Curve(name, None, iou)] = precision[place][:, measured].mean(axis=1)
+    return curves
 
 
-def make_confusion(statistics: Statistics) -> dict[str, Any]:
-    """Confusion matrices: rows are what is true, columns what was said.
-
-    detection [K + 1, K + 1]: boxes from a score of 0.3, each label with the free box of the highest IoU from 0.5,
-    whatever the categories, best scores first; the last row and column are background. Crowds count for nothing.
-    segmentation [K, K]: pixels. None for a head that there isn't.
-    """
-    columns, found = statistics.columns, {"schema": 1, "detection": None, "segmentation": None}
-    if "detection" in statistics.heads:
-        names = [*statistics.categories, "background"]
-        matrix = confuse_boxes(columns, len(statistics.categories))
-        found["detection"] = {"names": names, "matrix": matrix.tolist(), "min_score": MIN_SCORE, "min_iou": MIN_IOU}
-    if "segmentation" in statistics.heads:
-        total = columns["confusion/matrix"].sum(axis=0)
-        found["segmentation"] = {"names": list(statistics.classes), "matrix": total.tolist()}
-    return found
+def compare_curves(
+    candidate: Statistics, production: Statistics | None, slices: Sequence[FrameSlice], frames: int
+) -> dict[str, Any]:
+    """Curves of both models as JSON: recall [101], and for each slice, category and IoU the precision [101] of both."""
+    own = precision_curves(candidate, slices, frames)
+    other = precision_curves(production, slices, frames) if production is not None else {}
+    curves = [
+        {**key._asdict(), "candidate": rounded(own.get(key)), "production": rounded(other.get(key))}
+        for key in {**own, **other}
+    ]
+    return {"recall": rounded(RECALL_THRESHOLDS), "curves": curves}
 
 
-def confuse_boxes(columns: dict[str, np.ndarray], categories: int) -> np.ndarray:
-    """[K + 1, K + 1] int64 counts: labels by row, boxes by column."""
-    from proving_ground.evaluation.matching import box_iou
-
-    matrix = np.zeros((categories + 1, categories + 1), dtype=np.int64)
-    tables = {}
-    for table, chosen in (("detections", columns["detections/score"] >= MIN_SCORE), ("truth", ~columns["truth/crowd"])):
-        xywh = np.stack([columns[f"{table}/{side}"] for side in "xywh"], axis=1)[chosen]
-        tables[table] = (columns[f"{table}/frame"][chosen], columns[f"{table}/category"][chosen], xywh)
-    scores = columns["detections/score"][columns["detections/score"] >= MIN_SCORE]
-    (dt_frame, dt_category, dt_box), (gt_frame, gt_category, gt_box) = tables["detections"], tables["truth"]
-    for frame in columns["frames/frame"]:
-        dt = slice(*np.searchsorted(dt_frame, [frame, frame + 1]))
-        gt = slice(*np.searchsorted(gt_frame, [frame, frame + 1]))
-        overlaps = box_iou(dt_box[dt], gt_box[gt], np.zeros(gt.stop - gt.start, dtype=bool))
-        free = np.ones(gt.stop - gt.start, dtype=bool)
-        for row in np.argsort(-scores[dt], kind="stable"):
-            open_overlaps = np.where(free, overlaps[row], -1.0) if len(free) else np.zeros(0)
-            best = int(np.argmax(open_overlaps)) if len(free) else -1
-            is_hit = best >= 0 and open_overlaps[best] >= MIN_IOU
-            matrix[gt_category[gt][best] if is_hit else categories, dt_category[dt][row]] += 1
-            if is_hit:
-                free[best] = False
-        np.add.at(matrix[:, categories], gt_category[gt][free], 1)
-    return matrix
-
-
-def rounded(values: np.ndarray) -> list[float]:
+def rounded(values: np.ndarray | None) -> list[float] | None:
     """Numbers to four decimals: curves are looked at."""
-    return [round(float(value), 4) for value in values]
+    return None if values is None else [round(float(value), 4) for value in values]

@@ -1,0 +1,80 @@
+// A report and its verdict become one HTML file that a reviewer opens from disk; it shows what they hold, and adds nothing.
+import path from "node:path";
+import { type ComponentChild, h } from "preact";
+import writeFileAtomic from "write-file-atomic";
+import type { Report, Verdict } from "./generated/documents.d.ts";
+import { isLatency } from "./metrics.ts";
+import { confusionSection, curvesSection, examplesSection, latencySection, trainingSection } from "./page/evidence.ts";
+import { changesSection, dataSection, exportsSection, lineageSection } from "./page/lineage.ts";
+import { htmlPage } from "./page/look.ts";
+import { changeText, intervalText, levelText, moved } from "./page/parts.ts";
+import { heatSection, slicesSection } from "./page/slices.ts";
+import { checksSection, outcomeOf, verdictSentence } from "./page/verdict.ts";
+import { reportsOf } from "./report.ts";
+
+/** The page as text. A verdict on another report says nothing of this one, and is left out. */
+export function renderPage(report: Report, verdict?: Verdict): string {
+	const own = verdict?.evaluation === report.evaluation ? verdict : undefined;
+	const { name, model, why } = report.experiment;
+	const outcome = outcomeOf(own);
+	const sections: [string, string, ComponentChild][] = [
+		["checks", "Checks", checksSection(own)],
+		["slices", "Slices", slicesSection(report, own)],
+		["heat", "Heat map", heatSection(report)],
+		["frames", "Frames", examplesSection(report)],
+		["curves", "Precision over recall", curvesSection(report)],
+		["confusion", "Confusion", confusionSection(report)],
+		["latency", "Latency", latencySection(report)],
+		["training", "Training", trainingSection(report)],
+		["changes", "What changed", changesSection(report)],
+		["data", "Data", dataSection(report)],
+		["exports", "Exports", exportsSection(report)],
+		["lineage", "Lineage", lineageSection(report, own)],
+	];
+	const shown = sections.filter(([, , content]) => content !== null);
+	const links = shown.map(([id, title]) => h("li", {}, h("a", { href: `#${id}` }, title)));
+	return htmlPage(
+		`${name}: ${outcome.word}`,
+		h(
+			"header",
+			{},
+			h("p", { class: "line" }, model),
+			h("h1", {}, name),
+			h("p", {}, h("span", { class: `badge ${outcome.class}` }, outcome.word), " ", verdictSentence(report, own)),
+			h("p", { class: "why" }, why),
+			tiles(report),
+			h("nav", { "aria-label": "Sections" }, h("ul", {}, ...links)),
+		),
+		h("main", {}, ...shown.map(([, , content]) => content)),
+	);
+}
+
+const MAIN = ["map", "ap50", "miou", "lane_f1", "lane_accuracy", "min_ade", "min_fde", "miss_rate"];
+
+/** The main figures, overall. */
+function tiles({ scores, baseline }: Report): ComponentChild {
+	const overall = scores.filter(({ slice, metric }) => slice === null && (MAIN.includes(metric) || isLatency(metric)));
+	const made = overall.map((score) =>
+		h(
+			"div",
+			{ class: "tile" },
+			h("p", { class: "line" }, score.metric),
+			h("p", { class: "value" }, levelText(score.candidate, score.metric)),
+			h(
+				"p",
+				{},
+				baseline && score.delta !== null
+					? [h("span", { class: moved(score) }, changeText(score)), h("small", {}, ` (${intervalText(score)})`)]
+					: h("small", {}, "nothing to compare with"),
+			),
+		),
+	);
+	return h("div", { class: "tiles" }, ...made);
+}
+
+/** Writes reports/<name>/index.html; returns its path. */
+export async function writePage(root: string, report: Report, verdict?: Verdict): Promise<string> {
+	const file = path.join(reportsOf(root, report.experiment.name), "index.html");
+	await writeFileAtomic(file, renderPage(report, verdict));
+	return file;
+}

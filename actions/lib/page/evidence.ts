@@ -1,0 +1,272 @@
+// Figures become the evidence behind a verdict: curves, confusion matrices, latencies, training, and the frames themselves.
+import { type ComponentChild, Fragment, h } from "preact";
+import type { Figures, Report } from "../generated/documents.d.ts";
+import { figure } from "../markdown.ts";
+import { curveChart, epochChart, latencyChart, swatch } from "./charts.ts";
+import { facts, fold, type Row, section, shade, table } from "./parts.ts";
+
+type Example = Figures["examples"][number];
+
+function legend(report: Report): ComponentChild {
+	return h(
+		"p",
+		{ class: "keys" },
+		h("span", { class: "key" }, swatch("var(--candidate)"), "this model"),
+		report.baseline
+			? h("span", { class: "key" }, swatch("var(--production)"), `production v${report.baseline.version}`)
+			: null,
+	);
+}
+
+/** Precision over recall: each category overall, and the slices on demand. */
+export function curvesSection(report: Report): ComponentChild {
+	const { curves, recall } = report.figures;
+	const shown = (chosen: Figures["curves"]) =>
+		h(
+			"div",
+			{ class: "grid" },
+			...chosen.map((curve) =>
+				h(
+					"figure",
+					{},
+					h("figcaption", {}, `${curve.category ?? "mean of categories"}, IoU ${curve.iou}`),
+					curveChart(curve, recall),
+				),
+			),
+		);
+	const overall = curves.filter(({ slice }) => slice === null);
+	if (overall.length === 0) return null;
+	const slices = Map.groupBy(
+		curves.filter(({ slice }) => slice !== null),
+		({ slice }) => slice!,
+	);
+	return section(
+		"curves",
+		"Precision over recall",
+		legend(report),
+		shown(overall.filter(({ iou }) => iou === 0.5)),
+		fold("At IoU 0.75", shown(overall.filter(({ iou }) => iou !== 0.5))),
+		slices.size > 0 ? fold("By slice", ...[...slices].map(([slice, own]) => fold(slice, shown(own)))) : null,
+	);
+}
+
+/** What is taken for what. */
+export function confusionSection(report: Report): ComponentChild {
+	const { confusion, matched } = report.figures;
+	const parts = Map.groupBy(confusion, ({ slice }) => slice);
+	const shown = (matrices: Figures["confusion"]) => {
+		const tables = matrices.flatMap((item) =>
+			(["production", "candidate"] as const).flatMap((model) => {
+				const matrix = item[model];
+				return matrix ? [matrixTable(item, matrix, model === "candidate" ? "this model" : "production")] : [];
+			}),
+		);
+		return h("div", { class: "grid wide" }, ...tables);
+	};
+	const overall = parts.get(null);
+	if (!overall) return null;
+	const slices = [...parts].flatMap(([slice, own]) => (slice === null ? [] : [fold(slice, shown(own))]));
+	const note = `Rows are what is true, columns what was said, in percent of the row. Boxes count from a score of ${matched.min_score}, each with the free label of the highest IoU from ${matched.min_iou}; pixels by class.`;
+	return section(
+		"confusion",
+		"Confusion",
+		shown(overall),
+		slices.length > 0 ? fold("By slice", ...slices) : null,
+		h("p", { class: "note" }, note),
+	);
+}
+
+function matrixTable(
+	{ head, names, slice }: Figures["confusion"][number],
+	matrix: number[][],
+	model: string,
+): ComponentChild {
+	const label = `${head === "detection" ? "Boxes" : "Pixels"}, ${model}`;
+	const rows = matrix.map((row, place): Row => {
+		const total = row.reduce((sum, count) => sum + count, 0);
+		const cells = row.map((count, column) => {
+			const share = total > 0 ? count / total : 0;
+			const right = column === place;
+			return {
+				show: h("span", { title: `${count} of ${total}` }, total === 0 ? "–" : figure(100 * share, 1)),
+				class: `heat ${right ? "up" : "down"}-${shade(share)}`,
+			};
+		});
+		return { cells: [names[place]!, ...cells, String(total)] };
+	});
+	const columns = [
+		{ title: "true" },
+		...names.map((title) => ({ title, numeric: true })),
+		{ title: "count", numeric: true },
+	];
+	return h(
+		"figure",
+		{},
+		h("figcaption", {}, label),
+		table(`${label}${slice === null ? "" : ` on ${slice}`}`, columns, rows, { class: "heat-map" }),
+	);
+}
+
+/** How long the exports take. */
+export function latencySection(report: Report): ComponentChild {
+	const { latency } = report;
+	const exports = [
+		{ name: "float32", suffix: "", own: latency.candidate, other: latency.production },
+		{ name: "int8", suffix: " int8", own: latency.int8.candidate, other: latency.int8.production },
+	].filter(({ own }) => own !== null);
+	const ms = (value: number | undefined) => (value === undefined ? "–" : `${figure(value, 2)} ms`);
+	const rows = exports.map(
+		({ name, own, other }): Row => ({
+			cells: [name, ms(other?.p50_ms), ms(own?.p50_ms), ms(other?.p95_ms), ms(own?.p95_ms)],
+		}),
+	);
+	const columns = ["export", "p50 production", "p50 this", "p95 production", "p95 this"].map((title, place) => ({
+		title,
+		numeric: place > 0,
+	}));
+	const drawn = exports.filter(({ suffix }) => report.figures.latency.some(({ of }) => of === `candidate${suffix}`));
+	const threads = `${latency.threads} thread${latency.threads === 1 ? "" : "s"}`;
+	return section(
+		"latency",
+		"Latency",
+		legend(report),
+		h(
+			"div",
+			{ class: "grid" },
+			...drawn.map(({ name, suffix }) =>
+				h("figure", {}, h("figcaption", {}, name), latencyChart(report.figures.latency, suffix)),
+			),
+		),
+		table("Latency of the exports", columns, rows),
+		h(
+			"p",
+			{ class: "note" },
+			`ONNX Runtime, batch ${latency.batch}, ${threads}, ${latency.device}; ${latency.repeats} repeats of each, in turn. The charts leave out the slowest hundredth.`,
+		),
+	);
+}
+
+/** Losses and validation of each epoch. */
+export function trainingSection({ training }: Report): ComponentChild {
+	const { epochs, best_epoch: best } = training;
+	if (epochs.length === 0) return null;
+	const drift = training.checks.drift;
+	return section(
+		"training",
+		"Training",
+		h(
+			"div",
+			{ class: "grid" },
+			epochChart("Loss", epochs, ({ loss }) => loss, best),
+			epochChart("Validation", epochs, ({ validation }) => validation, best),
+		),
+		facts([
+			["best epoch", `${best ?? "–"} of ${epochs.length}`],
+			[
+				"on",
+				`${training.device}, ${training.precision}, ${training.processes} process${training.processes === 1 ? "" : "es"}`,
+			],
+			["took", `${Math.round(training.seconds)} s${training.attempts > 1 ? ` in ${training.attempts} attempts` : ""}`],
+			["waited for data", `${figure(training.data_wait_percent, 1)} %`],
+			...(drift
+				? ([["drift of the data", drift.drifted.length === 0 ? "none" : drift.sentences.join("; ")]] as [
+						string,
+						string,
+					][])
+				: []),
+			...(training.tracking_url ? ([["tracked at", training.tracking_url]] as [string, string][]) : []),
+		]),
+	);
+}
+
+const KINDS = {
+	lost: "Lost most against production",
+	won: "Won most against production",
+	worst: "Most errors",
+} as const;
+
+/** The frames where the candidate lost and won most, with the boxes of both. */
+export function examplesSection(report: Report): ComponentChild {
+	const { examples } = report.figures;
+	const groups = Map.groupBy(examples, ({ kind }) => kind);
+	let number = 0;
+	const shown = [...groups].map(([kind, own]) =>
+		h(
+			Fragment,
+			{},
+			h("h3", {}, KINDS[kind]),
+			h("div", { class: "frames" }, ...own.map((example) => exampleFigure(example, number++))),
+		),
+	);
+	if (shown.length === 0) return null;
+	const keys = [
+		["right", "found and right"],
+		["wrong", "found, and wrong"],
+		["missed", "labelled, and missed"],
+	].map(([name, title]) => h("span", { class: "key" }, h("span", { class: `mark ${name}` }), title));
+	return section("frames", "Frames", h("p", { class: "keys" }, ...keys), ...shown);
+}
+
+function exampleFigure(example: Example, number: number): ComponentChild {
+	const { frame, attributes, sequence, candidate, production, counted } = example;
+	const about = [
+		...Object.entries(attributes).map(([key, value]) => `${key} ${value}`),
+		...(sequence ? [`sequence ${sequence}`] : []),
+	];
+	const shown = (value: number) => String(Number(value.toFixed(3)));
+	const figures =
+		production === null
+			? `${shown(candidate)} ${counted}`
+			: `${counted}: production ${shown(production)}, this ${shown(candidate)}`;
+	const panes = example.thumbnail
+		? h(
+				"div",
+				{ class: "panes" },
+				production === null ? null : pane(example, "production", number, true),
+				pane(example, "candidate", number, production === null),
+			)
+		: null;
+	return h(
+		"figure",
+		{ class: "frame" },
+		panes,
+		h(
+			"figcaption",
+			{},
+			h("strong", {}, figures),
+			h("br", {}),
+			h("span", { class: "path" }, frame),
+			about.length > 0 ? ` · ${about.join(", ")}` : "",
+		),
+	);
+}
+
+/** One model's boxes on the frame; the first pane holds the picture, the second shows it again. */
+function pane(example: Example, model: "candidate" | "production", number: number, holds: boolean): ComponentChild {
+	const { width, height, thumbnail, labels } = example;
+	const boxes = example.boxes[model] ?? [];
+	const missed = labels.filter(({ found }) => found[model] === false);
+	const id = `frame-${number}`;
+	const picture = holds
+		? h("image", { id, href: `data:image/jpeg;base64,${thumbnail}`, width, height, preserveAspectRatio: "none" })
+		: h("use", { href: `#${id}` });
+	const rectangle = (box: number[], className: string, title: string) =>
+		h("rect", { class: className, x: box[0], y: box[1], width: box[2], height: box[3] }, h("title", {}, title));
+	const wrong = boxes.filter(({ right }) => !right).length;
+	const name = model === "candidate" ? "this model" : "production";
+	const label = `${name}: ${boxes.length - wrong} boxes right, ${wrong} wrong, ${missed.length} labels missed`;
+	return h(
+		"div",
+		{},
+		h("p", { class: "who" }, name),
+		h(
+			"svg",
+			{ class: "pane", role: "img", "aria-label": label, viewBox: `0 0 ${width} ${height}` },
+			picture,
+			...missed.map(({ box, category }) => rectangle(box, "missed", `missed: ${category}`)),
+			...boxes.map(({ box, category, score, right }) =>
+				rectangle(box, right ? "right" : "wrong", `${category} ${score}`),
+			),
+		),
+	);
+}

@@ -1,0 +1,147 @@
+// Pieces that several sections of a page are made of: tables that scroll and sort, intervals on a scale, boxes of keys.
+import { type ComponentChild, type ComponentChildren, h } from "preact";
+import type { Report } from "../generated/documents.d.ts";
+import { change, figure } from "../markdown.ts";
+import { decimalsOf, isLowerBetter, unitOf } from "../metrics.ts";
+
+export type Score = Report["scores"][number];
+
+/** A part of the page with its heading; nothing where it has nothing to show. */
+export function section(id: string, title: string, ...children: ComponentChildren[]): ComponentChild {
+	const shown = children
+		.flat()
+		.filter((child) => child !== null && child !== undefined && child !== "" && child !== false);
+	if (shown.length === 0) return null;
+	return h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), ...shown);
+}
+
+/** What is shown on demand. */
+export function fold(summary: ComponentChildren, ...body: ComponentChildren[]): ComponentChild {
+	return h("details", {}, h("summary", {}, summary), ...body);
+}
+
+export interface Column {
+	title: string;
+	numeric?: boolean;
+	/** A reader may sort by it. */
+	sorts?: boolean;
+}
+
+export interface Row {
+	cells: Cell[];
+	class?: string;
+	/** What filters look at: data-… attributes. */
+	data?: Record<string, string>;
+}
+
+/** What a cell shows; with what it is sorted by where that isn't its text. */
+export type Cell = string | { show: ComponentChildren; sort?: number | string | null; class?: string };
+
+/** A table that scrolls by itself where it is wider than the page. The first cell of a row names it. */
+export function table(
+	label: string,
+	columns: Column[],
+	rows: Row[],
+	properties: Record<string, string> = {},
+): ComponentChild {
+	const head = columns.map(({ title, numeric, sorts }) =>
+		h(
+			"th",
+			{ scope: "col", class: numeric ? "number" : undefined },
+			sorts ? h("button", { type: "button", class: "sort" }, title) : title,
+		),
+	);
+	const body = rows.map(({ cells, class: className, data = {} }) =>
+		h(
+			"tr",
+			{ class: className, ...data },
+			...cells.map((cell, place) => tableCell(cell, columns[place]!, place === 0)),
+		),
+	);
+	return h(
+		"div",
+		{ class: "scroll", role: "region", "aria-label": label, tabIndex: 0 },
+		h("table", properties, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body)),
+	);
+}
+
+function tableCell(cell: Cell, { numeric }: Column, names: boolean): ComponentChild {
+	const { show, sort, class: className } = typeof cell === "string" ? { show: cell } : cell;
+	const properties = {
+		class: [numeric ? "number" : "", className ?? ""].filter(Boolean).join(" ") || undefined,
+		"data-sort": sort === undefined || sort === null ? undefined : String(sort),
+	};
+	return names ? h("th", { scope: "row", ...properties }, show) : h("td", properties, show);
+}
+
+/** Names and values, one below the other. */
+export function facts(entries: [string, ComponentChildren][]): ComponentChild {
+	return h("dl", {}, ...entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+/** By how much a score got better; a loss is below zero. */
+export function gain({ metric, delta }: Score): number | null {
+	if (delta === null) return null;
+	return isLowerBetter(metric) ? -delta : delta;
+}
+
+/** Whether a change's interval leaves zero out, and to which side. */
+export function moved(score: Score): "better" | "worse" | "same" {
+	const { delta_interval: ends, metric } = score;
+	if (!ends || (ends[0] <= 0 && ends[1] >= 0)) return "same";
+	return ends[0] > 0 !== isLowerBetter(metric) ? "better" : "worse";
+}
+
+export function levelText(value: number | null, metric: string): string {
+	return value === null ? "–" : `${figure(value, decimalsOf(metric))}${unitOf(metric)}`;
+}
+
+export function changeText(score: Score): string {
+	return score.delta === null ? "–" : `${change(score.delta, decimalsOf(score.metric))}${unitOf(score.metric)}`;
+}
+
+export function intervalText({ delta_interval: ends, metric }: Score): string {
+	if (!ends) return "–";
+	return `${change(ends[0], decimalsOf(metric))} to ${change(ends[1], decimalsOf(metric))}${unitOf(metric)}`;
+}
+
+const WIDTH = 180;
+const HEIGHT = 18;
+
+/** A change and its interval on a scale from -reach to reach; what goes beyond is cut at an arrow. `allowed` is the policy's own line. */
+export function intervalBar(score: Score, reach: number, allowed: number | null): ComponentChild {
+	const { delta, delta_interval: ends } = score;
+	if (delta === null) return "–";
+	const at = (value: number) => WIDTH / 2 + (Math.max(-reach, Math.min(reach, value)) / reach) * (WIDTH / 2 - 6);
+	const middle = HEIGHT / 2;
+	const arrows = [...(ends ?? [])].filter((end) => Math.abs(end) > reach);
+	const parts = [
+		h("line", { class: "zero", x1: at(0), x2: at(0), y1: 1, y2: HEIGHT - 1 }),
+		allowed === null ? null : h("line", { class: "allowed", x1: at(allowed), x2: at(allowed), y1: 3, y2: HEIGHT - 3 }),
+		ends && h("line", { class: "range", x1: at(ends[0]), x2: at(ends[1]), y1: middle, y2: middle }),
+		...arrows.map((end) => {
+			const x = at(end);
+			const tip = end > 0 ? 5 : -5;
+			return h("path", { class: "tip", d: `M${x},${middle - 4}L${x + tip},${middle}L${x},${middle + 4}Z` });
+		}),
+		h("circle", { class: "dot", cx: at(delta), cy: middle, r: 3.5 }),
+	];
+	const label = `${changeText(score)}, 95 % interval ${intervalText(score)}`;
+	return h(
+		"svg",
+		{
+			class: `bar ${moved(score)}`,
+			role: "img",
+			"aria-label": label,
+			width: WIDTH,
+			height: HEIGHT,
+			viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+		},
+		...parts,
+	);
+}
+
+/** The step of a colour scale, 0 (none) to 4, for a share of its largest. */
+export function shade(share: number): number {
+	return Math.max(0, Math.min(4, Math.round(share * 4)));
+}

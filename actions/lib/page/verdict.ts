@@ -1,0 +1,95 @@
+// A verdict becomes the first screen of a page: the outcome in a sentence, and every check with its policy line and reason.
+import { type ComponentChild, h } from "preact";
+import type { Report, Verdict } from "../generated/documents.d.ts";
+import { change, figure } from "../markdown.ts";
+import { decimalsOf, unitOf } from "../metrics.ts";
+import { boundText, familySentence, worstFirst } from "../sections.ts";
+import { fold, type Row, section, table } from "./parts.ts";
+
+type Check = Verdict["checks"][number];
+
+/** The outcome in a word and a class. */
+export function outcomeOf(verdict: Verdict | undefined): { word: string; class: string } {
+	if (!verdict) return { word: "not judged yet", class: "open" };
+	if (verdict.outcome === "pass") return { word: "passed", class: "pass" };
+	return verdict.outcome === "fail"
+		? { word: "failed", class: "fail" }
+		: { word: "inconclusive", class: "inconclusive" };
+}
+
+/** What was found and what it was held against, in a sentence. */
+export function verdictSentence(report: Report, verdict: Verdict | undefined): string {
+	const against = report.baseline ? `against production v${report.baseline.version}` : "the first model of its line";
+	if (!verdict) return `Measured ${against}; the gate has not judged it.`;
+	const { counts } = verdict;
+	const parts = [
+		`${counts.pass} checks passed`,
+		`${counts.fail} failed`,
+		`${counts.inconclusive} inconclusive`,
+		...(counts.no_baseline > 0 ? [`${counts.no_baseline} without a baseline`] : []),
+	];
+	return `Judged ${against} by ${verdict.policy.file}: ${parts.join(", ")}.`;
+}
+
+/** All checks: those that didn't pass in sight, the others folded. */
+export function checksSection(verdict: Verdict | undefined): ComponentChild {
+	if (!verdict) return null;
+	const sorted = worstFirst(verdict.checks);
+	const open = sorted.filter(({ outcome }) => outcome === "fail" || outcome === "inconclusive");
+	const rest = sorted.filter(({ outcome }) => outcome !== "fail" && outcome !== "inconclusive");
+	const shown = open.length > 0 ? checkTable("Checks that did not pass", open, verdict) : null;
+	return section(
+		"checks",
+		"Checks",
+		open.length === 0 ? h("p", {}, "Every check that could be made holds.") : shown,
+		rest.length > 0
+			? fold(`${rest.length} that passed or had nothing to be compared with`, checkTable("Other checks", rest, verdict))
+			: null,
+		h("p", { class: "note" }, familySentence(verdict)),
+	);
+}
+
+function checkTable(label: string, checks: Check[], { policy }: Verdict): ComponentChild {
+	const columns = [
+		{ title: "slice", sorts: true },
+		{ title: "metric", sorts: true },
+		{ title: "outcome", sorts: true },
+		{ title: "asked" },
+		{ title: "found (95 % interval)" },
+		{ title: "why the rule stands" },
+	];
+	const rows = checks.map((check): Row => {
+		const { slice, metric, outcome, blocking, why, reason, line } = check;
+		// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
+		const words = check.actual === null || outcome === "inconclusive" ? why : null;
+		const word =
+			outcome === "no_baseline" ? "no baseline" : blocking && outcome !== "fail" ? `${outcome}, blocks` : outcome;
+		return {
+			cells: [
+				{
+					show: [slice ?? "overall", check.protected ? h("span", { class: "tag" }, "protected") : null],
+					sort: slice ?? "",
+				},
+				metric,
+				{ show: word, class: blocking ? "fail" : outcome },
+				boundText(check),
+				{ show: [foundCell(check), words && h("p", { class: "note" }, words)], class: words ? "words" : "" },
+				{
+					show: [reason, h("br", {}), h("small", {}, `${policy.file.split("/").at(-1)}, line ${line}`)],
+					class: "words",
+				},
+			],
+		};
+	});
+	return table(label, columns, rows);
+}
+
+function foundCell({ actual, interval, bound, metric }: Check): string {
+	if (actual === null) return "–";
+	const level = bound === "min" || bound === "max";
+	const percent = bound === "max_regression_percent";
+	const decimals = percent ? 1 : decimalsOf(metric);
+	const shown = (value: number) => (level ? figure(value, decimals) : change(value, decimals));
+	const unit = percent ? " %" : unitOf(metric);
+	return `${shown(actual)}${unit}${interval ? ` (${shown(interval[0])} to ${shown(interval[1])})` : ""}`;
+}
