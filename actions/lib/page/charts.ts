@@ -16,6 +16,8 @@ function chart(label: string, options: Plot.PlotOptions, marks: Marks): Componen
 	const svg = Plot.plot({ document: document as unknown as Document, width: 300, height: 210, ...options, marks });
 	// The page's policy lets in no style but its own, which has what this one says.
 	svg.querySelector("style")?.remove();
+	// What has no role may have no name; the whole has both.
+	for (const named of svg.querySelectorAll("[aria-label]")) named.removeAttribute("aria-label");
 	svg.setAttribute("role", "img");
 	svg.setAttribute("aria-label", label);
 	// Hundredths of a pixel are enough.

@@ -76,7 +76,7 @@ export function exportsSection({ exports, parameters }: Report): ComponentChild 
 		"exports",
 		"Exports",
 		h("p", {}, `${parameters.candidate.toLocaleString("en")} parameters${grown}.`),
-		rows.length > 0 ? table("Exports", columns, rows) : null,
+		rows.length > 0 ? table("Files of the exports", columns, rows) : null,
 	);
 }
 

@@ -1,0 +1,221 @@
+// The pages of reports, as a browser shows them (skipped where Chromium is not installed)
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { documentText, writeDocument } from "../../actions/lib/documents.ts";
+import { renderPage, writePage } from "../../actions/lib/page.ts";
+import { readReports, writePages } from "../../actions/lib/pages.ts";
+import { type Judged, makeJudged, makePromotion, makeScores } from "../fixtures.ts";
+import { launchChromium } from "../screenshot.ts";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const there = existsSync(process.env["CHROMIUM"] ?? "/usr/bin/chromium");
+
+let browser: Browser;
+let root: string;
+const pages: Page[] = [];
+
+beforeAll(async () => {
+	if (there) browser = await launchChromium();
+});
+afterAll(() => browser?.close());
+beforeEach(async () => {
+	root = await mkdtemp(path.join(tmpdir(), "page-"));
+});
+afterEach(async () => {
+	await Promise.all(pages.splice(0).map((page) => page.close()));
+	await rm(root, { recursive: true });
+});
+
+interface Opened {
+	page: Page;
+	/** What the browser said, and what it asked for beside the file. */
+	noise: string[];
+}
+
+async function open(file: string, options: { width?: number; colorScheme?: "light" | "dark" } = {}): Promise<Opened> {
+	const { width = 1180, colorScheme = "light" } = options;
+	const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+	pages.push(page);
+	const noise: string[] = [];
+	page.on("console", (message) => noise.push(message.text()));
+	page.on("pageerror", (error) => noise.push(error.message));
+	page.on("request", (request) => {
+		if (!request.isNavigationRequest() && !request.url().startsWith("data:")) noise.push(request.url());
+	});
+	await page.goto(pathToFileURL(file).href);
+	return { page, noise };
+}
+
+async function draw(judged: Judged = makeJudged()): Promise<string> {
+	await mkdir(path.join(root, "reports", judged.report.experiment.name), { recursive: true });
+	return writePage(root, judged.report, judged.verdict);
+}
+
+/** What axe-core finds, by rule and place. */
+async function violations(page: Page): Promise<string[]> {
+	await page.evaluate(axe);
+	return page.evaluate(
+		"axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ' ' + target)))",
+	);
+}
+
+const column = (page: Page, place: number) =>
+	page
+		.locator("#slice-table tbody tr:visible")
+		.evaluateAll(
+			(rows, at) =>
+				(rows as unknown as { cells: { textContent: string }[] }[]).map(({ cells }) => cells[at]!.textContent),
+			place,
+		);
+
+describe.skipIf(!there)("a report's page", () => {
+	test.each(["light", "dark"] as const)(
+		"says nothing, asks for nothing and is accessible in %s",
+		async (colorScheme) => {
+			const { page, noise } = await open(await draw(makeJudged(makeScores({ night: 0.2 }))), { colorScheme });
+			expect(await violations(page)).toEqual([]);
+			expect(noise).toEqual([]);
+			expect(await page.locator("h1").textContent()).toBe("more-night");
+			expect(await page.locator(".badge").textContent()).toBe("failed");
+		},
+	);
+
+	test("is read at 360 pixels without scrolling sideways", async () => {
+		const { page } = await open(await draw(makeJudged(makeScores({ night: 0.2 }))), { width: 360 });
+		expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
+		expect(await violations(page)).toEqual([]);
+	});
+
+	test("sorts its slices by keyboard, up and down, and says so", async () => {
+		const { page } = await open(await draw());
+		const button = page.getByRole("region", { name: "Scores of each slice" }).getByRole("button", { name: "change" });
+		const changes = async () => (await column(page, 6)).map((text) => Number(text.replace("−", "-")));
+		await button.focus();
+		await page.keyboard.press("Enter");
+		expect(await changes()).toEqual((await changes()).toSorted((a, b) => a - b));
+		expect(await button.locator("..").getAttribute("aria-sort")).toBe("ascending");
+		await page.keyboard.press("Enter");
+		expect(await changes()).toEqual((await changes()).toSorted((a, b) => b - a));
+		expect(await button.locator("..").getAttribute("aria-sort")).toBe("descending");
+	});
+
+	test("filters its slices by name, metric and whether they moved, and counts what is left", async () => {
+		const { page } = await open(await draw());
+		const left = page.locator("output");
+		expect(await left.textContent()).toBe("4 of 4 rows");
+		await page.getByLabel("Slice", { exact: true }).fill("NIGHT");
+		expect(await column(page, 0)).toHaveLength(2);
+		await page.getByRole("combobox").selectOption("map");
+		expect(await left.textContent()).toBe("1 of 4 rows");
+		await page.getByLabel("Slice", { exact: true }).fill("day");
+		await page.getByLabel("only what moved").check();
+		expect(await left.textContent()).toBe("0 of 4 rows");
+	});
+
+	test("draws the boxes of both models on the frames", async () => {
+		const { page } = await open(await draw());
+		const [production, own] = await page.locator(".frame").first().locator("svg.pane").all();
+		expect(await production!.getAttribute("aria-label")).toBe("production: 1 boxes right, 0 wrong, 0 labels missed");
+		expect(await own!.getAttribute("aria-label")).toBe("this model: 0 boxes right, 1 wrong, 1 labels missed");
+		const picture = await production!.locator("image").boundingBox();
+		expect(picture!.width).toBeGreaterThan(100);
+	});
+
+	test("opens its folds for print", async () => {
+		const { page } = await open(await draw());
+		await page.evaluate("dispatchEvent(new Event('beforeprint'))");
+		expect(await page.evaluate("[...document.querySelectorAll('details')].every((fold) => fold.open)")).toBe(true);
+	});
+
+	test("of a first model has nothing to compare with, and says so", async () => {
+		const scores = makeScores().map((score) => ({
+			...score,
+			production: null,
+			delta: null,
+			delta_interval: null,
+			delta_error: null,
+		}));
+		const { page, noise } = await open(await draw(makeJudged(scores, { baseline: null })));
+		expect(await page.locator("header").textContent()).toContain("the first model of its line");
+		expect(await page.locator("#heat").count()).toBe(0);
+		expect(await violations(page)).toEqual([]);
+		expect(noise).toEqual([]);
+	});
+
+	test("takes every text as text", async () => {
+		const hostile = `</script><img src=x onerror=alert(1)><style>*{display:none}</style>"'&amp;`;
+		const { report, verdict } = makeJudged(makeScores({ night: 0.2 }));
+		const strings = new Set<string>();
+		const spoil = <T>(value: T): T =>
+			JSON.parse(JSON.stringify(value), (key, item) => {
+				if (
+					typeof item !== "string" ||
+					["schema", "kind", "outcome", "bound", "of", "head", "thumbnail", "unit"].includes(key)
+				)
+					return item;
+				strings.add(item);
+				return `${item}${hostile}`;
+			});
+		const file = path.join(root, "index.html");
+		const spoilt = spoil({ report, verdict });
+		await writeFile(file, renderPage(spoilt.report, spoilt.verdict));
+		const { page, noise } = await open(file);
+		expect(strings.size).toBeGreaterThan(60);
+		expect(noise).toEqual([]);
+		expect(
+			await page.evaluate(
+				"[document.scripts.length, document.querySelectorAll('style').length, document.images.length]",
+			),
+		).toEqual([1, 1, 0]);
+		expect(await page.locator("h1").textContent()).toBe(`more-night${hostile}`);
+	});
+});
+
+describe("the page over all reports", () => {
+	async function leave(name: string, judged: Judged, promoted: boolean): Promise<void> {
+		const report = { ...judged.report, experiment: { ...judged.report.experiment, name } };
+		const file = (what: string) => path.join(root, "reports", name, `${what}.json`);
+		await writeDocument("report", report, file("report"));
+		await writeDocument("verdict", judged.verdict, file("verdict"));
+		if (promoted) await writeDocument("promotion", makePromotion(judged), file("promotion"));
+	}
+
+	test("names each model with its verdict and marks production", async () => {
+		await leave("good", makeJudged(), true);
+		await leave("bad", makeJudged(makeScores({ night: 0.2 })), false);
+		const { file, reports } = await writePages(root);
+		const text = readFileSync(file, "utf8");
+		expect(reports).toBe(2);
+		expect(text).toContain('<a href="good/index.html">good</a>');
+		expect(text).toMatch(/good<\/a><\/th>.*?v2<span class="tag">production/);
+		expect(text.match(/class="tag">production/g)).toHaveLength(1);
+		expect(existsSync(path.join(root, "reports/bad/index.html"))).toBe(true);
+	});
+
+	test("leaves out a report of another version, and says which", async () => {
+		await leave("good", makeJudged(), true);
+		await mkdir(path.join(root, "reports/old"));
+		await writeFile(path.join(root, "reports/old/report.json"), documentText({ schema: 0 }));
+		const { reports, skipped } = await readReports(root);
+		expect(reports.map(({ folder }) => folder)).toEqual(["good"]);
+		expect(skipped).toEqual([expect.stringMatching(/^reports\/old\/report.json: not a report.json of this version: /)]);
+		expect(readFileSync((await writePages(root)).file, "utf8")).toContain("Left out");
+	});
+
+	test.skipIf(!there)("is accessible, silent, and read at 360 pixels", async () => {
+		await leave("good", makeJudged(), true);
+		await leave("bad", makeJudged(makeScores({ night: 0.2 })), false);
+		const { page, noise } = await open((await writePages(root)).file, { width: 360 });
+		expect(await violations(page)).toEqual([]);
+		expect(noise).toEqual([]);
+		expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
+		await page.getByRole("link", { name: "good" }).click();
+		expect(await page.locator("h1").textContent()).toBe("good");
+	});
+});
