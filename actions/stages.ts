@@ -12,7 +12,7 @@ import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/doc
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel } from "./lib/promote.ts";
-import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
+import { fromRoot, makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
 
 export interface Context {
@@ -130,6 +130,7 @@ export async function examples(context: Context, files: string[], by: string): P
 	const last = files.at(-1)!;
 	const markdown = await readFile(commentFile(context, last), "utf8");
 	const { showMarkdown } = await import("./lib/terminal.ts");
+	await pages(context);
 	const reports = files.map(
 		(file) =>
 			`  ${relative(context, reportFile(context, file, ""))}/  index.html, report.json, verdict.json, model_card.md`,
@@ -138,7 +139,7 @@ export async function examples(context: Context, files: string[], by: string): P
 	const sections = [
 		`The comment on ${nameOf(last)}, as a reviewer would get it:\n\n${showMarkdown(markdown)}`,
 		`Outcomes\n${text.replaceAll(/^/gm, "  ")}`,
-		`Reports and model cards\n${reports.join("\n")}`,
+		`Reports: open the index.html\n${[`  reports/  index.html, all models over time`, ...reports].join("\n")}`,
 		`Comments (Markdown)\n${comments.join("\n")}`,
 		`The registry's history (npx proving-ground history)\n${(await history(context, undefined)).text.replaceAll(/^/gm, "  ")}`,
 	];
@@ -256,7 +257,8 @@ async function makePromotion(
 ): Promise<Promotion> {
 	const { registry, store } = context.project;
 	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
-	const promotion = await promoteModel(inputs, { registry, store });
+	const made = await promoteModel(inputs, { registry, store });
+	const promotion = { ...made, location: fromRoot(context.project.root, made.location) };
 	await writeDocument("promotion", promotion, reportFile(context, file, "promotion.json"));
 	return promotion;
 }

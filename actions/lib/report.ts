@@ -118,7 +118,7 @@ export async function writeReport(
 }
 
 /** A place in the repository by its path from there: a report is committed, and read on other machines. */
-function fromRoot(root: string, location: string): string {
+export function fromRoot(root: string, location: string): string {
 	const relative = path.relative(root, location);
 	return path.isAbsolute(location) && !relative.startsWith("..") ? relative.split(path.sep).join("/") : location;
 }
