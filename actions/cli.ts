@@ -85,6 +85,13 @@ stage("run", "all stages, for one experiment after the other", (context, args) =
 stage("examples", "run the example experiments and show where to look", (context, args) =>
 	stages.examples(context, args, userInfo().username),
 ).argument("<experiments...>", "experiments/<name>.yaml");
+stage(
+	"backtest",
+	"what a gate policy would have said of every model in the registry, beside what it said at another revision",
+	(context, [file], options) => stages.backtest(context, file!, options),
+)
+	.argument("<policy>", "recipes/gates/<name>.yaml")
+	.option("--against <revision>", "the revision of the policy to compare with", "HEAD");
 stage("pages", "draw reports/index.html, all models over time, and the page of each report anew", (context) =>
 	stages.pages(context),
 );

@@ -37,6 +37,7 @@ export interface Options {
 	stop?: boolean;
 	pending?: boolean;
 	by?: string;
+	against?: string;
 }
 
 /** Checks experiment files; throws InvalidFile with the problems of all of them. */
@@ -144,6 +145,12 @@ export async function examples(context: Context, files: string[], by: string): P
 		`The registry's history (npx proving-ground history)\n${(await history(context, undefined)).text.replaceAll(/^/gm, "  ")}`,
 	];
 	return { document, text: `\n${sections.join("\n\n")}` };
+}
+
+export async function backtest(context: Context, file: string, options: Options): Promise<Outcome> {
+	const { backtestPolicy, renderBacktest } = await import("./lib/backtest.ts");
+	const document = await backtestPolicy(context.project, file, options.against ?? "HEAD", await modelsOf(context));
+	return { document, text: renderBacktest(document) };
 }
 
 export async function pages(context: Context): Promise<Outcome> {

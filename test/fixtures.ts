@@ -13,9 +13,10 @@ import type {
 	Report,
 	Verdict,
 } from "../actions/lib/generated/documents.d.ts";
+import type { Registry } from "../actions/lib/plan.ts";
 import { type Evaluation, makeReport } from "../actions/lib/report.ts";
 import { studentQuantile } from "../actions/lib/student.ts";
-import { evaluationOf } from "../actions/lib/train.ts";
+import { evaluationKey, evaluationOf, modelKey, type Store } from "../actions/lib/train.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
 
@@ -498,4 +499,48 @@ export function makePromotion({ verdict }: Judged): Promotion {
 		approved_at: "2026-01-02T00:00:00.000Z",
 		location: "/registry/v2/model",
 	};
+}
+
+/** Documents whose artefacts lie in the store; `name` tells one experiment from another. */
+export async function leaveJudged(
+	{ registry, store }: { registry: Registry; store: Store },
+	{ name = "more-night", first = false, scores = makeScores() } = {},
+): Promise<Pick<Judged, "plan" | "report" | "verdict">> {
+	const base = makePlan();
+	const own = first
+		? scores.map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }))
+		: scores;
+	const current = await registry.current("perception-hydranet");
+	const baseline = current && {
+		version: current.entry.version,
+		run: current.entry.run,
+		manifest: current.entry.manifest,
+		location: current.location,
+	};
+	const run = { ...base.run, id: `${name}-0123456789abcdef`, experiment: name };
+	const policy = first
+		? { ...base.policy, rules: [{ ...base.policy.rules[0]!, bound: "min" as const, value: 0.1 }] }
+		: base.policy;
+	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name }, policy });
+	const weights = `weights of ${name}`;
+	const manifest = documentText({
+		schema: 1,
+		run: run.id,
+		files: [{ file: "weights.safetensors", sha256: sha256(weights), bytes: weights.length }],
+	});
+	const digest = sha256(manifest);
+	const evaluation = { ...makeEvaluation(plan, own), ...evaluated(plan, digest) };
+	const key = modelKey(run.model, run.id);
+	await store.put(`${key}/weights.safetensors`, weights);
+	await store.put(`${key}/manifest.json`, manifest);
+	await store.put(`${evaluationKey(run.model, run.id, evaluation.run)}/eval_report.json`, documentText(evaluation));
+	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
+	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
+	return { plan, report, verdict: judge(report) };
+}
+
+function evaluated(plan: ReturnType<typeof makePlan>, manifest: string) {
+	const run = evaluationOf(plan, manifest, 1000);
+	const production = run.production && { ...run.production, parameters: 1 };
+	return { run: run.id, candidate: { ...run.candidate, parameters: 1 }, production };
 }

@@ -133,12 +133,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 		...(replay ? { replay } : {}),
 		heads: servedHeads(model.value, data.value),
 		train: overlay(model.value.train, experiment.value.train ?? {}),
-		policy: {
-			name: experiment.value.gates,
-			file: gate.source.file,
-			drift: gate.value.drift ?? "warn",
-			rules: rulesOf(gate),
-		},
+		policy: policyOf(experiment.value.gates, gate),
 	};
 	const slices = await declaredSlices(root, data);
 	problems.push(...checkCombination(resolved, slices));
@@ -176,9 +171,21 @@ export async function loadFile<T>(
 	} catch (error) {
 		throw new InvalidInput(`${file}: the file can't be read (${(error as NodeJS.ErrnoException).code}).`);
 	}
+	return parseFile<T>(file, text, validate, problems);
+}
+
+function parseFile<T>(file: string, text: string, validate: ValidateFunction, problems: Problem[]): Loaded<T> {
 	const source = parseYaml(file, text);
 	problems.push(...source.problems, ...checkSchema(source, validate, [schemaOf.get(validate) ?? {}, ...schemas]));
 	return { value: source.value as T, source };
+}
+
+/** A gate policy from the text of its file; throws InvalidFile with every mistake in it. */
+export function parsePolicy(file: string, text: string): PlanPolicy {
+	const problems: Problem[] = [];
+	const gate = parseFile<Gate>(file, text, validateGate, problems);
+	if (problems.length > 0) throw new InvalidFile(problems);
+	return policyOf(path.basename(file, ".yaml"), gate);
 }
 
 /** Heads without the optional ones for which the data recipe names nothing; lanes need no names. */
@@ -206,6 +213,10 @@ function isMapping(value: unknown): value is Record<string, unknown> {
 }
 
 const bounds = ["min", "max", "max_drop", "max_regression_percent"] as const;
+
+function policyOf(name: string, gate: Loaded<Gate>): PlanPolicy {
+	return { name, file: gate.source.file, drift: gate.value.drift ?? "warn", rules: rulesOf(gate) };
+}
 
 /** Each bound of each rule is a check of its own, with the line it stands on. */
 function rulesOf(gate: Loaded<Gate>): PlanRule[] {

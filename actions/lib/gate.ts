@@ -23,8 +23,31 @@ const LEVEL = 0.025;
 /** Of more than so many times the units that there are, nobody would be helped by the number. */
 const MOST_TIMES = 100;
 
+/** What a policy is held against: scores with their intervals, and the slices they are of. */
+export type Measured = Pick<Report, "policy" | "scores" | "slices"> & {
+	uncertainty: Pick<Report["uncertainty"], "unit">;
+};
+
 /** Judges a report by the policy in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
 export function judge(report: Report): Verdict {
+	const { checks, ...judged } = judgeScores(report);
+	return {
+		schema: 1,
+		experiment: report.experiment.name,
+		model: report.experiment.model,
+		run: report.run,
+		evaluation: report.evaluation,
+		manifest: report.manifest,
+		baseline: report.baseline?.version ?? null,
+		policy: { name: report.policy.name, file: report.policy.file },
+		report: sha256(documentText(report)),
+		...judged,
+		checks,
+	};
+}
+
+/** The verdict on scores alone, whichever model they are of. */
+export function judgeScores(report: Measured): Pick<Verdict, "family" | "outcome" | "passed" | "counts" | "checks"> {
 	const found = report.policy.rules.flatMap((rule) => applyRule(rule, report));
 	const tested = found.filter(({ finding }) => finding.margin).length;
 	const failing = holm(found.map(({ finding }) => (finding.margin ? pFail(finding.margin) : null)));
@@ -37,16 +60,7 @@ export function judge(report: Report): Verdict {
 	const blocked = checks.some((check) => check.blocking) || count("pass") === 0;
 	const outcome = failed ? "fail" : blocked ? "inconclusive" : "pass";
 	return {
-		schema: 1,
-		experiment: report.experiment.name,
-		model: report.experiment.model,
-		run: report.run,
-		evaluation: report.evaluation,
-		manifest: report.manifest,
-		baseline: report.baseline?.version ?? null,
-		policy: { name: report.policy.name, file: report.policy.file },
 		family: { method: "holm", level: LEVEL, checks: tested },
-		report: sha256(documentText(report)),
 		outcome,
 		passed: outcome === "pass",
 		counts: {
@@ -65,7 +79,7 @@ interface Applied {
 	finding: Finding;
 }
 
-function applyRule(rule: PlanRule, report: Report): Applied[] {
+function applyRule(rule: PlanRule, report: Measured): Applied[] {
 	const scores = report.scores.filter(
 		(score) => score.metric === rule.metric && (rule.slice === "*" ? score.slice !== null : score.slice === rule.slice),
 	);
@@ -96,7 +110,7 @@ function holm(values: (number | null)[]): boolean[] {
 function toCheck(
 	rule: PlanRule,
 	score: Score | null,
-	report: Report,
+	report: Measured,
 	{ margin, settle, ...finding }: Finding & { settle: number | null },
 ): Check {
 	const slice = score ? score.slice : rule.slice;

@@ -3,16 +3,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { documentText, sha256 } from "../../actions/lib/documents.ts";
-import { judge } from "../../actions/lib/gate.ts";
 import type { Report } from "../../actions/lib/generated/documents.d.ts";
 import type { Registry } from "../../actions/lib/plan.ts";
 import { promote } from "../../actions/lib/promote.ts";
 import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
-import { makeReport } from "../../actions/lib/report.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
-import { evaluationKey, evaluationOf, modelKey, type Store } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJobs, makeMeasured, makePlan, makeScores, spreadOf } from "../fixtures.ts";
+import { modelKey, type Store } from "../../actions/lib/train.ts";
+import { leaveJudged, makeScores } from "../fixtures.ts";
 
 let temporary: string;
 let store: Store;
@@ -27,50 +24,11 @@ beforeEach(async () => {
 });
 afterEach(() => rm(temporary, { recursive: true }));
 
-/** Documents whose artefacts lie in the store; `name` tells one experiment from another. */
-async function makeDocuments({ name = "more-night", first = false, scores = makeScores() } = {}) {
-	const base = makePlan();
-	const own = first
-		? scores.map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }))
-		: scores;
-	const current = await registry.current("perception-hydranet");
-	const baseline = current && {
-		version: current.entry.version,
-		run: current.entry.run,
-		manifest: current.entry.manifest,
-		location: current.location,
-	};
-	const run = { ...base.run, id: `${name}-0123456789abcdef`, experiment: name };
-	const policy = first
-		? { ...base.policy, rules: [{ ...base.policy.rules[0]!, bound: "min" as const, value: 0.1 }] }
-		: base.policy;
-	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name }, policy });
-	const weights = `weights of ${name}`;
-	const manifest = documentText({
-		schema: 1,
-		run: run.id,
-		files: [{ file: "weights.safetensors", sha256: sha256(weights), bytes: weights.length }],
-	});
-	const digest = sha256(manifest);
-	const evaluation = { ...makeEvaluation(plan, own), ...evaluated(plan, digest) };
-	const key = modelKey(run.model, run.id);
-	await store.put(`${key}/weights.safetensors`, weights);
-	await store.put(`${key}/manifest.json`, manifest);
-	await store.put(`${evaluationKey(run.model, run.id, evaluation.run)}/eval_report.json`, documentText(evaluation));
-	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
-	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
-	return { plan, report, verdict: judge(report) };
-}
-
 function keyOf({ report }: { report: Report }): string {
 	return modelKey(report.experiment.model, report.run);
 }
 
-function evaluated(plan: ReturnType<typeof makePlan>, manifest: string) {
-	const run = evaluationOf(plan, manifest, 1000);
-	const production = run.production && { ...run.production, parameters: 1 };
-	return { run: run.id, candidate: { ...run.candidate, parameters: 1 }, production };
-}
+const makeDocuments = (options: Parameters<typeof leaveJudged>[1] = {}) => leaveJudged({ registry, store }, options);
 
 const ports = () => ({ registry, store });
 
