@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from conftest import data_document, train_document, write_document
 
 from proving_ground.config import TrainRun, read_run
 from proving_ground.data.loader import EVALUATION_BATCH, Order, evaluation_loader, stack, training_batches, watch
-from proving_ground.errors import LostWorker, Refused
+from proving_ground.errors import LostWorker, Refused, lost_loader
 from proving_ground.loop import Places, open_frames, open_training
 
 ALONE = {"workers": 0, "prefetch": 2, "pin_memory": False}
@@ -105,11 +106,24 @@ def children() -> list[int]:
 def test_and_a_worker_that_is_lost_is_said_to_be(dataset: Path, tmp_path: Path) -> None:
     frames, whole = open_training(planned(dataset, tmp_path), Places(data=dataset, work=tmp_path))
     known = children()
-    batches = training_batches(frames, whole, range(60), (0, 1, 1), HELPED)
+    batches = training_batches(frames, whole, range(100_000), (0, 1, 1), HELPED)
     next(batches)
-    os.kill(next(child for child in children() if child not in known), signal.SIGKILL)
+    # The signal of its end comes whenever it likes: while batches are waited for, and not in the middle of this test.
+    worker = next(child for child in children() if child not in known)
+    end = threading.Timer(0.2, os.kill, (worker, signal.SIGKILL))
+    end.start()
     with pytest.raises(LostWorker, match=r"A process that loads frames was lost .* (is killed|exited unexpectedly)"):
-        list(batches)
+        for _ in batches:
+            pass
+    end.join()
+
+
+def test_and_so_wherever_torch_says_it() -> None:
+    lost = lost_loader(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
+    assert isinstance(lost, LostWorker)
+    assert "(pid 7)" in str(lost)
+    assert lost_loader(RuntimeError("something else")) is None
+    assert lost_loader(ValueError("DataLoader worker")) is None
 
 
 @pytest.mark.parametrize("loader", [ALONE, HELPED], ids=["alone", "by workers"])

@@ -14,7 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from proving_ground.errors import LostWorker, NonFiniteLoss, Refused, Stopped, StorageFailure
+from proving_ground.errors import LostWorker, NonFiniteLoss, Refused, Stopped, StorageFailure, lost_loader
 from proving_ground.files import write_json
 
 # An importer's function, and its module, loaded where it is used.
@@ -146,8 +146,11 @@ def main() -> int:
         message = f"{where}can't be read or written: {error.strerror or error}"
         failure, code = {"kind": StorageFailure.kind, "message": message}, StorageFailure.exit_code
     except Exception as error:
-        traceback.print_exc()
-        failure, code = {"kind": "bug", "message": f"A bug in the trainer: {type(error).__name__}: {error}"}, 1
+        if lost := lost_loader(error):
+            failure, code = {"kind": lost.kind, "message": str(lost)}, lost.exit_code
+        else:
+            traceback.print_exc()
+            failure, code = {"kind": "bug", "message": f"A bug in the trainer: {type(error).__name__}: {error}"}, 1
     print(failure["message"], file=sys.stderr, flush=True)
     if "work" in arguments:
         # A disk that is full has no room for it either; the log has the sentence.

@@ -29,6 +29,19 @@ class LostWorker(RuntimeError):
     kind = "lost_process"
 
 
+def lost_loader(error: BaseException) -> LostWorker | None:
+    """What torch says when a process that loads frames has died, in our words; None for any other error.
+
+    torch says it from a signal's handler: wherever this process happens to be.
+    """
+    if not isinstance(error, RuntimeError) or "DataLoader worker" not in str(error):
+        return None
+    return LostWorker(
+        "A process that loads frames was lost (killed, or out of memory; is /dev/shm large enough?): "
+        f"{str(error).splitlines()[0]}. Training goes on from the last checkpoint when it is started again."
+    )
+
+
 class StorageFailure(RuntimeError):
     """A checkpoint or an artefact can't be written: a full disk, a folder without permission."""
 

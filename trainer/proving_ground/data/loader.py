@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from proving_ground.config import Training
 from proving_ground.data.augment import augment
 from proving_ground.data.dataset import FrameDataset
-from proving_ground.errors import LostWorker, Refused
+from proving_ground.errors import Refused, lost_loader
 from proving_ground.randomness import generator
 
 # Purposes among the places of randomness: frames' own choices have others.
@@ -215,12 +215,10 @@ def watch(loader: DataLoader[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            lost = lost_loader(error)
+            if lost is None:
                 raise
-            raise LostWorker(
-                "A process that loads frames was lost (killed, or out of memory; is /dev/shm large enough?): "
-                f"{str(error).splitlines()[0]}. Training goes on from the last checkpoint when it is started again."
-            ) from error
+            raise lost from error
         if isinstance(batch, Failure):
             raise Refused(batch.message)
         yield batch
