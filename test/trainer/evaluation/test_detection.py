@@ -13,8 +13,16 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from proving_ground.evaluation import Evaluator, FrameSlice, Prediction, Target, compare, score
-from proving_ground.evaluation.detection import Ordered, accumulate, order, resampled_detection, restrict
+from proving_ground.evaluation.detection import (
+    RECALL_THRESHOLDS,
+    Ordered,
+    accumulate,
+    order,
+    resampled_detection,
+    restrict,
+)
 from proving_ground.evaluation.matching import match
+from proving_ground.evaluation.tracing import LANES, places_reached
 
 REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
 CASES = 200
@@ -142,24 +150,36 @@ def test_have_the_arrays_of_pycocotools_overall_and_on_slices(first: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(0, CASES, 4))
-def test_of_resamples_equal_those_of_weighted_frames_to_the_last_bit(seed: int) -> None:
+def test_of_resamples_equal_those_of_weighted_frames_but_for_the_last_bits(seed: int) -> None:
     document, results = hard_case(seed)
     frames, ordered = len(document["images"]), ordered_of(document, results)
-    weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=12)
+    # More resamples than are traced side by side, and no whole number of times as many.
+    weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=LANES + 5)
+    weights[0] = 0
     names = [str(place) for place in range(len(document["categories"]))]
     made = resampled_detection(ordered, names, weights)
     for sample, counts in enumerate(weights):
         precision, recall = accumulate(ordered, counts)
-        # Sums from the first to the last, as cumsum adds: by recall, then by IoU, then by category.
-        heights = np.cumsum(precision, axis=1)[:, -1] / precision.shape[1]
         measured = recall[0] > -1
-        figures = [np.cumsum(heights, axis=0)[-1] / 10, heights[0], np.cumsum(recall, axis=0)[-1] / 10]
-        for metric, values in zip(("map", "ap50", "ar"), figures, strict=True):
-            mean = np.where(measured, values, 0).sum() / measured.sum() if measured.any() else np.nan
-            np.testing.assert_array_equal(made[metric][sample], mean, f"seed {seed}, {metric} of resample {sample}")
+        means = np.where(measured, precision.mean(axis=(0, 1)), np.nan)
+        figures = {"map": means, "ap50": precision[0].mean(axis=0), "ar": recall.mean(axis=0)}
+        for metric, values in figures.items():
+            expected = values[measured].mean() if measured.any() else np.nan
+            close(made[metric][sample], expected, f"seed {seed}, {metric} of resample {sample}")
         for place, name in enumerate(names):
-            expected = figures[0][place] if measured[place] else np.nan
-            np.testing.assert_array_equal(made[f"ap/{name}"][sample], expected, f"seed {seed}")
+            close(made[f"ap/{name}"][sample], means[place], f"seed {seed}, ap/{name} of resample {sample}")
+
+
+def close(one: float, other: float, where: str) -> None:
+    np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15, err_msg=where)
+
+
+def test_of_resamples_reach_recalls_of_whole_hundredths_as_one_sample_does() -> None:
+    for objects in [*range(1, 130), 200, 300, 700, 1000, 5700]:
+        hits = np.arange(objects + 1)
+        expected = np.searchsorted(RECALL_THRESHOLDS, hits / objects, side="right") * (hits > 0)
+        made = [places_reached(float(count), float(objects)) for count in hits]
+        assert made == expected.tolist(), objects
 
 
 @pytest.mark.parametrize("seed", range(0, CASES, 20))

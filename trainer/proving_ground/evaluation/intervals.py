@@ -52,6 +52,9 @@ def draw_weights(units: np.ndarray, resamples: int, seed: int, name: str | None)
     # The key is the seed; the slice's place in the counter leaves 2^64 blocks of numbers to each.
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, place, 0, 0]))
     counts = rng.multinomial(len(drawn), np.full(len(drawn), 1 / len(drawn)), size=resamples)
+    # Most often each frame is a unit of its own, and in its place.
+    if np.array_equal(place_of, np.arange(len(drawn))):
+        return counts
     return np.ascontiguousarray(counts[:, place_of])
 
 

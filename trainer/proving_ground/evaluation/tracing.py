@@ -11,6 +11,10 @@ from numba import njit
 # pycocotools adds np.spacing(1) to every denominator of a precision.
 SPACING = float(np.spacing(1.0))
 THRESHOLDS = 10
+# Resamples that are traced side by side.
+LANES = 32
+# Where each of a lane's numbers begins in the state of all lanes.
+FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
 # Up to so many objects, what is reached at each number of hits is worked out once: resamples ask for the same again.
 TABLED = 512
 
@@ -31,28 +35,132 @@ def accumulate_into(ordered, weights, recall_thresholds, precision, recall):
 
 @njit(cache=True, nogil=True)
 def resample_into(ordered, weights, recall_thresholds, figures):
-    """For each row of weights [B, F], AP, AP50 and AR of each category into figures [B, 3, K]; NaN without objects."""
-    thresholds = THRESHOLDS
+    """For each row of weights [B, F], AP, AP50 and AR by category into figures [B, 3, K]; NaN: no objects.
+
+    LANES resamples go side by side, so that the processor takes several in one instruction. They share the order of
+    rows; those in which tied rows have to be written out are traced one by one.
+    """
+    thresholds, categories = THRESHOLDS, figures.shape[2]
     curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
     table, tabled = np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
-    times, sums = np.empty(weights.shape[1], np.int32), np.empty(thresholds)
-    for sample in range(weights.shape[0]):
-        times[:] = weights[sample]
-        for category in range(figures.shape[2]):
-            if not trace(ordered, category, times, recall_thresholds, table, tabled, curves, recalls):
-                figures[sample, :, category] = np.nan
-                continue
-            sums[:] = 0.0
-            for place in range(len(recall_thresholds)):
-                for number in range(thresholds):
-                    sums[number] += curves[place, number]
-            heights, reached = 0.0, 0.0
-            for number in range(thresholds):
-                reached += recalls[number]
-                heights += sums[number] / len(recall_thresholds)
-            figures[sample, 0, category] = heights / thresholds
-            figures[sample, 1, category] = sums[0] / len(recall_thresholds)
-            figures[sample, 2, category] = reached / thresholds
+    times, own = np.empty((weights.shape[1], LANES), np.int32), np.empty(weights.shape[1], np.int32)
+    for begin in range(0, weights.shape[0], LANES):
+        lanes = min(LANES, weights.shape[0] - begin)
+        times[:, :] = 0
+        for lane in range(lanes):
+            times[:, lane] = weights[begin + lane]
+        for category in range(categories):
+            objects, alone = count_lanes_objects(ordered, category, times)
+            heights, first, reached = trace_lanes(ordered, category, times, objects, thresholds)
+            for lane in range(lanes):
+                if objects[lane] == 0.0:
+                    figures[begin + lane, :, category] = np.nan
+                elif alone[lane]:
+                    own[:] = times[:, lane]
+                    trace(ordered, category, own, recall_thresholds, table, tabled, curves, recalls)
+                    figures[begin + lane, 0, category] = curves.sum() / curves.size
+                    figures[begin + lane, 1, category] = curves[:, 0].sum() / len(recall_thresholds)
+                    figures[begin + lane, 2, category] = recalls.sum() / thresholds
+                else:
+                    figures[begin + lane, 0, category] = heights[lane] / curves.size
+                    figures[begin + lane, 1, category] = first[lane] / len(recall_thresholds)
+                    figures[begin + lane, 2, category] = reached[lane] / objects[lane] / thresholds
+
+
+@njit(cache=True, nogil=True)
+def count_lanes_objects(ordered, category, times):
+    """Objects of each lane [L] float64, and whether tied rows have to be written out for it [L] bool."""
+    objects, alone = np.zeros(LANES), np.zeros(LANES, np.bool_)
+    for place in range(ordered.object_begins[category], ordered.object_begins[category + 1]):
+        row = times[ordered.object_frame[place]]
+        for lane in range(LANES):
+            objects[lane] += row[lane]
+    for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
+        row = times[ordered.mixed_frame[place]]
+        for lane in range(LANES):
+            alone[lane] |= row[lane] > 1
+    return objects, alone
+
+
+# A lane without objects divides nothing by nothing; it is not looked at.
+@njit(cache=True, nogil=True, error_model="numpy")
+def trace_lanes(ordered, category, times, objects, thresholds):
+    """For each lane, precision summed over recalls and IoUs, the same at the first IoU, and hits summed: [L] each.
+
+    From the last run of hits to the first: each run has the highest precision from there on at the recall thresholds
+    that its hits are the first to reach.
+    """
+    begin, end = ordered.begins[category], ordered.begins[category + 1]
+    seen = np.empty((end - begin + 1, LANES))
+    seen[0, :] = 0.0
+    for row in range(end - begin):
+        here, now, weight = seen[row], seen[row + 1], times[ordered.frame[begin + row]]
+        for lane in range(LANES):
+            now[lane] = here[lane] + weight[lane]
+    heights, first, reached = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    # One array, so that the compiler needn't ask whether what it writes overlaps what it reads.
+    state = np.empty(6 * LANES)
+    state[OBJECTS : OBJECTS + LANES] = objects
+    for number in range(thresholds):
+        group = category * thresholds + number
+        start, stop = ordered.hit_begins[group], ordered.hit_begins[group + 1]
+        skip = ordered.pass_begins[group]
+        left = ordered.pass_begins[group + 1] - skip
+        state[:OBJECTS] = 0.0
+        for place in range(start, stop):
+            add_rows(state, FOUND, seen[ordered.hit_end[place]], seen[ordered.hit_first[place]], 1.0)
+        for place in range(left):
+            row = ordered.pass_row[skip + place]
+            add_rows(state, PASSED, seen[row + np.uint32(1)], seen[row], 1.0)
+        for lane in range(LANES):
+            reached[lane] += state[FOUND + lane]
+            state[COUNTED + lane] = places_reached(state[FOUND + lane], state[OBJECTS + lane])
+        for place in range(stop - 1, start - 1, -1):
+            while left > ordered.hit_passed[place]:
+                left -= 1
+                row = ordered.pass_row[skip + left]
+                add_rows(state, PASSED, seen[row + np.uint32(1)], seen[row], -1.0)
+            take_run(state, seen[ordered.hit_end[place]], seen[ordered.hit_first[place]])
+        for lane in range(LANES):
+            heights[lane] += state[SUMS + lane]
+        if number == 0:
+            first[:] = state[SUMS : SUMS + LANES]
+    return heights, first, reached
+
+
+@njit(cache=True, nogil=True)
+def add_rows(state, at, here, before, sign):
+    """Add what counts from one row to another to the lanes' numbers that begin at a place of their state."""
+    for lane in range(LANES):
+        state[at + lane] += sign * (here[lane] - before[lane])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def take_run(state, here, before):
+    """Go back over a run of hits, from the row after it to its first."""
+    for lane in range(LANES):
+        found = state[FOUND + lane]
+        precision = found / (here[lane] - state[PASSED + lane] + SPACING)
+        highest = max(state[HIGHEST + lane], precision)
+        rest = found - (here[lane] - before[lane])
+        count = places_reached(rest, state[OBJECTS + lane])
+        state[SUMS + lane] += highest * (state[COUNTED + lane] - count)
+        state[FOUND + lane] = rest
+        state[HIGHEST + lane] = highest
+        state[COUNTED + lane] = count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def places_reached(hits, objects):
+    """How many of the 101 recall thresholds so many hits reach; none without a hit, as a float.
+
+    The thresholds are np.linspace's: so many times 0.01. Hits and objects are whole: a recall that isn't just so many
+    hundredths is far from each by more than any rounding.
+    """
+    recall = hits / objects
+    place = np.floor(recall * 100.0 + 1e-7)
+    reached = place + (1.0 if recall >= place * 0.01 else 0.0)
+    return reached if hits > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
