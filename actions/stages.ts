@@ -11,8 +11,8 @@ import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
-import { promote as promoteModel } from "./lib/promote.ts";
-import { fromRoot, makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
+import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
+import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
 
 export interface Context {
@@ -88,13 +88,15 @@ export async function train(context: Context, file: string, options: Options): P
 export async function report(context: Context, file: string): Promise<Outcome> {
 	const [plan, jobs] = [await read(context, file, "plan"), await read(context, file, "jobs")];
 	const document = await makeReports(context, plan, jobs);
+	const { writePage } = await import("./lib/page.ts");
+	await writePage(context.project.root, document);
 	return { document, text: reportFile(context, file, "report.json") };
 }
 
 export async function gate(context: Context, file: string): Promise<Outcome> {
 	const report = await readDocument("report", reportFile(context, file, "report.json"));
 	const verdict = judge(report);
-	await writeVerdict(context, file, report, verdict);
+	await keepVerdict(context, report, verdict);
 	return { document: verdict, text: verdictText(verdict), passed: verdict.passed };
 }
 
@@ -131,7 +133,7 @@ export async function examples(context: Context, files: string[], by: string): P
 	const last = files.at(-1)!;
 	const markdown = await readFile(commentFile(context, last), "utf8");
 	const { showMarkdown } = await import("./lib/terminal.ts");
-	await pages(context);
+	await drawPages(context, { each: false });
 	const reports = files.map(
 		(file) =>
 			`  ${relative(context, reportFile(context, file, ""))}/  index.html, report.json, verdict.json, model_card.md`,
@@ -154,8 +156,7 @@ export async function backtest(context: Context, file: string, options: Options)
 }
 
 export async function pages(context: Context): Promise<Outcome> {
-	const { writePages } = await import("./lib/pages.ts");
-	const drawn = await writePages(context.project.root);
+	const drawn = await drawPages(context, { each: true });
 	const left = drawn.skipped.map((why) => `\nleft out: ${why}`).join("");
 	return { document: drawn, text: `${relative(context, drawn.file)}: ${drawn.reports} reports${left}` };
 }
@@ -198,7 +199,7 @@ async function runOne(
 	say(`${name}: ${jobsText(jobs)}`);
 	const report = await makeReports(context, plan, jobs);
 	const verdict = judge(report);
-	await writeVerdict(context, file, report, verdict);
+	await keepVerdict(context, report, verdict);
 	const promotion = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
 	say(`${name}: ${promotion ? promotionText(promotion) : `refused: ${verdictText(verdict)}`}\n`);
 	await writeComment(context, file);
@@ -241,19 +242,18 @@ async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Re
 	const evaluation = await readEvaluation(plan, jobs, context.project.store);
 	const report = makeReport(plan, jobs, evaluation, context.project.root);
 	await writeReport(context.project.root, report, evaluation.card);
-	await drawPage(context, report);
 	return report;
 }
 
-async function writeVerdict(context: Context, file: string, report: Report, verdict: Verdict): Promise<void> {
-	await writeDocument("verdict", verdict, reportFile(context, file, "verdict.json"));
-	await drawPage(context, report, verdict);
+async function drawPages({ project }: Context, options: { each: boolean }) {
+	const { writePages } = await import("./lib/pages.ts");
+	return writePages(project.root, options);
 }
 
 /** Loads what draws only where it is needed: planning shouldn't wait for it. */
-async function drawPage({ project }: Context, report: Report, verdict?: Verdict): Promise<void> {
-	const { writePage } = await import("./lib/page.ts");
-	await writePage(project.root, report, verdict);
+async function keepVerdict({ project }: Context, report: Report, verdict: Verdict): Promise<void> {
+	const { writeVerdict } = await import("./lib/page.ts");
+	await writeVerdict(project.root, report, verdict);
 }
 
 async function makePromotion(
@@ -264,10 +264,8 @@ async function makePromotion(
 ): Promise<Promotion> {
 	const { registry, store } = context.project;
 	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
-	const made = await promoteModel(inputs, { registry, store });
-	const promotion = { ...made, location: fromRoot(context.project.root, made.location) };
-	await writeDocument("promotion", promotion, reportFile(context, file, "promotion.json"));
-	return promotion;
+	const promotion = await promoteModel(inputs, { registry, store });
+	return writePromotion(context.project.root, promotion, reportFile(context, file, "promotion.json"));
 }
 
 async function writeComment(context: Context, file: string): Promise<string> {

@@ -9,7 +9,7 @@ import { judgeScores } from "./gate.ts";
 import type { Entry, EvalReport, PlanPolicy, Verdict } from "./generated/documents.d.ts";
 import { code, renderTable } from "./markdown.ts";
 import type { Registry } from "./plan.ts";
-import { whereText } from "./sections.ts";
+import { outcomeWords, whereText } from "./sections.ts";
 import { evaluationKey, type Store } from "./train.ts";
 
 type Outcome = Verdict["outcome"];
@@ -62,19 +62,12 @@ export async function backtestPolicy(
 
 /** A file at a revision; null where it wasn't there. Throws InvalidInput where git doesn't know the revision. */
 async function fileAt(root: string, revision: string, file: string): Promise<string | null> {
-	const env = { PATH: process.env["PATH"] ?? "" };
-	const known = await runCommand(
-		"git",
-		["-C", root, "rev-parse", "--verify", "--quiet", "--end-of-options", `${revision}^{commit}`],
-		{ env },
-	);
+	const git = (...args: string[]) =>
+		runCommand("git", ["-C", root, ...args], { env: { PATH: process.env["PATH"] ?? "" } });
+	const known = await git("rev-parse", "--verify", "--quiet", "--end-of-options", `${revision}^{commit}`);
 	if (known.code !== 0) throw new InvalidInput(`--against: git knows no revision ${JSON.stringify(revision)} here.`);
 	// ./ is the folder of the project, which needn't be the repository's own.
-	const shown = await runCommand(
-		"git",
-		["-C", root, "show", `${known.output.trim()}:./${file.split(path.sep).join("/")}`],
-		{ env },
-	);
+	const shown = await git("show", `${known.output.trim()}:./${file.split(path.sep).join("/")}`);
 	return shown.code === 0 ? shown.output : null;
 }
 
@@ -109,10 +102,7 @@ async function judgeTwice(
 /** Checks whose outcome, or whose say in the verdict, is another. */
 function differences(before: Verdict["checks"], after: Verdict["checks"]): BacktestRow["changed"] {
 	const nameOf = ({ metric, slice, bound }: Verdict["checks"][number]) => JSON.stringify([metric, slice, bound]);
-	const shown = (check: Verdict["checks"][number] | undefined) =>
-		check
-			? `${check.outcome === "no_baseline" ? "no baseline" : check.outcome}${check.blocking && check.outcome !== "fail" ? ", blocks" : ""}`
-			: "not asked";
+	const shown = (check: Verdict["checks"][number] | undefined) => (check ? outcomeWords(check) : "not asked");
 	const [old, now] = [before, after].map((checks) => new Map(checks.map((check) => [nameOf(check), check])));
 	return [...new Set([...old!.keys(), ...now!.keys()])].flatMap((name) => {
 		const [was, is] = [old!.get(name), now!.get(name)];

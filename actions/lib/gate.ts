@@ -30,7 +30,6 @@ export type Measured = Pick<Report, "policy" | "scores" | "slices"> & {
 
 /** Judges a report by the policy in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
 export function judge(report: Report): Verdict {
-	const { checks, ...judged } = judgeScores(report);
 	return {
 		schema: 1,
 		experiment: report.experiment.name,
@@ -41,8 +40,7 @@ export function judge(report: Report): Verdict {
 		baseline: report.baseline?.version ?? null,
 		policy: { name: report.policy.name, file: report.policy.file },
 		report: sha256(documentText(report)),
-		...judged,
-		checks,
+		...judgeScores(report),
 	};
 }
 

@@ -2,12 +2,13 @@
 import path from "node:path";
 import { type ComponentChild, h } from "preact";
 import writeFileAtomic from "write-file-atomic";
+import { writeDocument } from "./documents.ts";
 import type { Report, Verdict } from "./generated/documents.d.ts";
-import { isLatency } from "./metrics.ts";
+import { isLatency, moved } from "./metrics.ts";
 import { confusionSection, curvesSection, examplesSection, latencySection, trainingSection } from "./page/evidence.ts";
 import { changesSection, dataSection, exportsSection, lineageSection } from "./page/lineage.ts";
 import { htmlPage } from "./page/look.ts";
-import { changeText, intervalText, levelText, moved } from "./page/parts.ts";
+import { changeText, intervalText, levelText } from "./page/parts.ts";
 import { heatSection, slicesSection } from "./page/slices.ts";
 import { checksSection, outcomeOf, verdictSentence } from "./page/verdict.ts";
 import { reportsOf } from "./report.ts";
@@ -49,7 +50,7 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 	);
 }
 
-const MAIN = ["map", "ap50", "miou", "lane_f1", "lane_accuracy", "min_ade", "min_fde", "miss_rate"];
+const MAIN = ["map", "ap50", "miou", "lane_f1", "min_ade", "min_fde", "miss_rate"];
 
 /** The main figures, overall. */
 function tiles({ scores, baseline }: Report): ComponentChild {
@@ -70,6 +71,19 @@ function tiles({ scores, baseline }: Report): ComponentChild {
 		),
 	);
 	return h("div", { class: "tiles" }, ...made);
+}
+
+/** Writes reports/<name>/verdict.json, and the page again with the verdict in it; returns their paths. */
+export async function writeVerdict(
+	root: string,
+	report: Report,
+	verdict: Verdict,
+): Promise<{ verdict: string; page: string }> {
+	const file = path.join(reportsOf(root, report.experiment.name), "verdict.json");
+	return {
+		verdict: await writeDocument("verdict", verdict, file),
+		page: await writePage(root, report, verdict),
+	};
 }
 
 /** Writes reports/<name>/index.html; returns its path. */

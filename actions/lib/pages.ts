@@ -14,7 +14,7 @@ import { fold, levelText, type Row, section, table } from "./page/parts.ts";
 import { outcomeOf } from "./page/verdict.ts";
 import { renderPage } from "./page.ts";
 
-/** A model that was measured, with what became of it. */
+/** A model that was measured, with what became of it: a verdict or a promotion of an earlier run is left out. */
 export interface Reported {
 	folder: string;
 	report: Report;
@@ -35,19 +35,28 @@ export async function readReports(root: string): Promise<{ reports: Reported[]; 
 		if (!existsSync(file("report"))) continue;
 		try {
 			const report = await readDocument("report", file("report"));
-			reports.push({ folder: name, report, verdict: await ifThere("verdict"), promotion: await ifThere("promotion") });
+			const [verdict, promotion] = [await ifThere("verdict"), await ifThere("promotion")];
+			reports.push({
+				folder: name,
+				report,
+				verdict: verdict?.evaluation === report.evaluation ? verdict : undefined,
+				promotion: promotion?.manifest === report.manifest ? promotion : undefined,
+			});
 		} catch (error) {
 			if (!(error instanceof InvalidInput)) throw error;
-			skipped.push(path.relative(root, error.message));
+			skipped.push(error.message.replaceAll(`${root}${path.sep}`, ""));
 		}
 	}
 	return { reports, skipped };
 }
 
-/** Draws the page of each report anew, and reports/index.html over all of them; returns its path and how many there are. */
-export async function writePages(root: string): Promise<{ file: string; reports: number; skipped: string[] }> {
+/** Draws reports/index.html over all reports, and with `each` the page of each of them anew; returns its path and how many there are. */
+export async function writePages(
+	root: string,
+	{ each }: { each: boolean },
+): Promise<{ file: string; reports: number; skipped: string[] }> {
 	const { reports, skipped } = await readReports(root);
-	for (const { folder, report, verdict } of reports)
+	for (const { folder, report, verdict } of each ? reports : [])
 		await writeFileAtomic(path.join(root, "reports", folder, "index.html"), renderPage(report, verdict));
 	const file = path.join(root, "reports", "index.html");
 	await writeFileAtomic(file, renderIndex(reports, skipped));
@@ -85,11 +94,11 @@ function byTime(a: Reported, b: Reported): number {
 	return (a.report.measured_at ?? "") < (b.report.measured_at ?? "") ? -1 : 1;
 }
 
+const isPromoted = ({ promotion }: Reported) => promotion?.status === "approved";
+
 /** The last approved version of a line. */
 function productionOf(reports: Reported[]): Reported | undefined {
-	const approved = reports.filter(
-		({ promotion, report }) => promotion?.status === "approved" && promotion.manifest === report.manifest,
-	);
+	const approved = reports.filter(isPromoted);
 	return approved.toSorted((a, b) => b.promotion!.version - a.promotion!.version)[0];
 }
 
@@ -99,7 +108,6 @@ const MAIN = [
 	"ar",
 	"miou",
 	"lane_f1",
-	"lane_accuracy",
 	"ade",
 	"fde",
 	"min_ade",
@@ -116,9 +124,8 @@ function lineSection(model: string, reports: Reported[], place: number): Compone
 	const metrics = MAIN.filter((metric) => measured.has(metric));
 	const rows = reports.map((item): Row => {
 		const { folder, report, verdict, promotion } = item;
-		const outcome = outcomeOf(verdict?.evaluation === report.evaluation ? verdict : undefined);
-		const own = promotion?.manifest === report.manifest ? promotion : undefined;
-		const version = own ? `v${own.version}${own.status === "pending" ? ", pending" : ""}` : "–";
+		const outcome = outcomeOf(verdict);
+		const version = promotion ? `v${promotion.version}${promotion.status === "pending" ? ", pending" : ""}` : "–";
 		const overall = metrics.map((metric) => scoreOf(report, metric, null));
 		return {
 			cells: [
@@ -130,7 +137,7 @@ function lineSection(model: string, reports: Reported[], place: number): Compone
 				{ show: outcome.word, class: outcome.class },
 				{
 					show: item === production ? [version, h("span", { class: "tag" }, "production")] : version,
-					sort: own?.version ?? null,
+					sort: promotion?.version ?? null,
 				},
 				...metrics.map((metric, column) => ({ show: levelText(overall[column]!, metric), sort: overall[column]! })),
 			],
@@ -168,10 +175,12 @@ function trends(reports: Reported[], slice: string | null): ComponentChild {
 		reports.flatMap(({ report }) => report.scores.filter((score) => score.slice === slice).map(({ metric }) => metric)),
 	);
 	const made = [...names].flatMap((metric) => {
-		const points = reports.flatMap(({ report, promotion }, x): TrendPoint[] => {
+		const points = reports.flatMap((item, x): TrendPoint[] => {
+			const { report } = item;
 			const y = scoreOf(report, metric, slice);
-			const production = promotion?.status === "approved" && promotion.manifest === report.manifest;
-			return y === null ? [] : [{ x, y, production, title: `${report.experiment.name}: ${levelText(y, metric)}` }];
+			return y === null
+				? []
+				: [{ x, y, production: isPromoted(item), title: `${report.experiment.name}: ${levelText(y, metric)}` }];
 		});
 		if (points.length === 0) return [];
 		const better = isLowerBetter(metric) ? ", less is better" : "";

@@ -1,9 +1,9 @@
 // A passed verdict becomes production: the very bytes that were judged, checked by digest, in the place of the model they were judged against.
-import { documentText, sha256 } from "./documents.ts";
+import { documentText, sha256, writeDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
 import type { Entry, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import { entryData, type Registry } from "./plan.ts";
-import { digestPlan } from "./report.ts";
+import { digestPlan, fromRoot } from "./report.ts";
 import { evaluationKey, modelKey, type Store } from "./train.ts";
 
 export interface PromoteInputs {
@@ -74,6 +74,13 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 		approved_by: approval.approved_by,
 		approved_at: approval.approved_at,
 	};
+}
+
+/** Writes a promotion, with places in the repository by their path from there; returns what it wrote. */
+export async function writePromotion(root: string, promotion: Promotion, file: string): Promise<Promotion> {
+	const written = { ...promotion, location: fromRoot(root, promotion.location) };
+	await writeDocument("promotion", written, file);
+	return written;
 }
 
 function movedOn({ experiment, baseline }: Verdict, now: number | null): string {

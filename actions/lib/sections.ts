@@ -1,7 +1,7 @@
 // Parts of the documents become the sections of a comment.
 import type { JobsJob, Plan, Report, Verdict } from "./generated/documents.d.ts";
 import { change, code, figure, fold, interval, type Table } from "./markdown.ts";
-import { decimalsOf, isLatency, isLowerBetter, unitOf } from "./metrics.ts";
+import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
 import { exportsFold, trainingFold } from "./training.ts";
 
 type Score = Report["scores"][number];
@@ -204,14 +204,7 @@ export function movedSection(report: Report, table: Show): string {
 
 const MAIN = ["map", "miou", "lane_f1", "min_fde"];
 
-/** By how much a score got better; a loss is below zero. */
-function gain({ metric, delta }: Score): number {
-	return isLowerBetter(metric) ? -delta! : delta!;
-}
-
-function hasMoved({ delta_interval }: Score): boolean {
-	return delta_interval !== null && (delta_interval[0] > 0 || delta_interval[1] < 0);
-}
+const hasMoved = (score: Score) => moved(score) !== "same";
 
 /** A slice's main scores: a cell for each head, and the worst change, by which slices are sorted. */
 function sliceScores({ name, frames, objects }: Report["slices"][number], scores: Score[]) {
@@ -219,7 +212,7 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 	const cells: Record<string, string> = {};
 	for (const score of own) {
 		const column = ["miou", "lane_f1", "min_fde"].includes(score.metric) ? score.metric : "detection";
-		const mark = hasMoved(score) ? (gain(score) < 0 ? "🔻\u00A0" : "🔺\u00A0") : "";
+		const mark = hasMoved(score) ? (moved(score) === "worse" ? "🔻\u00A0" : "🔺\u00A0") : "";
 		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
 		const before = score.production === null ? "" : `${figure(score.production)} → `;
 		// Three heads side by side fit a pull request's column only where the change stands below, in small.
@@ -227,7 +220,7 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 			`${mark}${before}${figure(score.candidate)}<br><sub>${`${change(score.delta)}${ends}`.replaceAll(" ", "\u00A0")}</sub>`;
 	}
 	// What moved for sure decides the place; what didn't comes after it, however large its figure.
-	const worst = Math.min(...own.map((score) => (hasMoved(score) ? gain(score) : 0)));
+	const worst = Math.min(...own.map((score) => (hasMoved(score) ? gain(score)! : 0)));
 	return { name, frames, objects, scores: own, cells, worst };
 }
 
@@ -381,6 +374,12 @@ export function whereText(slice: string | null): string {
 	return slice === null ? "overall" : slice === "*" ? "every slice" : code(slice);
 }
 
+/** A check's outcome in plain words, and whether it blocks where that isn't said by the outcome itself. */
+export function outcomeWords({ outcome, blocking }: Check): string {
+	if (outcome === "no_baseline") return "no baseline";
+	return blocking && outcome !== "fail" ? `${outcome}, blocks` : outcome;
+}
+
 function outcomeText({ outcome, blocking }: Check): string {
 	if (outcome === "pass") return "✅ pass";
 	if (outcome === "fail") return "❌ fail";
@@ -403,13 +402,14 @@ export function boundText({ bound, value, metric }: { bound: Check["bound"]; val
 }
 
 /** A figure of a check, as a level or as a change. */
-function valueText({ bound, metric }: Check, value: number): string {
+export function valueText({ bound, metric }: Check, value: number): string {
 	const level = bound === "min" || bound === "max";
 	const decimals = bound === "max_regression_percent" ? 1 : decimalsOf(metric);
 	return level ? figure(value, decimals) : change(value, decimals);
 }
 
-function measuredText(check: Check, actual: number): string {
+/** What a check found, with its unit. */
+export function measuredText(check: Check, actual: number): string {
 	const unit = check.bound === "max_regression_percent" ? " %" : unitOf(check.metric);
 	return `${valueText(check, actual)}${unit}`;
 }

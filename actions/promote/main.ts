@@ -1,9 +1,8 @@
 // Registers the model that was judged, and on merge makes it production.
 import * as core from "@actions/core";
 import { booleanInput, documentBeside, openWorkspace, refuseFork, requiredInput, runAction } from "../lib/action.ts";
-import { readDocument, writeDocument } from "../lib/documents.ts";
-import { promote } from "../lib/promote.ts";
-import { fromRoot } from "../lib/report.ts";
+import { readDocument } from "../lib/documents.ts";
+import { promote, writePromotion } from "../lib/promote.ts";
 
 await runAction(async () => {
 	await refuseFork();
@@ -14,10 +13,11 @@ await runAction(async () => {
 	const verdict = await readDocument("verdict", requiredInput("verdict"));
 
 	const approval = { approve: booleanInput("approve"), by: core.getInput("by"), now: new Date() };
-	const made = await promote({ plan, report, verdict, ...approval }, { registry, store });
-	const promotion = { ...made, location: fromRoot(root, made.location) };
+	const promotion = await promote({ plan, report, verdict, ...approval }, { registry, store });
+	const file = documentBeside(reportFile, "promotion");
+	await writePromotion(root, promotion, file);
 
-	core.setOutput("promotion", await writeDocument("promotion", promotion, documentBeside(reportFile, "promotion")));
+	core.setOutput("promotion", file);
 	core.setOutput("version", promotion.version);
 	core.setOutput("status", promotion.status);
 });

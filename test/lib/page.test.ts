@@ -189,7 +189,7 @@ describe("the page over all reports", () => {
 	test("names each model with its verdict and marks production", async () => {
 		await leave("good", makeJudged(), true);
 		await leave("bad", makeJudged(makeScores({ night: 0.2 })), false);
-		const { file, reports } = await writePages(root);
+		const { file, reports } = await writePages(root, { each: true });
 		const text = readFileSync(file, "utf8");
 		expect(reports).toBe(2);
 		expect(text).toContain('<a href="good/index.html">good</a>');
@@ -205,13 +205,13 @@ describe("the page over all reports", () => {
 		const { reports, skipped } = await readReports(root);
 		expect(reports.map(({ folder }) => folder)).toEqual(["good"]);
 		expect(skipped).toEqual([expect.stringMatching(/^reports\/old\/report.json: not a report.json of this version: /)]);
-		expect(readFileSync((await writePages(root)).file, "utf8")).toContain("Left out");
+		expect(readFileSync((await writePages(root, { each: true })).file, "utf8")).toContain("Left out");
 	});
 
 	test.skipIf(!there)("is accessible, silent, and read at 360 pixels", async () => {
 		await leave("good", makeJudged(), true);
 		await leave("bad", makeJudged(makeScores({ night: 0.2 })), false);
-		const { page, noise } = await open((await writePages(root)).file, { width: 360 });
+		const { page, noise } = await open((await writePages(root, { each: true })).file, { width: 360 });
 		expect(await violations(page)).toEqual([]);
 		expect(noise).toEqual([]);
 		expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);

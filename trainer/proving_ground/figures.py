@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from proving_ground.data.dataset import read_image
 from proving_ground.data.manifest import Frame
 from proving_ground.data.slices import FrameSlice
 from proving_ground.data.storage import Storage, open_storage
-from proving_ground.errors import Refused
 from proving_ground.evaluation import Statistics
 from proving_ground.evaluation.confusion import MIN_IOU, MIN_SCORE, Pairs, compare_confusion, pair_boxes
 from proving_ground.evaluation.curves import compare_curves
@@ -88,12 +88,9 @@ def describe_example(
 
 def thumbnail(storage: Storage, frame: Frame) -> str:
     """A frame's picture as a JPEG in base64, within its budget; raises Refused for a file that is no image."""
-    try:
-        with Image.open(io.BytesIO(storage.read(frame.source))) as image:
-            width = min(THUMBNAIL_WIDTH, image.width)
-            small = image.convert("RGB").resize((width, max(1, round(image.height * width / image.width))))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise Refused(f"{frame.source}: the frame can't be read as an image: {error}") from error
+    width = min(THUMBNAIL_WIDTH, frame.width)
+    size = (width, max(1, round(frame.height * width / frame.width)))
+    small = read_image(storage, frame.source, "RGB", size, Image.Resampling.BICUBIC)
     for quality in QUALITIES:
         file = io.BytesIO()
         small.save(file, "JPEG", quality=quality, optimize=True)

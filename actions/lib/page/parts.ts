@@ -1,8 +1,8 @@
 // Pieces that several sections of a page are made of: tables that scroll and sort, intervals on a scale, boxes of keys.
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import type { Report } from "../generated/documents.d.ts";
-import { change, figure } from "../markdown.ts";
-import { decimalsOf, isLowerBetter, unitOf } from "../metrics.ts";
+import { change, figure, interval } from "../markdown.ts";
+import { decimalsOf, moved, unitOf } from "../metrics.ts";
 
 export type Score = Report["scores"][number];
 
@@ -79,19 +79,6 @@ export function facts(entries: [string, ComponentChildren][]): ComponentChild {
 	return h("dl", {}, ...entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
-/** By how much a score got better; a loss is below zero. */
-export function gain({ metric, delta }: Score): number | null {
-	if (delta === null) return null;
-	return isLowerBetter(metric) ? -delta : delta;
-}
-
-/** Whether a change's interval leaves zero out, and to which side. */
-export function moved(score: Score): "better" | "worse" | "same" {
-	const { delta_interval: ends, metric } = score;
-	if (!ends || (ends[0] <= 0 && ends[1] >= 0)) return "same";
-	return ends[0] > 0 !== isLowerBetter(metric) ? "better" : "worse";
-}
-
 export function levelText(value: number | null, metric: string): string {
 	return value === null ? "–" : `${figure(value, decimalsOf(metric))}${unitOf(metric)}`;
 }
@@ -101,8 +88,7 @@ export function changeText(score: Score): string {
 }
 
 export function intervalText({ delta_interval: ends, metric }: Score): string {
-	if (!ends) return "–";
-	return `${change(ends[0], decimalsOf(metric))} to ${change(ends[1], decimalsOf(metric))}${unitOf(metric)}`;
+	return ends ? `${interval(ends, (value) => change(value, decimalsOf(metric)))}${unitOf(metric)}` : "–";
 }
 
 const WIDTH = 180;

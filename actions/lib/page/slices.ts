@@ -1,14 +1,12 @@
 // Scores become the slice table, each row with its interval on a common scale, and the heat map of slices by metrics.
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
-import { isLatency, unitOf } from "../metrics.ts";
+import { gain, isLatency, moved, unitOf } from "../metrics.ts";
 import {
 	changeText,
-	gain,
 	intervalBar,
 	intervalText,
 	levelText,
-	moved,
 	type Row,
 	type Score,
 	section,

@@ -1,9 +1,8 @@
 // A verdict becomes the first screen of a page: the outcome in a sentence, and every check with its policy line and reason.
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
-import { change, figure } from "../markdown.ts";
-import { decimalsOf, unitOf } from "../metrics.ts";
-import { boundText, familySentence, worstFirst } from "../sections.ts";
+import { interval } from "../markdown.ts";
+import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../sections.ts";
 import { fold, type Row, section, table } from "./parts.ts";
 
 type Check = Verdict["checks"][number];
@@ -62,8 +61,6 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 		const { slice, metric, outcome, blocking, why, reason, line } = check;
 		// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
 		const words = check.actual === null || outcome === "inconclusive" ? why : null;
-		const word =
-			outcome === "no_baseline" ? "no baseline" : blocking && outcome !== "fail" ? `${outcome}, blocks` : outcome;
 		return {
 			cells: [
 				{
@@ -71,7 +68,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 					sort: slice ?? "",
 				},
 				metric,
-				{ show: word, class: blocking ? "fail" : outcome },
+				{ show: outcomeWords(check), class: blocking ? "fail" : outcome },
 				boundText(check),
 				{ show: [foundCell(check), words && h("p", { class: "note" }, words)], class: words ? "words" : "" },
 				{
@@ -84,12 +81,8 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 	return table(label, columns, rows);
 }
 
-function foundCell({ actual, interval, bound, metric }: Check): string {
-	if (actual === null) return "–";
-	const level = bound === "min" || bound === "max";
-	const percent = bound === "max_regression_percent";
-	const decimals = percent ? 1 : decimalsOf(metric);
-	const shown = (value: number) => (level ? figure(value, decimals) : change(value, decimals));
-	const unit = percent ? " %" : unitOf(metric);
-	return `${shown(actual)}${unit}${interval ? ` (${shown(interval[0])} to ${shown(interval[1])})` : ""}`;
+function foundCell(check: Check): string {
+	if (check.actual === null) return "–";
+	const ends = check.interval ? ` (${interval(check.interval, (value) => valueText(check, value))})` : "";
+	return `${measuredText(check, check.actual)}${ends}`;
 }

@@ -10,7 +10,7 @@ from PIL import Image
 from proving_ground.config import Architecture, Data
 from proving_ground.data.example import Example
 from proving_ground.data.manifest import Frame
-from proving_ground.data.storage import open_storage
+from proving_ground.data.storage import Storage, open_storage
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Target
 from proving_ground.model.targets import detection_maps, lane_targets
@@ -91,17 +91,7 @@ class FrameDataset:
 
     def read_image(self, name: str, mode: str, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
         """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
-        try:
-            with Image.open(io.BytesIO(self.storage.read(name))) as image:
-                # A JPEG's decoder leaves out the detail that the resize would average away.
-                image.draft(mode, size)
-                converted = image if image.mode == mode else image.convert(mode)
-                sized = converted if converted.size == size else converted.resize(size, resampling)
-                return np.asarray(sized, dtype=np.uint8)
-        except (OSError, ValueError, SyntaxError) as error:
-            if isinstance(error, Refused):
-                raise
-            raise Refused(f"{name}: the frame can't be read as an image: {error}") from error
+        return np.asarray(read_image(self.storage, name, mode, size, resampling), dtype=np.uint8)
 
     def targets(self, example: Example) -> dict[str, np.ndarray]:
         """What the network's outputs are compared with, for one frame: see loader.Batch."""
@@ -161,3 +151,23 @@ class FrameDataset:
             width=frame.width,
             height=frame.height,
         )
+
+
+def read_image(
+    storage: Storage, name: str, mode: str, size: tuple[int, int], resampling: Image.Resampling
+) -> Image.Image:
+    """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
+    try:
+        with Image.open(io.BytesIO(storage.read(name))) as image:
+            # A JPEG's decoder leaves out the detail that the resize would average away.
+            image.draft(mode, size)
+            converted = image if image.mode == mode else image.convert(mode)
+            if converted.size != size:
+                return converted.resize(size, resampling)
+            # Read while the file is open: what can't be decoded says so here.
+            converted.load()
+            return converted
+    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(error, Refused):
+            raise
+        raise Refused(f"{name}: the frame can't be read as an image: {error}") from error

@@ -15,7 +15,7 @@ THRESHOLDS = 10
 LANES = 32
 # Where each of a lane's numbers begins in the state of all lanes.
 FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
-# Up to so many objects, what is reached at each number of hits is worked out once: resamples ask for the same again.
+# Up to so many objects, what is reached at each number of hits is worked out once: other categories ask for the same.
 TABLED = 512
 
 
@@ -177,7 +177,7 @@ def trace(ordered, category, weights, recall_thresholds, table, tabled, curves, 
     written_out = False
     for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
         written_out |= weights[ordered.mixed_frame[place]] > 1
-    targets = find_targets(objects, recall_thresholds, table, tabled)
+    targets = find_targets(objects, table, tabled)
     curves[:] = 0.0
     if written_out:
         trace_copies(ordered, category, weights, targets, curves, recalls)
@@ -193,7 +193,7 @@ def trace(ordered, category, weights, recall_thresholds, table, tabled, curves, 
 
 
 @njit(cache=True, nogil=True)
-def find_targets(objects, recall_thresholds, table, tabled):
+def find_targets(objects, table, tabled):
     """For each number of hits, the place of the highest recall threshold that they reach: [objects + 1] uint8.
 
     Those of few objects are kept in `table`, one after the other; `tabled` says of which.
@@ -206,13 +206,10 @@ def find_targets(objects, recall_thresholds, table, tabled):
         if tabled[objects]:
             return targets
         tabled[objects] = True
-    last = len(recall_thresholds) - 1
-    for hits in range(objects + 1):
-        recall = hits / objects
-        # A guess that is off by one at most, the thresholds being even but for their rounding.
-        place = min(int(recall * last), last)
-        place += place < last and recall_thresholds[place + 1] <= recall
-        targets[hits] = place - (recall_thresholds[place] > recall)
+    # Without a hit there is nothing to write but a precision of zero.
+    targets[0] = 0
+    for hits in range(1, objects + 1):
+        targets[hits] = np.uint8(places_reached(float(hits), float(objects)) - 1.0)
     return targets
 
 
