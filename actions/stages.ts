@@ -14,11 +14,15 @@ import { distinctProblems, documentsOf, type Project, planExperiment } from "./l
 import { promote as promoteModel } from "./lib/promote.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
+import { writeWaived } from "./lib/waived.ts";
+import { waivedWords } from "./lib/waivers.ts";
 
 export interface Context {
 	project: Project;
 	/** A checkout of the base branch. */
 	base?: string;
+	/** GitHub login of the experiments' author. */
+	author?: string;
 	/** Says what is going on, beside the stage's own output. */
 	say: (line: string) => void;
 	/** Where the live line is shown. */
@@ -92,8 +96,7 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 
 export async function gate(context: Context, file: string): Promise<Outcome> {
 	const report = await readDocument("report", reportFile(context, file, "report.json"));
-	const verdict = judge(report);
-	await write(context, file, "verdict", verdict);
+	const verdict = await giveVerdict(context, file, report);
 	return { document: verdict, text: verdictText(verdict), passed: verdict.passed };
 }
 
@@ -159,8 +162,9 @@ export async function history(context: Context, model: string | undefined): Prom
 			const scores = ["map", "miou", "lane_f1", "min_fde"].flatMap((metric) =>
 				entry.scores[metric] == null ? [] : [`${metric} ${entry.scores[metric].toFixed(3)}`],
 			);
+			const waived = entry.waived ? `  waived ${entry.waived.length}` : "";
 			lines.push(
-				`${name} v${entry.version}  ${state.padEnd(10)}  ${entry.experiment}  ${scores.join("  ")}${approval ? `  approved by ${approval.approved_by}, ${approval.approved_at.slice(0, 16)}Z` : ""}`,
+				`${name} v${entry.version}  ${state.padEnd(10)}  ${entry.experiment}  ${scores.join("  ")}${waived}${approval ? `  approved by ${approval.approved_by}, ${approval.approved_at.slice(0, 16)}Z` : ""}`,
 			);
 		}
 	}
@@ -180,8 +184,7 @@ async function runOne(
 	await write(context, file, "jobs", jobs);
 	say(`${name}: ${jobsText(jobs)}`);
 	const report = await makeReports(context, plan, jobs);
-	const verdict = judge(report);
-	await write(context, file, "verdict", verdict);
+	const verdict = await giveVerdict(context, file, report);
 	const promotion = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
 	say(`${name}: ${promotion ? promotionText(promotion) : `refused: ${verdictText(verdict)}`}\n`);
 	await writeComment(context, file);
@@ -190,7 +193,8 @@ async function runOne(
 
 async function makePlan(context: Context, file: string): Promise<Plan> {
 	const onImport = (name: string) => context.say(`${nameOf(file)}: making the dataset ${name} …`);
-	const plan = await planExperiment(context.project, file, { ...baseOf(context), onImport });
+	const known = context.author ? { author: context.author } : {};
+	const plan = await planExperiment(context.project, file, { ...baseOf(context), known, onImport });
 	await write(context, file, "plan", plan);
 	return plan;
 }
@@ -225,6 +229,13 @@ async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Re
 	const report = makeReport(plan, jobs, evaluation);
 	await writeReport(context.project.root, report, evaluation.card);
 	return report;
+}
+
+async function giveVerdict(context: Context, file: string, report: Report): Promise<Verdict> {
+	const verdict = judge(report);
+	await write(context, file, "verdict", verdict);
+	await writeWaived(reportFile(context, file, ""), verdict);
+	return verdict;
 }
 
 async function makePromotion(
@@ -338,10 +349,11 @@ function verdictText({ outcome, checks, counts }: Verdict): string {
 		failed.length > 0
 			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
 			: "";
-	return `${outcome} (${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline)${lost}`;
+	return `${outcome}${waivedWords(counts.waived)} (${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline)${lost}`;
 }
 
-function promotionText({ status, model, version, replaced }: Promotion): string {
-	if (status === "pending") return `registered as ${model} v${version}, pending`;
-	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}`;
+function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {
+	const words = waivedWords(waived.length);
+	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
+	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
 }

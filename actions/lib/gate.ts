@@ -3,6 +3,7 @@ import { documentText, sha256 } from "./documents.ts";
 import type { PlanRule, Report, Verdict } from "./generated/documents.d.ts";
 import { decimalsOf, isLatency, unitOf } from "./metrics.ts";
 import { studentBelow, studentQuantile } from "./student.ts";
+import { waive } from "./waivers.ts";
 
 type Score = Report["scores"][number];
 export type Check = Verdict["checks"][number];
@@ -23,18 +24,21 @@ const LEVEL = 0.025;
 /** Of more than so many times the units that there are, nobody would be helped by the number. */
 const MOST_TIMES = 100;
 
-/** Judges a report by the policy in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
-export function judge(report: Report): Verdict {
+/** Judges a report by the policy and the waivers in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
+export function judge(report: Report, now = new Date()): Verdict {
 	const found = report.policy.rules.flatMap((rule) => applyRule(rule, report));
 	const tested = found.filter(({ finding }) => finding.margin).length;
 	const failing = holm(found.map(({ finding }) => (finding.margin ? pFail(finding.margin) : null)));
-	const checks = found.map(({ rule, score, finding }, place) =>
+	const judged = found.map(({ rule, score, finding }, place) =>
 		toCheck(rule, score, report, decide(finding, failing[place]!, tested, report.uncertainty.unit)),
 	);
+	const { checks, idle } = waive(judged, report, now);
+	const waived = checks.filter((check) => check.waived);
 	const count = (outcome: Check["outcome"]) => checks.filter((check) => check.outcome === outcome).length;
-	const failed = checks.some((check) => check.outcome === "fail");
-	// A policy without a single check that passed has measured nothing: it can't let a model through.
-	const blocked = checks.some((check) => check.blocking) || count("pass") === 0;
+	const failed = checks.some((check) => check.outcome === "fail" && check.blocking);
+	// A policy without a single check that passed, or was waived on a figure, has measured nothing: it can't let a model through.
+	const measured = count("pass") + waived.filter((check) => check.actual !== null).length;
+	const blocked = checks.some((check) => check.blocking) || measured === 0;
 	const outcome = failed ? "fail" : blocked ? "inconclusive" : "pass";
 	return {
 		schema: 1,
@@ -54,7 +58,9 @@ export function judge(report: Report): Verdict {
 			fail: count("fail"),
 			inconclusive: count("inconclusive"),
 			no_baseline: count("no_baseline"),
+			waived: waived.length,
 		},
+		...(waived.length + idle.length > 0 ? { waivers: { file: report.policy.waivers!.file, idle } } : {}),
 		checks,
 	};
 }
