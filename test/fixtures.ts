@@ -7,7 +7,9 @@ import type {
 	JobsJob,
 	Plan,
 	PlanDifference,
+	PlanPolicy,
 	PlanRule,
+	PlanWaiver,
 	Promotion,
 	Report,
 	Verdict,
@@ -204,6 +206,25 @@ export function makeRule(changes: Partial<PlanRule>): PlanRule {
 		line: 1,
 		...changes,
 	};
+}
+
+export function makeWaiver(changes: Partial<PlanWaiver> = {}): PlanWaiver {
+	return {
+		metric: "map",
+		slice: null,
+		model: "perception-hydranet",
+		experiment: null,
+		reason: "the labels are being checked",
+		who: "ann",
+		until: "2026-06-15",
+		line: 9,
+		...changes,
+	};
+}
+
+/** The policy of the fixtures with waivers. */
+export function waivedBy(...entries: PlanWaiver[]): PlanPolicy {
+	return { ...makePlan().policy, waivers: { file: "recipes/gates/waivers.yaml", entries } };
 }
 
 export function makeJob(changes: Partial<JobsJob> = {}): JobsJob {
@@ -406,7 +427,7 @@ export interface Judged {
 }
 
 /** All documents up to the verdict. */
-export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan> = {}): Judged {
+export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan> = {}, now?: Date): Judged {
 	const plan = makePlan(changes);
 	const jobs = makeJobs(plan);
 	const evaluation = makeEvaluation(plan, scores);
@@ -415,7 +436,7 @@ export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan
 		digest: sha256(documentText(evaluation)),
 		card: "# card\n",
 	});
-	return { plan, jobs, report, verdict: judge(report) };
+	return { plan, jobs, report, verdict: judge(report, now) };
 }
 
 export function makePromotion({ verdict }: Judged): Promotion {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { documentText, sha256 } from "../../actions/lib/documents.ts";
+import { documentText, parseDocument, sha256 } from "../../actions/lib/documents.ts";
 import { judge } from "../../actions/lib/gate.ts";
 import type { Report } from "../../actions/lib/generated/documents.d.ts";
 import type { Registry } from "../../actions/lib/plan.ts";
@@ -12,7 +12,7 @@ import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { makeReport } from "../../actions/lib/report.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey, evaluationOf, modelKey, type Store } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJobs, makePlan, makeScores, spreadOf } from "../fixtures.ts";
+import { makeEvaluation, makeJobs, makePlan, makeScores, makeWaiver, spreadOf, waivedBy } from "../fixtures.ts";
 
 let temporary: string;
 let store: Store;
@@ -28,8 +28,8 @@ beforeEach(async () => {
 afterEach(() => rm(temporary, { recursive: true }));
 
 /** Documents whose artefacts lie in the store; `name` tells one experiment from another. */
-async function makeDocuments({ name = "more-night", first = false, scores = makeScores() } = {}) {
-	const base = makePlan();
+async function makeDocuments({ name = "more-night", first = false, scores = makeScores(), waived = false } = {}) {
+	const base = waived ? makePlan({ policy: waivedBy(makeWaiver({ slice: "day" })) }) : makePlan();
 	const own = first
 		? scores.map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }))
 		: scores;
@@ -44,7 +44,7 @@ async function makeDocuments({ name = "more-night", first = false, scores = make
 	const policy = first
 		? { ...base.policy, rules: [{ ...base.policy.rules[0]!, bound: "min" as const, value: 0.1 }] }
 		: base.policy;
-	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name }, policy });
+	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name, authors: ["bob"] }, policy });
 	const weights = `weights of ${name}`;
 	const manifest = documentText({
 		schema: 1,
@@ -59,7 +59,7 @@ async function makeDocuments({ name = "more-night", first = false, scores = make
 	await store.put(`${evaluationKey(run.model, run.id, evaluation.run)}/eval_report.json`, documentText(evaluation));
 	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
 	const report = makeReport(plan, jobs, { report: evaluation, digest: sha256(documentText(evaluation)), card: "" });
-	return { plan, report, verdict: judge(report) };
+	return { plan, report, verdict: judge(report, now) };
 }
 
 function keyOf({ report }: { report: Report }): string {
@@ -88,6 +88,31 @@ describe("makes the judged model production", () => {
 		expect(second).toMatchObject({ version: 2, status: "approved", replaced: 1 });
 		const current = await registry.current("perception-hydranet");
 		expect(current?.entry).toMatchObject({ version: 2, run: "more-night-0123456789abcdef", experiment: "more-night" });
+	});
+
+	test("with what was waived in its entry and its promotion, where anything was", async () => {
+		const first = await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
+		expect(first.waived).toBeUndefined();
+		const scores = makeScores({ day: 0.2 });
+		const lost = await makeDocuments({ scores });
+		await expect(promote({ ...lost, ...judgement }, ports())).rejects.toThrow("ended in fail");
+		const documents = await makeDocuments({ scores, waived: true });
+		const promotion = await promote({ ...documents, ...judgement }, ports());
+		const waived = [
+			{
+				metric: "map",
+				slice: "day",
+				bound: "max_drop",
+				outcome: "fail",
+				who: "ann",
+				reason: "the labels are being checked",
+				until: "2026-06-15",
+			},
+		];
+		expect(promotion).toMatchObject({ version: 2, status: "approved", waived });
+		await parseDocument("promotion", documentText(promotion), "promotion.json");
+		const { versions } = await registry.history("perception-hydranet");
+		expect(versions.map(({ entry }) => entry.waived)).toEqual([undefined, waived]);
 	});
 
 	test("once, however often it is asked", async () => {
