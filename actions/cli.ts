@@ -12,7 +12,7 @@ const EXIT = { done: 0, gate: 1, person: 2, service: 3 } as const;
 const program = new Command("proving-ground")
 	.description("A committed experiment file becomes a trained, measured, gated and promoted model.")
 	.option("--root <folder>", "the repository", process.cwd())
-	.option("--base <folder>", "a checkout of the base branch, whose gates and machines apply")
+	.option("--base <folder>", "a checkout of the base branch, whose gates, waivers and machines apply")
 	.option("--author <login>", "GitHub login of who wrote the experiment, whose waivers don't count for it")
 	.option("--json", "print the stage's document")
 	.exitOverride()

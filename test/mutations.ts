@@ -1,5 +1,5 @@
 // Small faults put into the code of gate, waivers and intervals, one at a time: its tests must notice every one.
-// Run: node test/mutations.ts [gate | waivers | student | intervals]
+// Run: node test/mutations.ts [gate | waivers | waiver_file | author | student | intervals]
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -101,6 +101,41 @@ const suites: Record<string, Suite> = {
 			['outcome !== "fail" || actual !== null', 'outcome !== "fail"'],
 		],
 	},
+	waiver_file: {
+		file: "actions/lib/waiver_file.ts",
+		tests: vitest("test/lib/waiver_file.test.ts"),
+		folder: ".",
+		faults: [
+			["|| file.value.waivers.length === 0", ""],
+			['check.slice === undefined || check.slice === "overall"', "check.slice === undefined"],
+			['check.slice === undefined || check.slice === "overall"', 'check.slice === "overall"'],
+			["if (!isDate(until))", "if (false)"],
+			[".startsWith(text)", '.startsWith("")'],
+			["[metric, slice, model, experiment]", "[metric, slice, model]"],
+			["[metric, slice, model, experiment]", "[metric, slice, model, experiment, line]"],
+			["waiver.model !== experiment.value.model ||", ""],
+			["|| (waiver.experiment ?? name) !== name", ""],
+			["waiver.slice !== null && slice === null", "waiver.slice === null"],
+			["if (measured.includes(metric)) return [];", "return [];"],
+			["producedMetrics(heads, data.value.categories, slice)", "producedMetrics(heads, data.value.categories, null)"],
+		],
+	},
+	author: {
+		file: "actions/lib/author.ts",
+		tests: vitest("test/lib/author.test.ts"),
+		folder: ".",
+		faults: [
+			["commits?.get(commit) ??", ""],
+			["!author && known.length < logins.length", "false"],
+			["!author && known.length < logins.length", "known.length < logins.length"],
+			["...(author ? [author] : []), ", ""],
+			['shallow?.trim() !== "false" ||', ""],
+			['changed !== "" ||', ""],
+			["(?:\\d+\\+)?", ""],
+			["@users\\.noreply\\.github\\.com$", "@"],
+			["(?:\\[bot\\])?", ""],
+		],
+	},
 	student: {
 		file: "actions/lib/student.ts",
 		tests: vitest("test/lib/student.test.ts"),
@@ -159,7 +194,16 @@ function survivorsOf({ file, tests, folder, faults }: Suite, copy: string): Faul
 
 const copy = mkdtempSync(path.join(tmpdir(), "mutations-"));
 try {
-	for (const part of ["actions", "test", "trainer", "package.json", "tsconfig.json", "vitest.config.ts"]) {
+	for (const part of [
+		"actions",
+		"experiments",
+		"recipes",
+		"test",
+		"trainer",
+		"package.json",
+		"tsconfig.json",
+		"vitest.config.ts",
+	]) {
 		cpSync(path.join(root, part), path.join(copy, part), { recursive: true });
 	}
 	symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));

@@ -21,12 +21,23 @@ export async function authorsOf(root: string, file: string, { author, commits }:
 
 /** Every commit that changed the file; none where git can't tell. */
 async function commitsOf(root: string, file: string): Promise<{ commit: string; email: string }[]> {
-	const args = ["-C", root, "log", "--format=%H %ae", "--", `:(literal)${file}`];
-	const env = { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" };
-	const ended = await runCommand("git", args, { env }).catch(() => null);
-	if (ended?.code !== 0) return [];
-	const lines = ended.output.split("\n").filter(Boolean);
+	const place = `:(literal)${file}`;
+	const [shallow, changed, written] = await Promise.all([
+		git(root, "rev-parse", "--is-shallow-repository"),
+		git(root, "status", "--porcelain", "--", place),
+		git(root, "log", "--format=%H %ae", "--", place),
+	]);
+	// Where history is cut off, its first commit seems to have written everything; what isn't committed has no author yet.
+	if (shallow?.trim() !== "false" || changed !== "" || !written) return [];
+	const lines = written.split("\n").filter(Boolean);
 	return lines.map((line) => ({ commit: line.slice(0, line.indexOf(" ")), email: line.slice(line.indexOf(" ") + 1) }));
+}
+
+/** What git prints; null where it can't. */
+async function git(root: string, ...args: string[]): Promise<string | null> {
+	const env = { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" };
+	const ended = await runCommand("git", ["-C", root, ...args], { env }).catch(() => null);
+	return ended?.code === 0 ? ended.output : null;
 }
 
 /** The login in an address that GitHub gives; any other address tells no login. */

@@ -78,7 +78,7 @@ export interface ResolvedExperiment {
 export interface LoadOptions {
 	/** The repository that the experiment stands in. */
 	root: string;
-	/** Where machines (prices) and gates are read: a checkout of the base branch. The root, where it is left out. */
+	/** Where machines (prices), gates and waivers are read: a checkout of the base branch. The root, where it is left out. */
 	base?: string;
 }
 

@@ -52,7 +52,7 @@ export async function openProject(root: string): Promise<Project> {
 }
 
 export interface PlanOptions {
-	/** A checkout of the base branch, whose gates and machines apply; empty for the project's own. */
+	/** A checkout of the base branch, whose gates, waivers and machines apply; empty for the project's own. */
 	base?: string;
 	/** Digest of the image the job runs in; empty outside a container. */
 	image?: string;

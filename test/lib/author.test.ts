@@ -51,3 +51,18 @@ test("are only who was named where the file is in no commit, or git can't tell",
 	expect(await authorsOf(path.join(root, "nowhere"), "new.yaml", {})).toEqual([]);
 	expect(await authorsOf(root, "new.yaml", { author: "ann" })).toEqual(["ann"]);
 });
+
+test("are not known where history is cut off: its first commit seems to have written everything", async () => {
+	await commit(`ann@${NOREPLY}`);
+	await commit(`bob@${NOREPLY}`, "other.yaml");
+	const shallow = path.join(root, "shallow");
+	git("clone", "--quiet", "--depth", "1", `file://${root}`, shallow);
+	expect(await authorsOf(shallow, "mine.yaml", {})).toEqual([]);
+	expect(await authorsOf(shallow, "mine.yaml", { author: "carol" })).toEqual(["carol"]);
+});
+
+test("are not known where the file has changes that nobody committed", async () => {
+	await commit(`ann@${NOREPLY}`);
+	await writeFile(path.join(root, "mine.yaml"), "changed");
+	expect(await authorsOf(root, "mine.yaml", {})).toEqual([]);
+});

@@ -101,6 +101,12 @@ describe("lets a check by", () => {
 	});
 });
 
+test("is nothing that a verdict of before there were waivers lacks", async () => {
+	const { waivers: _, counts, ...verdict } = verdictWith({ waivers: [] });
+	const { waived: __, ...before } = counts;
+	await parseDocument("verdict", JSON.stringify({ ...verdict, counts: before }), "verdict.json");
+});
+
 describe("has no effect, and the verdict says why,", () => {
 	test("from the day after its last on, in UTC", () => {
 		const until = (date: string, now: string) => ({
