@@ -12,7 +12,8 @@ const EXIT = { done: 0, gate: 1, person: 2, service: 3 } as const;
 const program = new Command("proving-ground")
 	.description("A committed experiment file becomes a trained, measured, gated and promoted model.")
 	.option("--root <folder>", "the repository", process.cwd())
-	.option("--base <folder>", "a checkout of the base branch, whose gates and machines apply")
+	.option("--base <folder>", "a checkout of the base branch, whose gates, waivers and machines apply")
+	.option("--author <login>", "GitHub login of who wrote the experiment, whose waivers don't count for it")
 	.option("--json", "print the stage's document")
 	.exitOverride()
 	.configureHelp({ showGlobalOptions: true });
@@ -20,6 +21,7 @@ const program = new Command("proving-ground")
 interface Globals {
 	root: string;
 	base?: string;
+	author?: string;
 	json?: boolean;
 }
 
@@ -34,11 +36,12 @@ function stage(
 		.description(description)
 		.action(async (...received: unknown[]) => {
 			const command = received.at(-1) as Command;
-			const { root, base, json } = program.opts<Globals>();
+			const { root, base, author, json } = program.opts<Globals>();
 			const project: Project = await openProject(path.resolve(root));
 			const context: stages.Context = {
 				project,
 				...(base ? { base: path.resolve(base) } : {}),
+				...(author ? { author } : {}),
 				// With --json the document alone goes to standard output.
 				say: (line) => process.stderr.write(`${line}\n`),
 				live: process.stderr,

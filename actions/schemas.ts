@@ -27,6 +27,7 @@ const schemas = {
 	data: "recipes/data/data.schema.json",
 	machine: "recipes/machines/machine.schema.json",
 	gate: "recipes/gates/gate.schema.json",
+	waivers: "recipes/gates/waivers.schema.json",
 	config: ".github/proving-ground.schema.json",
 } as const;
 

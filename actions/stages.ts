@@ -14,11 +14,14 @@ import { distinctProblems, documentsOf, type Project, planExperiment } from "./l
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
+import { waivedWords } from "./lib/waivers.ts";
 
 export interface Context {
 	project: Project;
 	/** A checkout of the base branch. */
 	base?: string;
+	/** GitHub login of the experiments' author. */
+	author?: string;
 	/** Says what is going on, beside the stage's own output. */
 	say: (line: string) => void;
 	/** Where the live line is shown. */
@@ -177,8 +180,9 @@ export async function history(context: Context, model: string | undefined): Prom
 			const scores = ["map", "miou", "lane_f1", "min_fde"].flatMap((metric) =>
 				entry.scores[metric] == null ? [] : [`${metric} ${entry.scores[metric].toFixed(3)}`],
 			);
+			const waived = entry.waived ? `  waived ${entry.waived.length}` : "";
 			lines.push(
-				`${name} v${entry.version}  ${state.padEnd(10)}  ${entry.experiment}  ${scores.join("  ")}${approval ? `  approved by ${approval.approved_by}, ${approval.approved_at.slice(0, 16)}Z` : ""}`,
+				`${name} v${entry.version}  ${state.padEnd(10)}  ${entry.experiment}  ${scores.join("  ")}${waived}${approval ? `  approved by ${approval.approved_by}, ${approval.approved_at.slice(0, 16)}Z` : ""}`,
 			);
 		}
 	}
@@ -208,7 +212,8 @@ async function runOne(
 
 async function makePlan(context: Context, file: string): Promise<Plan> {
 	const onImport = (name: string) => context.say(`${nameOf(file)}: making the dataset ${name} …`);
-	const plan = await planExperiment(context.project, file, { ...baseOf(context), onImport });
+	const known = context.author ? { author: context.author } : {};
+	const plan = await planExperiment(context.project, file, { ...baseOf(context), known, onImport });
 	await write(context, file, "plan", plan);
 	return plan;
 }
@@ -366,10 +371,11 @@ function verdictText({ outcome, checks, counts }: Verdict): string {
 		failed.length > 0
 			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
 			: "";
-	return `${outcome} (${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline)${lost}`;
+	return `${outcome}${waivedWords(counts.waived)} (${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline)${lost}`;
 }
 
-function promotionText({ status, model, version, replaced }: Promotion): string {
-	if (status === "pending") return `registered as ${model} v${version}, pending`;
-	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}`;
+function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {
+	const words = waivedWords(waived.length);
+	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
+	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
 }

@@ -8,7 +8,9 @@ import type {
 	JobsJob,
 	Plan,
 	PlanDifference,
+	PlanPolicy,
 	PlanRule,
+	PlanWaiver,
 	Promotion,
 	Report,
 	Verdict,
@@ -206,6 +208,25 @@ export function makeRule(changes: Partial<PlanRule>): PlanRule {
 		line: 1,
 		...changes,
 	};
+}
+
+export function makeWaiver(changes: Partial<PlanWaiver> = {}): PlanWaiver {
+	return {
+		metric: "map",
+		slice: null,
+		model: "perception-hydranet",
+		experiment: null,
+		reason: "the labels are being checked",
+		who: "ann",
+		until: "2026-06-15",
+		line: 9,
+		...changes,
+	};
+}
+
+/** The policy of the fixtures with waivers. */
+export function waivedBy(...entries: PlanWaiver[]): PlanPolicy {
+	return { ...makePlan().policy, waivers: { file: "recipes/gates/waivers.yaml", entries } };
 }
 
 export function makeJob(changes: Partial<JobsJob> = {}): JobsJob {
@@ -476,12 +497,23 @@ export interface Judged {
 }
 
 /** All documents up to the verdict. */
-export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan> = {}): Judged {
+export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan> = {}, now?: Date): Judged {
 	const plan = makePlan(changes);
 	const jobs = makeJobs(plan);
 	const evaluation = makeEvaluation(plan, scores);
 	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
-	return { plan, jobs, report, verdict: judge(report) };
+	return { plan, jobs, report, verdict: judge(report, now) };
+}
+
+/** A model that loses the day and overall: one waiver lets the day by, and one for overall has ended. */
+export function makeWaived({ overall = 0, ...words }: { overall?: number; reason?: string; who?: string } = {}) {
+	const { experiment } = makePlan();
+	const policy = waivedBy(
+		makeWaiver({ slice: "day", ...words }),
+		makeWaiver({ until: "2026-06-14", line: 15, ...words }),
+	);
+	const changes = { policy, experiment: { ...experiment, authors: ["bob"] } };
+	return makeJudged(makeScores({ day: 0.2, overall }), changes, new Date("2026-06-15T12:00:00Z"));
 }
 
 export function makePromotion({ verdict }: Judged): Promotion {
@@ -504,9 +536,9 @@ export function makePromotion({ verdict }: Judged): Promotion {
 /** Documents whose artefacts lie in the store; `name` tells one experiment from another. */
 export async function leaveJudged(
 	{ registry, store }: { registry: Registry; store: Store },
-	{ name = "more-night", first = false, scores = makeScores() } = {},
+	{ name = "more-night", first = false, scores = makeScores(), waived = false, now = new Date() } = {},
 ): Promise<Pick<Judged, "plan" | "report" | "verdict">> {
-	const base = makePlan();
+	const base = waived ? makePlan({ policy: waivedBy(makeWaiver({ slice: "day" })) }) : makePlan();
 	const own = first
 		? scores.map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }))
 		: scores;
@@ -521,7 +553,7 @@ export async function leaveJudged(
 	const policy = first
 		? { ...base.policy, rules: [{ ...base.policy.rules[0]!, bound: "min" as const, value: 0.1 }] }
 		: base.policy;
-	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name }, policy });
+	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name, authors: ["bob"] }, policy });
 	const weights = `weights of ${name}`;
 	const manifest = documentText({
 		schema: 1,
@@ -536,7 +568,7 @@ export async function leaveJudged(
 	await store.put(`${evaluationKey(run.model, run.id, evaluation.run)}/eval_report.json`, documentText(evaluation));
 	const jobs = { ...makeJobs(plan), evaluation: evaluation.run };
 	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
-	return { plan, report, verdict: judge(report) };
+	return { plan, report, verdict: judge(report, now) };
 }
 
 function evaluated(plan: ReturnType<typeof makePlan>, manifest: string) {

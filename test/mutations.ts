@@ -1,5 +1,5 @@
-// Small faults put into the gate and the interval code, one at a time: its tests must notice every one.
-// Run: node test/mutations.ts [gate | student | intervals]
+// Small faults put into the code of gate, waivers and intervals, one at a time: its tests must notice every one.
+// Run: node test/mutations.ts [gate | waivers | waiver_file | author | student | intervals]
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,12 +26,17 @@ const vitest = (...files: string[]) => [
 const suites: Record<string, Suite> = {
 	gate: {
 		file: "actions/lib/gate.ts",
-		tests: vitest("test/lib/gate.test.ts"),
+		tests: vitest("test/lib/gate.test.ts", "test/lib/waivers.test.ts"),
 		folder: ".",
 		faults: [
 			["const LEVEL = 0.025", "const LEVEL = 0.05"],
 			["const MOST_TIMES = 100", "const MOST_TIMES = Number.POSITIVE_INFINITY"],
-			['|| count("pass") === 0', ""],
+			["|| measured === 0", ""],
+			["waived.filter((check) => check.actual !== null).length", "waived.length"],
+			["waived.filter((check) => check.actual !== null).length", "0"],
+			['check.outcome === "fail" && check.blocking', 'check.outcome === "fail"'],
+			["waived: waived.length", "waived: 0"],
+			["waived.length + idle.length > 0", "waived.length > 0"],
 			['failed ? "fail" : blocked', 'blocked ? "inconclusive" : failed'],
 			['passed: outcome === "pass"', 'passed: outcome !== "fail"'],
 			["score.metric === rule.metric &&", ""],
@@ -66,6 +71,69 @@ const suites: Record<string, Suite> = {
 			["const times = 2 *", "const times = "],
 			["Math.ceil((times - 1) * units)", "Math.ceil(times * units)"],
 			["if (failing) {", "if (failing && value > 0) {"],
+		],
+	},
+	waivers: {
+		file: "actions/lib/waivers.ts",
+		tests: vitest("test/lib/waivers.test.ts"),
+		folder: ".",
+		faults: [
+			["if (!check.blocking) return check;", ""],
+			["metric === check.metric &&", ""],
+			["&& slice === check.slice", ""],
+			["if (why !== null) idle.set", "if (why === null) idle.set"],
+			["({ why }) => why === null", "({ why }) => why !== null"],
+			["{ ...check, blocking: false, waived", "{ ...check, waived"],
+			["{ ...check, blocking: false, waived", '{ ...check, outcome: "pass", blocking: false, waived'],
+			["if (waiver.model !== experiment.model)", "if (false)"],
+			["waiver.experiment !== null && waiver.experiment !== experiment.name", "waiver.experiment !== null"],
+			["waiver.experiment !== null && waiver.experiment !== experiment.name", "false"],
+			["if (check.protected)", "if (false)"],
+			["if (!isMeasured(check))", "if (false)"],
+			["waiver.until < today", "waiver.until <= today"],
+			["waiver.until < today", "waiver.until > today"],
+			["waiver.until < today", "false"],
+			["if (authors.length === 0)", "if (false)"],
+			["if (authors.some(", "if (authors.every("],
+			["author.toLowerCase() ===", "author ==="],
+			["=== waiver.who.toLowerCase()", "!== waiver.who.toLowerCase()"],
+			['outcome !== "fail" || actual !== null', "actual !== null"],
+			['outcome !== "fail" || actual !== null', 'outcome !== "fail"'],
+		],
+	},
+	waiver_file: {
+		file: "actions/lib/waiver_file.ts",
+		tests: vitest("test/lib/waiver_file.test.ts"),
+		folder: ".",
+		faults: [
+			["|| file.value.waivers.length === 0", ""],
+			['check.slice === undefined || check.slice === "overall"', "check.slice === undefined"],
+			['check.slice === undefined || check.slice === "overall"', 'check.slice === "overall"'],
+			["if (!isDate(until))", "if (false)"],
+			[".startsWith(text)", '.startsWith("")'],
+			["[metric, slice, model, experiment]", "[metric, slice, model]"],
+			["[metric, slice, model, experiment]", "[metric, slice, model, experiment, line]"],
+			["waiver.model !== experiment.value.model ||", ""],
+			["|| (waiver.experiment ?? name) !== name", ""],
+			["waiver.slice !== null && slice === null", "waiver.slice === null"],
+			["if (measured.includes(metric)) return [];", "return [];"],
+			["producedMetrics(heads, data.value.categories, slice)", "producedMetrics(heads, data.value.categories, null)"],
+		],
+	},
+	author: {
+		file: "actions/lib/author.ts",
+		tests: vitest("test/lib/author.test.ts"),
+		folder: ".",
+		faults: [
+			["commits?.get(commit) ??", ""],
+			["!author && known.length < logins.length", "false"],
+			["!author && known.length < logins.length", "known.length < logins.length"],
+			["...(author ? [author] : []), ", ""],
+			['shallow?.trim() !== "false" ||', ""],
+			['changed !== "" ||', ""],
+			["(?:\\d+\\+)?", ""],
+			["@users\\.noreply\\.github\\.com$", "@"],
+			["(?:\\[bot\\])?", ""],
 		],
 	},
 	student: {
@@ -126,7 +194,16 @@ function survivorsOf({ file, tests, folder, faults }: Suite, copy: string): Faul
 
 const copy = mkdtempSync(path.join(tmpdir(), "mutations-"));
 try {
-	for (const part of ["actions", "test", "trainer", "package.json", "tsconfig.json", "vitest.config.ts"]) {
+	for (const part of [
+		"actions",
+		"experiments",
+		"recipes",
+		"test",
+		"trainer",
+		"package.json",
+		"tsconfig.json",
+		"vitest.config.ts",
+	]) {
 		cpSync(path.join(root, part), path.join(copy, part), { recursive: true });
 	}
 	symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));

@@ -16,4 +16,5 @@ await runAction(async () => {
 	core.setOutput("page", written.page);
 	core.setOutput("outcome", verdict.outcome);
 	core.setOutput("passed", verdict.passed);
+	core.setOutput("waived", verdict.counts.waived);
 });

@@ -1,6 +1,7 @@
 // What a stage does becomes what a workflow's author sees: runAction is the only place that catches.
 import path from "node:path";
 import * as core from "@actions/core";
+import type { Known } from "./author.ts";
 import { changedExperiments } from "./changes.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Jobs, Verdict } from "./generated/documents.d.ts";
@@ -83,6 +84,18 @@ export async function refuseFork(): Promise<void> {
 	}
 }
 
+/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. */
+export async function knownAuthors(): Promise<Known> {
+	const { context } = await import("@actions/github");
+	const { pull_request, commits } = context.payload;
+	const author: unknown = pull_request?.["user"]?.login;
+	const pushed = (Array.isArray(commits) ? commits : []) as { id?: string; author?: { username?: string } }[];
+	const named = pushed.flatMap(({ id, author }): [string, string][] =>
+		id && author?.username ? [[id, author.username]] : [],
+	);
+	return { ...(typeof author === "string" ? { author } : {}), commits: new Map(named) };
+}
+
 /** The experiment files that an input names, or else those that changed since a revision. */
 export async function chosenFiles({ root }: Project, named: string[], since: string): Promise<string[]> {
 	if (named.length > 0) return named;
@@ -102,8 +115,12 @@ export function sayProgress(jobs: Jobs): void {
 	live.show(progressLine(jobs));
 }
 
-/** Puts each check that blocks on the line of the policy that asks for it. */
-export function annotateChecks({ checks, policy }: Verdict): void {
+/** Puts each check that blocks on the line of the policy that asks for it, and each waiver that has no effect on its own. */
+export function annotateChecks({ checks, policy, waivers }: Verdict): void {
+	for (const { metric, slice, why, line } of waivers?.idle ?? []) {
+		const title = `${metric} ${slice ?? "overall"}: the waiver has no effect`;
+		core.warning(why, { title, file: waivers!.file, startLine: line });
+	}
 	for (const check of checks.filter(({ blocking }) => blocking)) {
 		const title = `${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`;
 		core.error(check.why, { title, file: policy.file, startLine: check.line });

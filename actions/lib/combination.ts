@@ -4,6 +4,7 @@ import type { Head, ResolvedExperiment } from "./experiment.ts";
 import type { SliceFile } from "./generated/documents.d.ts";
 import { isLatency, isLowerBetter, TRACK_METRICS } from "./metrics.ts";
 import { notAmong, problemAt } from "./problems.ts";
+import { checkWaived } from "./waiver_file.ts";
 
 type Slice = SliceFile["slices"][number];
 
@@ -16,6 +17,7 @@ export function checkCombination(resolved: ResolvedExperiment, slices: readonly 
 		...checkTraining(resolved),
 		...checkSlices(resolved, slices),
 		...checkRules(resolved, slices),
+		...checkWaived(resolved, slices),
 	];
 }
 

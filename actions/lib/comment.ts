@@ -21,6 +21,8 @@ import {
 	worstFirst,
 } from "./sections.ts";
 import { guardsSection, startSection } from "./training.ts";
+import { waiversSection } from "./waived.ts";
+import { waivedWords } from "./waivers.ts";
 
 export interface Documents {
 	plan: Plan;
@@ -93,27 +95,38 @@ export function title(documents: Documents): string {
 
 function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
 	const { counts, outcome, checks } = verdict;
-	if (outcome === "pass") {
-		const against =
-			verdict.baseline === null
-				? "there is no production model to beat"
-				: `no worse than production v${verdict.baseline}`;
-		const open = counts.inconclusive > 0 ? `, ${counts.inconclusive} can't be told and may be let by` : "";
-		const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
-		// Checks against a production model that isn't there count neither way.
-		const made = checks.length - counts.no_baseline;
-		return `✅ ${name} passed: ${against}, ${counts.pass} of ${made} ${made === 1 ? "check holds" : "checks hold"}${open}.${promoted}`;
-	}
+	if (outcome === "pass") return passedTitle(name, verdict, promotion);
 	const word = outcome === "fail" ? "fail" : "inconclusive";
 	const open = worstFirst(checks.filter((check) => check.outcome === word && check.blocking));
 	if (open.length === 0) return `⚠️ ${name} is inconclusive: none of its ${checks.length} checks could be passed.`;
-	// Each place once, with what is worst there.
-	const worst = [...Map.groupBy(open, ({ slice }) => slice).values()].map(([check]) => check!);
+	const text = placesText(open);
+	const letBy = counts.waived > 0 ? `, ${counts.waived} more ${counts.waived === 1 ? "is" : "are"} waived` : "";
+	const failed = open.length;
+	if (outcome === "fail")
+		return `❌ ${name} failed: it lost ${text}; ${failed} of ${checks.length} checks fail${letBy}.`;
+	return `⚠️ ${name} is inconclusive: the data can't tell on ${text}${letBy}.`;
+}
+
+function passedTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
+	const { counts, checks, baseline } = verdict;
+	const waived = worstFirst(checks.filter((check) => check.waived));
+	const { length: unsure } = checks.filter((check) => check.outcome === "inconclusive" && !check.waived);
+	// What was waived may well be worse than production.
+	const standing = waived.length > 0 ? "judged against" : "no worse than";
+	const against = baseline === null ? "there is no production model to beat" : `${standing} production v${baseline}`;
+	const open = unsure > 0 ? `, ${unsure} can't be told and may be let by` : "";
+	const letBy = waived.length > 0 ? `; waived: ${placesText(waived)}` : "";
+	const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
+	// Checks against a production model that isn't there count neither way.
+	const made = checks.length - counts.no_baseline;
+	return `✅ ${name} passed${waivedWords(waived.length)}: ${against}, ${counts.pass} of ${made} ${made === 1 ? "check holds" : "checks hold"}${open}${letBy}.${promoted}`;
+}
+
+/** Each place of these checks once, with what is worst there. */
+function placesText(checks: readonly Verdict["checks"][number][]): string {
+	const worst = [...Map.groupBy(checks, ({ slice }) => slice).values()].map(([check]) => check!);
 	const places = worst.slice(0, 4).map((check) => `${whereText(check.slice)} (${foundText(check)})`);
-	const more = worst.length > 4 ? ` and ${worst.length - 4} more` : "";
-	const text = `${places.join(", ")}${more}`;
-	if (outcome === "fail") return `❌ ${name} failed: it lost ${text}; ${counts.fail} of ${checks.length} checks fail.`;
-	return `⚠️ ${name} is inconclusive: the data can't tell on ${text}.`;
+	return `${places.join(", ")}${worst.length > 4 ? ` and ${worst.length - 4} more` : ""}`;
 }
 
 function compose(documents: Documents, rows: number): string {
@@ -127,6 +140,7 @@ function compose(documents: Documents, rows: number): string {
 		startSection(plan),
 		differenceSection(plan, table),
 		state.is === "judged" ? checksSection(state.verdict, table) : "",
+		state.is === "judged" ? waiversSection(state.verdict) : "",
 		report ? movedSection(report, table) : "",
 		report ? latencySection(report) : "",
 		report ? guardsSection(report) : "",
@@ -179,7 +193,7 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 			return [
 				"completed",
 				conclusion,
-				`${outcome}: ${counts.pass} of ${checks.length} checks hold, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
+				`${outcome}${waivedWords(counts.waived)}: ${counts.pass} of ${checks.length} checks hold, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
 			];
 		}
 	}

@@ -6,6 +6,7 @@ import experimentSchema from "../../experiments/experiment.schema.json" with { t
 import dataSchema from "../../recipes/data/data.schema.json" with { type: "json" };
 import slicesSchema from "../../recipes/data/slice_file.schema.json" with { type: "json" };
 import gateSchema from "../../recipes/gates/gate.schema.json" with { type: "json" };
+import waiversSchema from "../../recipes/gates/waivers.schema.json" with { type: "json" };
 import machineSchema from "../../recipes/machines/machine.schema.json" with { type: "json" };
 import modelSchema from "../../recipes/models/model.schema.json" with { type: "json" };
 import { checkCombination } from "./combination.ts";
@@ -19,6 +20,7 @@ import type {
 	PlanPolicy,
 	PlanRule,
 	SliceFile,
+	Waivers,
 } from "./generated/documents.d.ts";
 import validateData from "./generated/validate_data.js";
 import validateExperiment from "./generated/validate_experiment.js";
@@ -26,10 +28,12 @@ import validateGate from "./generated/validate_gate.js";
 import validateMachine from "./generated/validate_machine.js";
 import validateModel from "./generated/validate_model.js";
 import validateSliceFile from "./generated/validate_slice_file.js";
+import validateWaivers from "./generated/validate_waivers.js";
 import { checkSchema, notAmong, problemAt } from "./problems.ts";
+import { checkWaivers, WAIVERS, waiversOf } from "./waiver_file.ts";
 import { parseYaml, type Source } from "./yaml.ts";
 
-const schemas = [experimentSchema, modelSchema, dataSchema, slicesSchema, machineSchema, gateSchema];
+const schemas = [experimentSchema, modelSchema, dataSchema, slicesSchema, machineSchema, gateSchema, waiversSchema];
 /** Errors name places in a file's own schema without its name. */
 const schemaOf = new Map<ValidateFunction, Record<string, unknown>>([
 	[validateExperiment, experimentSchema],
@@ -38,6 +42,7 @@ const schemaOf = new Map<ValidateFunction, Record<string, unknown>>([
 	[validateSliceFile, slicesSchema],
 	[validateMachine, machineSchema],
 	[validateGate, gateSchema],
+	[validateWaivers, waiversSchema],
 ]);
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
@@ -59,6 +64,8 @@ export interface ResolvedExperiment {
 	data: Loaded<Data>;
 	machine: Loaded<Machine>;
 	gate: Loaded<Gate>;
+	/** The base branch's waivers; null where it has no file of them. */
+	waivers: Loaded<Waivers> | null;
 	/** Older data that it replays. */
 	replay?: Loaded<Data>;
 	/** The recipe's heads, without optional ones that the data can't serve. */
@@ -71,7 +78,7 @@ export interface ResolvedExperiment {
 export interface LoadOptions {
 	/** The repository that the experiment stands in. */
 	root: string;
-	/** Where machines (prices) and gates are read: a checkout of the base branch. The root, where it is left out. */
+	/** Where machines (prices), gates and waivers are read: a checkout of the base branch. The root, where it is left out. */
 	base?: string;
 }
 
@@ -100,7 +107,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 	) => {
 		const named = key === "replay" ? written.replay?.data : written[key];
 		if (typeof named !== "string" || !NAME.test(named)) return undefined;
-		const files = await namesIn(path.join(from, folder));
+		const files = (await namesIn(path.join(from, folder))).filter((file) => key !== "gates" || file !== WAIVERS);
 		if (!files.includes(named)) {
 			problems.push(
 				problemAt(
@@ -120,6 +127,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 	const replay = await recipe<Data>(root, "recipes/data", "replay", validateData);
 	const machine = await recipe<Machine>(base, "recipes/machines", "machine", validateMachine);
 	const gate = await recipe<Gate>(base, "recipes/gates", "gates", validateGate);
+	const waivers = await loadWaivers(base, problems);
 	if (!model || !data || !machine || !gate || problems.length > 0) throw new InvalidFile(problems);
 
 	const resolved: ResolvedExperiment = {
@@ -130,15 +138,27 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 		data,
 		machine,
 		gate,
+		waivers,
 		...(replay ? { replay } : {}),
 		heads: servedHeads(model.value, data.value),
 		train: overlay(model.value.train, experiment.value.train ?? {}),
-		policy: policyOf(experiment.value.gates, gate),
+		policy: { ...policyOf(experiment.value.gates, gate), ...waiversOf(waivers) },
 	};
 	const slices = await declaredSlices(root, data);
 	problems.push(...checkCombination(resolved, slices));
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return resolved;
+}
+
+/** The waivers beside the policies; null where there is no such file. */
+async function loadWaivers(base: string, problems: Problem[]): Promise<Loaded<Waivers> | null> {
+	const folder = "recipes/gates";
+	if (!(await namesIn(path.join(base, folder))).includes(WAIVERS)) return null;
+	const before = problems.length;
+	const file = await loadFile<Waivers>(base, `${folder}/${WAIVERS}.yaml`, validateWaivers, problems);
+	if (problems.length > before) return null;
+	problems.push(...checkWaivers(file));
+	return file;
 }
 
 /** The slices of a dataset that lies in a folder; throws InvalidFile. */

@@ -3,6 +3,7 @@ import { documentText, sha256 } from "./documents.ts";
 import type { PlanRule, Report, Verdict } from "./generated/documents.d.ts";
 import { decimalsOf, isLatency, unitOf } from "./metrics.ts";
 import { studentBelow, studentQuantile } from "./student.ts";
+import { waive } from "./waivers.ts";
 
 type Score = Report["scores"][number];
 export type Check = Verdict["checks"][number];
@@ -28,8 +29,15 @@ export type Measured = Pick<Report, "policy" | "scores" | "slices"> & {
 	uncertainty: Pick<Report["uncertainty"], "unit">;
 };
 
-/** Judges a report by the policy in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
-export function judge(report: Report): Verdict {
+/** What a verdict says of its checks. */
+type Judgement = Pick<Verdict, "family" | "outcome" | "passed" | "counts" | "checks">;
+
+/** Judges a report by the policy and the waivers in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
+export function judge(report: Report, now = new Date()): Verdict {
+	const { family, checks: found } = judgeScores(report);
+	const { checks, idle } = waive(found, report, now);
+	const judgement = conclude(family, checks);
+	const { file } = report.policy.waivers ?? {};
 	return {
 		schema: 1,
 		experiment: report.experiment.name,
@@ -40,25 +48,33 @@ export function judge(report: Report): Verdict {
 		baseline: report.baseline?.version ?? null,
 		policy: { name: report.policy.name, file: report.policy.file },
 		report: sha256(documentText(report)),
-		...judgeScores(report),
+		...(file && judgement.counts.waived + idle.length > 0 ? { waivers: { file, idle } } : {}),
+		...judgement,
 	};
 }
 
-/** The verdict on scores alone, whichever model they are of. */
-export function judgeScores(report: Measured): Pick<Verdict, "family" | "outcome" | "passed" | "counts" | "checks"> {
+/** The verdict on scores alone, whichever model they are of and whatever is waived. */
+export function judgeScores(report: Measured): Judgement {
 	const found = report.policy.rules.flatMap((rule) => applyRule(rule, report));
 	const tested = found.filter(({ finding }) => finding.margin).length;
 	const failing = holm(found.map(({ finding }) => (finding.margin ? pFail(finding.margin) : null)));
 	const checks = found.map(({ rule, score, finding }, place) =>
 		toCheck(rule, score, report, decide(finding, failing[place]!, tested, report.uncertainty.unit)),
 	);
+	return conclude({ method: "holm", level: LEVEL, checks: tested }, checks);
+}
+
+/** What checks come to together. */
+function conclude(family: Verdict["family"], checks: Check[]): Judgement {
+	const waived = checks.filter((check) => check.waived);
 	const count = (outcome: Check["outcome"]) => checks.filter((check) => check.outcome === outcome).length;
-	const failed = checks.some((check) => check.outcome === "fail");
-	// A policy without a single check that passed has measured nothing: it can't let a model through.
-	const blocked = checks.some((check) => check.blocking) || count("pass") === 0;
+	const failed = checks.some((check) => check.outcome === "fail" && check.blocking);
+	// A policy without a single check that passed, or was waived on a figure, has measured nothing: it can't let a model through.
+	const measured = count("pass") + waived.filter((check) => check.actual !== null).length;
+	const blocked = checks.some((check) => check.blocking) || measured === 0;
 	const outcome = failed ? "fail" : blocked ? "inconclusive" : "pass";
 	return {
-		family: { method: "holm", level: LEVEL, checks: tested },
+		family,
 		outcome,
 		passed: outcome === "pass",
 		counts: {
@@ -66,6 +82,7 @@ export function judgeScores(report: Measured): Pick<Verdict, "family" | "outcome
 			fail: count("fail"),
 			inconclusive: count("inconclusive"),
 			no_baseline: count("no_baseline"),
+			waived: waived.length,
 		},
 		checks,
 	};

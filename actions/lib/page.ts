@@ -12,6 +12,7 @@ import { changeText, intervalText, levelText } from "./page/parts.ts";
 import { heatSection, slicesSection } from "./page/slices.ts";
 import { checksSection, outcomeOf, verdictSentence } from "./page/verdict.ts";
 import { reportsOf } from "./report.ts";
+import { writeWaived } from "./waived.ts";
 
 /** The page as text. A verdict on another report says nothing of this one, and is left out. */
 export function renderPage(report: Report, verdict?: Verdict): string {
@@ -73,15 +74,16 @@ function tiles({ scores, baseline }: Report): ComponentChild {
 	return h("div", { class: "tiles" }, ...made);
 }
 
-/** Writes reports/<name>/verdict.json, and the page again with the verdict in it; returns their paths. */
+/** Writes reports/<name>/verdict.json, the page again with the verdict in it, and what is waived into the card; returns the paths of the first two. */
 export async function writeVerdict(
 	root: string,
 	report: Report,
 	verdict: Verdict,
 ): Promise<{ verdict: string; page: string }> {
-	const file = path.join(reportsOf(root, report.experiment.name), "verdict.json");
+	const folder = reportsOf(root, report.experiment.name);
+	await writeWaived(folder, verdict);
 	return {
-		verdict: await writeDocument("verdict", verdict, file),
+		verdict: await writeDocument("verdict", verdict, path.join(folder, "verdict.json")),
 		page: await writePage(root, report, verdict),
 	};
 }

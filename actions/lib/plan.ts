@@ -64,11 +64,14 @@ export interface PlanInputs {
 	code: string;
 	/** Digest of the image the job runs in; null outside a container. */
 	image: string | null;
+	/** GitHub logins of who wrote the experiment; none where they are not known, or not asked for. */
+	authors?: readonly string[];
 	history: Awaited<ReturnType<Registry["history"]>>;
 }
 
 /** Plans an experiment; throws InvalidFile where the data can't serve it. */
-export function planRun({ resolved, dataset, start, replay, tracking, code, image, history }: PlanInputs): Plan {
+export function planRun(inputs: PlanInputs): Plan {
+	const { resolved, dataset, start, replay, tracking, code, image, authors = [], history } = inputs;
 	const problems = checkLabels(resolved, dataset);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	const { experiment, machine, heads } = resolved;
@@ -111,6 +114,7 @@ export function planRun({ resolved, dataset, start, replay, tracking, code, imag
 			machine: experiment.value.machine,
 			gates: experiment.value.gates,
 			why: experiment.value.why,
+			...(authors.length > 0 ? { authors: [...authors] } : {}),
 		},
 		run,
 		machine: { name: experiment.value.machine, ...place },

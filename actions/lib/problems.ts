@@ -133,6 +133,9 @@ function lookUp(value: unknown, pointer: string): unknown {
 
 const patterns: Record<string, string> = {
 	"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters and digits, joined by single hyphens",
+	"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, YYYY-MM-DD",
+	"^[A-Za-z0-9][A-Za-z0-9_-]*$": "a GitHub login, without an @",
+	"\\S": "a text that says something",
 };
 
 function show(value: unknown): string {

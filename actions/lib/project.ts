@@ -1,6 +1,7 @@
 // A repository's .github/proving-ground.yaml becomes the places where it runs: trainer, store, registry, executor.
 import { existsSync } from "node:fs";
 import path from "node:path";
+import { authorsOf, type Known } from "./author.ts";
 import { checkCombination } from "./combination.ts";
 import { type Dataset, prepareDataset } from "./dataset.ts";
 import { writeDocument } from "./documents.ts";
@@ -51,10 +52,12 @@ export async function openProject(root: string): Promise<Project> {
 }
 
 export interface PlanOptions {
-	/** A checkout of the base branch, whose gates and machines apply; empty for the project's own. */
+	/** A checkout of the base branch, whose gates, waivers and machines apply; empty for the project's own. */
 	base?: string;
 	/** Digest of the image the job runs in; empty outside a container. */
 	image?: string;
+	/** What is known of the experiments' authors beside git. */
+	known?: Known;
 	/** Called when a dataset is about to be fetched or made, which takes a while. */
 	onImport?: (name: string) => void;
 }
@@ -114,6 +117,8 @@ export async function planExperiment(project: Project, file: string, options: Pl
 		tracking: project.tracking,
 		code: await digestTrainer(trainer),
 		image: options.image || null,
+		// Only a waiver asks who wrote the experiment.
+		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
 	if (!plan.weights) return plan;

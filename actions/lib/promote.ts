@@ -5,6 +5,7 @@ import type { Entry, Plan, Promotion, Report, Verdict } from "./generated/docume
 import { entryData, type Registry } from "./plan.ts";
 import { digestPlan, fromRoot } from "./report.ts";
 import { evaluationKey, modelKey, type Store } from "./train.ts";
+import { waivedOf } from "./waivers.ts";
 
 export interface PromoteInputs {
 	plan: Plan;
@@ -53,6 +54,7 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 		verdict: sha256(documentText(verdict)),
 		replaced: verdict.baseline,
 		location: version.location,
+		...waivedOf(verdict),
 	};
 	const { approvals } = await registry.history(model);
 	const known = approvals.find((approval) => approval.version === version.entry.version);
@@ -136,5 +138,6 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		processes: run.processes,
 		seconds: report.training.seconds,
 		frames_trained: run.train.epochs * run.data.manifests.train.frames,
+		...waivedOf(verdict),
 	};
 }

@@ -105,7 +105,9 @@ export function checksSection(verdict: Verdict, table: Show): string {
 	const unmeasured = sorted
 		.filter((check) => check.actual === null || check.outcome === "inconclusive")
 		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${code(check.why)}`);
-	const reasons = [...new Set(sorted.filter((check) => check.blocking).map((check) => code(check.reason)))];
+	const reasons = [
+		...new Set(sorted.filter((check) => check.blocking || check.waived).map((check) => code(check.reason))),
+	];
 	const notes = [
 		cutList(unmeasured, 8, "verdict.json"),
 		familySentence(verdict),
@@ -131,9 +133,13 @@ export function familySentence({ family: { checks, level } }: Verdict): string {
 export function worstFirst(checks: readonly Check[]): Check[] {
 	const order = { fail: 0, inconclusive: 1, no_baseline: 2, pass: 3 };
 	return checks.toSorted(
-		(a, b) =>
-			Number(b.blocking) - Number(a.blocking) || order[a.outcome] - order[b.outcome] || missedBy(b) - missedBy(a) || 0,
+		(a, b) => rank(a) - rank(b) || order[a.outcome] - order[b.outcome] || missedBy(b) - missedBy(a) || 0,
 	);
+}
+
+/** What blocks comes first, then what would if it weren't waived. */
+function rank({ blocking, waived }: Check): number {
+	return blocking ? 0 : waived ? 1 : 2;
 }
 
 /** How far a check misses its bound, in units of the bound, so that scores and latencies compare; what wasn't measured misses most. */
@@ -294,10 +300,11 @@ export function allChecks(verdict: Verdict): Table {
 		actualText(check),
 		String(check.frames),
 		`line ${check.line}`,
+		code(check.reason),
 	]);
 	return {
-		head: ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames", "policy"],
-		align: "lllllrl",
+		head: ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames", "policy", "why the rule stands"],
+		align: "lllllrll",
 		rows,
 		rest: "verdict.json",
 	};
@@ -375,16 +382,20 @@ export function whereText(slice: string | null): string {
 }
 
 /** A check's outcome in plain words, and whether it blocks where that isn't said by the outcome itself. */
-export function outcomeWords({ outcome, blocking }: Check): string {
+export function outcomeWords({ outcome, blocking, waived }: Check): string {
 	if (outcome === "no_baseline") return "no baseline";
+	if (waived) return `${outcome}, waived`;
 	return blocking && outcome !== "fail" ? `${outcome}, blocks` : outcome;
 }
 
-function outcomeText({ outcome, blocking }: Check): string {
-	if (outcome === "pass") return "✅ pass";
-	if (outcome === "fail") return "❌ fail";
-	if (outcome === "no_baseline") return "– no baseline";
-	return blocking ? "⚠️ inconclusive, blocks" : "➖ inconclusive";
+function outcomeText(check: Check): string {
+	return `${markOf(check)} ${outcomeWords(check)}`;
+}
+
+function markOf({ outcome, blocking, waived }: Check): string {
+	if (waived) return "☑️";
+	if (outcome === "inconclusive") return blocking ? "⚠️" : "➖";
+	return { pass: "✅", fail: "❌", no_baseline: "–" }[outcome];
 }
 
 export function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {

@@ -14,6 +14,7 @@ import {
 	makeRule,
 	makeScore,
 	makeScores,
+	makeWaived,
 	spreadOf,
 } from "../fixtures.ts";
 import { renderMarkdown } from "../screenshot.ts";
@@ -103,6 +104,8 @@ describe("is one document that a reviewer can decide from", () => {
 		["failed", makeJudged(makeScores({ overall: 0.09, day: 0.01, night: 0.2 }))],
 		["inconclusive", makeJudged(makeScores({ night: 0.05 }))],
 		["guarded", makeGuarded()],
+		["waived", makeWaived()],
+		["waived_in_vain", makeWaived({ overall: 0.2 })],
 	])("when %s", async (state, documents) => {
 		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
 	});
@@ -140,6 +143,27 @@ describe("is one document that a reviewer can decide from", () => {
 		expect(renderComment({ plan: makePlan({ data: { ...data, difference: same } }) })).toContain(
 			"**Data: what is different from `scenes`, on which production v1 was trained:** no count, but the content of its files.",
 		);
+	});
+
+	test("that says in its first line that checks were waived, and nowhere that the model is no worse", () => {
+		const documents = makeWaived();
+		const text = renderComment({ ...documents, promotion: { ...makePromotion(documents) } });
+		expect(text.split("\n")[1]).toBe(
+			"### ✅ `more-night` passed with 1 waived check: judged against production v1, 3 of 4 checks hold; waived: `day` (`map` −0.200). Promoted as v2.",
+		);
+		expect(text).not.toContain("no worse than");
+		expect(checkRunOf(documents, "abc")).toMatchObject({
+			conclusion: "success",
+			title: "pass with 1 waived check: 3 of 4 checks hold, 1 failed, 0 inconclusive",
+		});
+	});
+
+	test("with the policy's line and reason beside every check", () => {
+		const text = renderComment(makeJudged());
+		const all = text.slice(text.indexOf("<summary>All 4 checks</summary>"));
+		const rows = all.slice(0, all.indexOf("</details>")).split("\n").slice(4, 8);
+		for (const row of rows) expect(row).toMatch(/\| line \d+ \| `[a-z ]+` \|$/);
+		expect(rows[3]).toContain("| line 20 | `the planner waits for this model` |");
 	});
 
 	test("with the worst slice first", () => {
@@ -407,6 +431,7 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 		const failed = makeJob({ state: "failed", diagnosis: "because" });
 		const states: Documents[] = [
 			{ ...judged, promotion: makePromotion(judged) },
+			makeWaived({ overall: 0.2 }),
 			{ plan: judged.plan, jobs: makeJobs(judged.plan, running) },
 			{ plan: judged.plan, jobs: makeJobs(judged.plan, failed) },
 		];
@@ -424,6 +449,15 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 		}
 		expect(harmful).toEqual([]);
 		expect(tried).toBeGreaterThan(200);
+	});
+
+	test("in a waiver's reason and who granted it", () => {
+		const shape = tree(renderComment(makeWaived({ overall: 0.2, reason: "plain", who: "plain" })));
+		for (const text of hostile) {
+			const markdown = renderComment(makeWaived({ overall: 0.2, reason: text, who: text }));
+			expect(tree(markdown)).toEqual(shape);
+			expect(harms(markdown)).toBe(false);
+		}
 	});
 
 	test("in a job's diagnosis and stage", () => {

@@ -32,9 +32,9 @@ const rule = (changes: Partial<PlanRule> = {}): PlanRule => ({
 	...changes,
 });
 
-function verdictOn(rules: PlanRule[], scores: Score[], protectedSlice = false) {
+function reportOn(rules: PlanRule[], scores: Score[], protectedSlice = false): Report {
 	const slices = [{ name: "night", where: {}, category: null, protected: protectedSlice, frames: 100, objects: 300 }];
-	const report = {
+	return {
 		experiment: { name: "mine", model: "line" },
 		run: "mine-1",
 		evaluation: "mine-2",
@@ -45,8 +45,8 @@ function verdictOn(rules: PlanRule[], scores: Score[], protectedSlice = false) {
 		scores,
 		uncertainty: { unit: "frame" },
 	} as unknown as Report;
-	return judge(report);
 }
+const verdictOn = (...given: Parameters<typeof reportOn>) => judge(reportOn(...given));
 const only = (rules: PlanRule[], scores: Score[]) => {
 	const { checks, outcome } = verdictOn(rules, scores);
 	expect(checks).toHaveLength(1);
@@ -378,5 +378,38 @@ describe("where the data can't tell", () => {
 		expect(unsure(0.01, 2).outcome).toBe("pass");
 		const { checks } = verdictOn([rule()], [score({ units: 1 })]);
 		expect(checks[0]).toMatchObject({ outcome: "inconclusive", p_fail: null });
+	});
+});
+
+describe("with waivers in its policy", () => {
+	const waiver = {
+		metric: "map",
+		slice: null,
+		model: "line",
+		experiment: null,
+		reason: "because",
+		who: "ann",
+		until: "2026-01-31",
+		line: 3,
+	};
+	const bad = score({ delta: -0.2, ...spreadOf("delta", [-0.22, -0.18], 100) });
+	const rules = [rule(), rule({ metric: "miou", line: 9 })];
+	const good = score({ metric: "miou" });
+	const judged = (day: string, waivers: object) => {
+		const report = reportOn(rules, [bad, good]);
+		const experiment = { ...report.experiment, authors: ["bob"] };
+		return judge({ ...report, experiment, policy: { ...report.policy, ...waivers } }, new Date(`${day}T12:00:00Z`));
+	};
+	const waivers = { waivers: { file: "recipes/gates/waivers.yaml", entries: [waiver] } };
+
+	test("passes on the days that they cover, counts what they let by, and counts the failure as before", () => {
+		const counts = { pass: 1, fail: 1, inconclusive: 0, no_baseline: 0, waived: 1 };
+		expect(judged("2026-01-31", waivers)).toMatchObject({ outcome: "pass", passed: true, counts });
+		expect(judged("2026-02-01", waivers)).toMatchObject({ outcome: "fail", passed: false, counts: { waived: 0 } });
+		expect(judged("2026-01-31", {})).toMatchObject({ outcome: "fail", passed: false, counts: { waived: 0 } });
+	});
+
+	test("tests the same family of checks, waived or not: what is let by makes no other check easier", () => {
+		expect(judged("2026-01-31", waivers).family).toEqual(judged("2026-01-31", {}).family);
 	});
 });

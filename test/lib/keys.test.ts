@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import plan from "../../actions/lib/schemas/plan.schema.json" with { type: "json" };
 import experiment from "../../experiments/experiment.schema.json" with { type: "json" };
 import gate from "../../recipes/gates/gate.schema.json" with { type: "json" };
+import waivers from "../../recipes/gates/waivers.schema.json" with { type: "json" };
 import machine from "../../recipes/machines/machine.schema.json" with { type: "json" };
 import model from "../../recipes/models/model.schema.json" with { type: "json" };
 import conditions from "../../trainer/proving_ground/schemas/conditions.schema.json" with { type: "json" };
@@ -56,4 +57,11 @@ test("of a gate is in the plan's policy", () => {
 	const keys = [...Object.keys(gate.properties), ...Object.keys(gate.properties.rules.items.properties)];
 	const missing = keys.filter((key) => ![...planned, ...bounds, "description"].includes(key));
 	expect(missing).toEqual([]);
+});
+
+test("of a waiver is in the plan's waivers", () => {
+	const keys = keysOf(waivers.properties.waivers.items).map((key) => key.replace("check.", ""));
+	expect(sorted([...keys.filter((key) => key !== "check"), "line"])).toEqual(
+		sorted(Object.keys(plan.definitions.waiver.properties)),
+	);
 });

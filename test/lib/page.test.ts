@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { documentText, writeDocument } from "../../actions/lib/documents.ts";
 import { renderPage, writePage } from "../../actions/lib/page.ts";
 import { readReports, writePages } from "../../actions/lib/pages.ts";
-import { type Judged, makeJudged, makePromotion, makeScores } from "../fixtures.ts";
+import { type Judged, makeJudged, makePromotion, makeScores, makeWaived } from "../fixtures.ts";
 import { launchChromium } from "../screenshot.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -85,6 +85,21 @@ describe.skipIf(!there)("a report's page", () => {
 			expect(await page.locator(".badge").textContent()).toBe("failed");
 		},
 	);
+
+	test("names who let a check by, until when and why, and which waiver has no effect", async () => {
+		const judged = makeWaived({ overall: 0.2, reason: "<b>sun</b>" });
+		const { page } = await open(await draw(judged));
+		const row = page.getByRole("region", { name: "Checks that did not pass" }).getByRole("row", { name: "day" });
+		expect(await row.textContent()).toContain("fail, waived");
+		expect(await row.textContent()).toContain("Waived by ann until 2026-06-15 (line 9 of the waivers): <b>sun</b>");
+		expect(await page.locator("#checks li").textContent()).toMatch(
+			/^overall, map, granted by ann .*line 15\): It ended/,
+		);
+		expect(await page.locator("header").textContent()).toContain("1 waived");
+		expect(await violations(page)).toEqual([]);
+		const passed = await open(await draw(makeWaived()));
+		expect(await passed.page.locator(".badge").textContent()).toBe("passed with 1 waived check");
+	});
 
 	test("is read at 360 pixels without scrolling sideways", async () => {
 		const { page } = await open(await draw(makeJudged(makeScores({ night: 0.2 }))), { width: 360 });

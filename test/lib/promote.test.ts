@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { documentText, parseDocument } from "../../actions/lib/documents.ts";
 import type { Report } from "../../actions/lib/generated/documents.d.ts";
 import type { Registry } from "../../actions/lib/plan.ts";
 import { promote } from "../../actions/lib/promote.ts";
@@ -28,7 +29,8 @@ function keyOf({ report }: { report: Report }): string {
 	return modelKey(report.experiment.model, report.run);
 }
 
-const makeDocuments = (options: Parameters<typeof leaveJudged>[1] = {}) => leaveJudged({ registry, store }, options);
+const makeDocuments = (options: Parameters<typeof leaveJudged>[1] = {}) =>
+	leaveJudged({ registry, store }, { now, ...options });
 
 const ports = () => ({ registry, store });
 
@@ -46,6 +48,31 @@ describe("makes the judged model production", () => {
 		expect(second).toMatchObject({ version: 2, status: "approved", replaced: 1 });
 		const current = await registry.current("perception-hydranet");
 		expect(current?.entry).toMatchObject({ version: 2, run: "more-night-0123456789abcdef", experiment: "more-night" });
+	});
+
+	test("with what was waived in its entry and its promotion, where anything was", async () => {
+		const first = await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
+		expect(first.waived).toBeUndefined();
+		const scores = makeScores({ day: 0.2 });
+		const lost = await makeDocuments({ scores });
+		await expect(promote({ ...lost, ...judgement }, ports())).rejects.toThrow("ended in fail");
+		const documents = await makeDocuments({ scores, waived: true });
+		const promotion = await promote({ ...documents, ...judgement }, ports());
+		const waived = [
+			{
+				metric: "map",
+				slice: "day",
+				bound: "max_drop",
+				outcome: "fail",
+				who: "ann",
+				reason: "the labels are being checked",
+				until: "2026-06-15",
+			},
+		];
+		expect(promotion).toMatchObject({ version: 2, status: "approved", waived });
+		await parseDocument("promotion", documentText(promotion), "promotion.json");
+		const { versions } = await registry.history("perception-hydranet");
+		expect(versions.map(({ entry }) => entry.waived)).toEqual([undefined, waived]);
 	});
 
 	test("once, however often it is asked", async () => {

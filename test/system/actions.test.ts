@@ -1,6 +1,6 @@
 // The actions, one after the other as a workflow runs them
 import { execFileSync } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readDocument } from "../../actions/lib/documents.ts";
@@ -140,3 +140,24 @@ test.each([
 		expect(ran.log).not.toMatch(/\n\s+at /);
 	},
 );
+
+test.each<[string, (commit: string) => object, string[] | undefined]>([
+	["a pull request's author", () => ({ pull_request: { user: { login: "ann" } } }), ["ann"]],
+	["the logins of a push", (id) => ({ commits: [{ id, author: { username: "bob" } }] }), ["bob"]],
+	["nobody where the event names no login", (id) => ({ commits: [{ id, author: { name: "Bob" } }] }), undefined],
+])("plan knows %s, where the base branch has waivers", async (_, payload, authors) => {
+	const base = path.join(workspace, "base");
+	await cp(path.join(workspace, "recipes"), path.join(base, "recipes"), { recursive: true });
+	const waiver = "{ check: { metric: miou }, model: small-line, reason: r, who: carol, until: 2026-12-31 }";
+	await writeFile(path.join(base, "recipes/gates/waivers.yaml"), `waivers:\n  - ${waiver}\n`);
+	const event = path.join(workspace, "event.json");
+	await writeFile(event, JSON.stringify(payload(git("log", "-1", "--format=%H", "--", "experiments/third.yaml"))));
+	const inputs = { experiments: "experiments/third.yaml", since: "", base, image: "" };
+	const environment = { GITHUB_EVENT_PATH: event };
+	const planned = await runAction("plan", { workspace, inputs, environment });
+	expect(planned).toMatchObject({ code: 0, annotations: [] });
+	const [file] = JSON.parse(planned.outputs["plans"]!) as string[];
+	const { experiment, policy } = await readDocument("plan", file!);
+	expect(experiment.authors).toEqual(authors);
+	expect(policy.waivers?.entries).toMatchObject([{ who: "carol", slice: null, line: 2 }]);
+});

@@ -80,6 +80,34 @@ test("stage by stage does the same, prints documents with --json, and ends in 1 
 	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}map/);
 });
 
+test("lets a model through whose failed check somebody else waived, and says so from the verdict to the history", async () => {
+	const file = "experiments/second.yaml";
+	const waiver =
+		"{ check: { metric: miou }, model: small-line, reason: nobody is that good, who: ann, until: 9999-12-31 }";
+	const waivers = path.join(root, "recipes/gates/waivers.yaml");
+	await writeFile(waivers, `waivers:\n  - ${waiver}\n`);
+	const gate = async (...author: string[]) => {
+		for (const stage of ["plan", "train", "report"]) expect((await run(...author, stage, file)).code).toBe(0);
+		return run("gate", file);
+	};
+	const card = () => readFile(path.join(root, "reports/second/model_card.md"), "utf8");
+	// Outside a repository of git nobody is known to be the author.
+	expect(await gate()).toMatchObject({ code: 1, out: expect.stringContaining("fail (0 checks passed, 1 failed") });
+	expect((await run("comment", file)).out).toContain("author is not known by login");
+	expect(await gate("--author", "Ann")).toMatchObject({ code: 1 });
+	expect(await card()).not.toContain("## Waived checks");
+
+	expect(await gate("--author", "bob")).toMatchObject({ code: 0, out: expect.stringContaining("pass with 1 waived") });
+	expect(await card()).toContain("waived by `ann` until `9999-12-31` (line 2): `nobody is that good`");
+	expect((await run("comment", file)).out).toContain("`second` passed with 1 waived check: ");
+	const promoted = await run("promote", file);
+	expect(promoted).toMatchObject({ code: 0, out: "promoted: small-line v2 replaced v1 with 1 waived check\n" });
+	const history = (await run("history", "small-line")).out.split("\n");
+	expect(history[0]).not.toContain("waived");
+	expect(history[1]).toMatch(/^small-line v2 {2}production {2}second {2}.* {2}waived 1 {2}approved by/);
+	await rm(waivers);
+});
+
 test("leaves a job running when it is killed, adopts it, and stops it with a checkpoint that the next start resumes from", async () => {
 	const long = (await readFile(path.join(root, "experiments/first.yaml"), "utf8")).replace(
 		"why",

@@ -74,7 +74,13 @@ def evaluate(
 
 
 def measure(
-    network: Network, dataset: FrameDataset, loader: DataLoader[Any], group: Group, progress: Progress, stage: str
+    network: Network,
+    dataset: FrameDataset,
+    loader: DataLoader[Any],
+    group: Group,
+    progress: Progress,
+    stage: str,
+    epoch: tuple[int, int] | None = None,
 ) -> Statistics | None:
     """Statistics of a network over all frames of a dataset, on rank 0; each frame is seen by one rank alone.
 
@@ -102,7 +108,7 @@ def measure(
             predictions = predict(network(**inputs), sizes, (architecture.width, architecture.height), counts)
             for index, prediction, target in zip(indices, predictions, targets, strict=True):
                 evaluator.add(index, prediction, target)
-            progress.show(stage, turn + 1, turns)
+            progress.show(stage, turn + 1, turns, epoch=epoch)
     parts = group.gather(evaluator.statistics())
     return Statistics.merge(parts) if group.is_first else None
 

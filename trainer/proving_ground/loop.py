@@ -310,7 +310,7 @@ def end_epoch(
     group, epoch, pace = session.group, len(state.history) + 1, speed.describe()
     means = {name: value / steps for name, value in state.loss_sums.items()}
     network = session.to_validate()
-    statistics = measure(network, validation, loader, group, progress, "validate")
+    statistics = measure(network, validation, loader, group, progress, "validate", (epoch, session.config.epochs))
     figures = None
     if statistics is not None:
         measured = score(statistics, [], len(validation))

@@ -14,7 +14,8 @@ class Progress:
 
     def __init__(self, folder: Path, is_first: bool) -> None:
         self.file = folder / "progress.json" if is_first else None
-        self.last = 0.0
+        # Of each stage by itself: the validation of a short epoch would else take every turn of the training.
+        self.last: dict[str, float] = {}
         self.began: dict[str, tuple[float, int]] = {}
 
     def show(
@@ -30,9 +31,9 @@ class Progress:
         """Say that `step` of `steps` of a stage is done; time left follows from this attempt's own speed."""
         now = time.monotonic()
         began, first = self.began.setdefault(stage, (now, step))
-        if self.file is None or (now - self.last < EVERY_SECONDS and step not in (0, steps)):
+        if self.file is None or (now - self.last.get(stage, 0.0) < EVERY_SECONDS and step not in (0, steps)):
             return
-        self.last = now
+        self.last[stage] = now
         rate = (step - first) / (now - began) if now > began else 0
         left = round((steps - step) / rate, 1) if rate > 0 else None
         value: dict[str, Any] = {"stage": stage, "epoch": None, "epochs": None, "step": step, "steps": steps}

@@ -157,6 +157,7 @@ export interface Documents {
   data?: Data;
   machine?: Machine;
   gate?: Gate;
+  waivers?: Waivers;
   config?: Config;
 }
 /**
@@ -1005,6 +1006,10 @@ export interface PlanExperiment {
   machine: string;
   gates: string;
   why: string;
+  /**
+   * GitHub logins of who wrote the experiment; absent where they are not known, or no waiver asks for them.
+   */
+  authors?: string[];
 }
 /**
  * Where the job runs.
@@ -1174,6 +1179,13 @@ export interface PlanPolicy {
   file: string;
   rules: PlanRule[];
   drift: "off" | "warn" | "abort";
+  /**
+   * The waivers of the base branch; absent where it has none.
+   */
+  waivers?: {
+    file: string;
+    entries: PlanWaiver[];
+  };
 }
 /**
  * One rule of the gate policy.
@@ -1192,6 +1204,28 @@ export interface PlanRule {
   min_frames: number;
   inconclusive: "block" | "allow";
   reason: string;
+  line: number;
+}
+/**
+ * One waiver, as the base branch has it.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_waiver".
+ */
+export interface PlanWaiver {
+  metric: string;
+  /**
+   * A slice's name; null for overall.
+   */
+  slice: string | null;
+  model: string;
+  /**
+   * The only experiment that it is for; null for any of the line.
+   */
+  experiment: string | null;
+  reason: string;
+  who: string;
+  until: string;
   line: number;
 }
 /**
@@ -1357,6 +1391,17 @@ export interface Verdict {
     fail: number;
     inconclusive: number;
     no_baseline: number;
+    /**
+     * Of those that fail or are inconclusive, how many a waiver lets by.
+     */
+    waived: number;
+  };
+  /**
+   * The file of waivers, and those in it that a check asked for in vain; absent where no check that blocks is named by any.
+   */
+  waivers?: {
+    file: string;
+    idle: VerdictIdleWaiver[];
   };
   /**
    * Items: One rule applied to one score.
@@ -1368,7 +1413,7 @@ export interface Verdict {
     value: number;
     outcome: "pass" | "fail" | "inconclusive" | "no_baseline";
     /**
-     * Whether this outcome keeps the verdict from passing.
+     * Whether this outcome keeps the verdict from passing; what is waived does not.
      */
     blocking: boolean;
     protected: boolean;
@@ -1403,7 +1448,43 @@ export interface Verdict {
      */
     reason: string;
     line: number;
+    waived?: VerdictWaiver;
   }[];
+}
+/**
+ * A waiver for a check that blocks, and that has no effect.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "verdict_idle_waiver".
+ */
+export interface VerdictIdleWaiver {
+  metric: string;
+  slice: string | null;
+  who: string;
+  until: string;
+  line: number;
+  /**
+   * Why it has no effect.
+   */
+  why: string;
+}
+/**
+ * The waiver that lets a check by.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "verdict_waiver".
+ */
+export interface VerdictWaiver {
+  who: string;
+  reason: string;
+  /**
+   * Its last day, in UTC.
+   */
+  until: string;
+  /**
+   * Where it stands in the file of waivers.
+   */
+  line: number;
 }
 /**
  * What became production, what it replaced, and on whose word.
@@ -1424,6 +1505,25 @@ export interface Promotion {
   approved_by: string | null;
   approved_at: string | null;
   location: string;
+  /**
+   * Checks that a waiver let by; absent where there were none.
+   */
+  waived?: VerdictWaivedCheck[];
+}
+/**
+ * A check that was let by, as the registry remembers it.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "verdict_waived_check".
+ */
+export interface VerdictWaivedCheck {
+  metric: string;
+  slice: string | null;
+  bound: "min" | "max" | "max_drop" | "max_regression_percent";
+  outcome: "fail" | "inconclusive";
+  who: string;
+  reason: string;
+  until: string;
 }
 /**
  * One version in a line of models.
@@ -1489,6 +1589,10 @@ export interface Entry {
    * Digest of the trainer's code that made it.
    */
   code: string;
+  /**
+   * Checks that a waiver let by; absent where there were none.
+   */
+  waived?: VerdictWaivedCheck[];
 }
 /**
  * One experiment: the recipes it names and where it differs from them. The file's name is the experiment's name.
@@ -2705,6 +2809,56 @@ export interface Gate {
    * What happens where the training data have drifted from those of production: `warn` says so, `abort` stops before anything is spent.
    */
   drift?: "off" | "warn" | "abort";
+}
+/**
+ * Checks that somebody lets by for a while, with a reason.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "waivers".
+ */
+export interface Waivers {
+  /**
+   * Each lets the checks of one metric in one place by, for one line of models.
+   *
+   * @maxItems 200
+   *
+   * Items: One waiver.
+   */
+  waivers: {
+    /**
+     * The metric, and the slice.
+     */
+    check: {
+      /**
+       * As the policy names it.
+       */
+      metric: string;
+      /**
+       * A slice's name; overall, null or left out for all frames.
+       */
+      slice?: string | null;
+    };
+    /**
+     * The line of models that it is for.
+     */
+    model: string;
+    /**
+     * The only experiment that it is for; any of the line where it is left out.
+     */
+    experiment?: string;
+    /**
+     * Why the check may be let by: shown beside it.
+     */
+    reason: string;
+    /**
+     * GitHub login of who grants it, who may not be the experiment's author.
+     */
+    who: string;
+    /**
+     * Its last day, YYYY-MM-DD in UTC.
+     */
+    until: string;
+  }[];
 }
 /**
  * Where this repository runs.

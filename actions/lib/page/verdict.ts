@@ -3,6 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { interval } from "../markdown.ts";
 import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../sections.ts";
+import { waivedWords } from "../waivers.ts";
 import { fold, type Row, section, table } from "./parts.ts";
 
 type Check = Verdict["checks"][number];
@@ -10,7 +11,7 @@ type Check = Verdict["checks"][number];
 /** The outcome in a word and a class. */
 export function outcomeOf(verdict: Verdict | undefined): { word: string; class: string } {
 	if (!verdict) return { word: "not judged yet", class: "open" };
-	if (verdict.outcome === "pass") return { word: "passed", class: "pass" };
+	if (verdict.outcome === "pass") return { word: `passed${waivedWords(verdict.counts.waived)}`, class: "pass" };
 	return verdict.outcome === "fail"
 		? { word: "failed", class: "fail" }
 		: { word: "inconclusive", class: "inconclusive" };
@@ -25,6 +26,7 @@ export function verdictSentence(report: Report, verdict: Verdict | undefined): s
 		`${counts.pass} checks passed`,
 		`${counts.fail} failed`,
 		`${counts.inconclusive} inconclusive`,
+		...(counts.waived > 0 ? [`${counts.waived} waived`] : []),
 		...(counts.no_baseline > 0 ? [`${counts.no_baseline} without a baseline`] : []),
 	];
 	return `Judged ${against} by ${verdict.policy.file}: ${parts.join(", ")}.`;
@@ -44,8 +46,22 @@ export function checksSection(verdict: Verdict | undefined): ComponentChild {
 		rest.length > 0
 			? fold(`${rest.length} that passed or had nothing to be compared with`, checkTable("Other checks", rest, verdict))
 			: null,
+		idleWaivers(verdict),
 		h("p", { class: "note" }, familySentence(verdict)),
 	);
+}
+
+/** Waivers that name a check which blocks, and why they don't let it by. */
+function idleWaivers({ waivers }: Verdict): ComponentChild {
+	if (!waivers || waivers.idle.length === 0) return null;
+	const lines = waivers.idle.map(({ metric, slice, who, line, why }) =>
+		h("li", {}, `${slice ?? "overall"}, ${metric}, granted by ${who} (${waivers.file}, line ${line}): ${why}`),
+	);
+	return [h("p", {}, "Waivers without effect:"), h("ul", {}, ...lines)];
+}
+
+function waivedSentence({ who, until, reason, line }: NonNullable<Check["waived"]>): string {
+	return `Waived by ${who} until ${until} (line ${line} of the waivers): ${reason}`;
 }
 
 function checkTable(label: string, checks: Check[], { policy }: Verdict): ComponentChild {
@@ -58,7 +74,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 		{ title: "why the rule stands" },
 	];
 	const rows = checks.map((check): Row => {
-		const { slice, metric, outcome, blocking, why, reason, line } = check;
+		const { slice, metric, outcome, blocking, why, reason, line, waived } = check;
 		// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
 		const words = check.actual === null || outcome === "inconclusive" ? why : null;
 		return {
@@ -72,7 +88,12 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 				boundText(check),
 				{ show: [foundCell(check), words && h("p", { class: "note" }, words)], class: words ? "words" : "" },
 				{
-					show: [reason, h("br", {}), h("small", {}, `${policy.file.split("/").at(-1)}, line ${line}`)],
+					show: [
+						reason,
+						h("br", {}),
+						h("small", {}, `${policy.file.split("/").at(-1)}, line ${line}`),
+						waived && h("p", { class: "note" }, waivedSentence(waived)),
+					],
 					class: "words",
 				},
 			],
