@@ -21,6 +21,8 @@ from scipy.special import stdtrit
 TAIL = 0.025
 # With more resamples than this share having nothing to measure, the rest is no fair sample of what could have been.
 MAX_UNMEASURED = 0.05
+# Numbers of one block of draws: what a processor's cache holds.
+DRAWN_AT_ONCE = 1 << 17
 
 
 class Spread(NamedTuple):
@@ -51,11 +53,25 @@ def draw_weights(units: np.ndarray, resamples: int, seed: int, name: str | None)
     place = int.from_bytes(hashlib.sha256((name or "").encode()).digest()[:8], "little")
     # The key is the seed; the slice's place in the counter leaves 2^64 blocks of numbers to each.
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, place, 0, 0]))
-    counts = rng.multinomial(len(drawn), np.full(len(drawn), 1 / len(drawn)), size=resamples)
+    counts = draw_counts(rng, len(drawn), resamples)
     # Most often each frame is a unit of its own, and in its place.
     if np.array_equal(place_of, np.arange(len(drawn))):
         return counts
     return np.ascontiguousarray(counts[:, place_of])
+
+
+def draw_counts(rng: np.random.Generator, units: int, resamples: int) -> np.ndarray:
+    """How often each unit comes in as many draws with replacement, [B, units] int64: multinomials, drawn unit by unit.
+
+    Several times as fast as the generator's own, which draws a binomial for each unit.
+    """
+    counts = np.empty((resamples, units), dtype=np.int64)
+    rows = max(1, DRAWN_AT_ONCE // units)
+    for first in range(0, resamples, rows):
+        block = counts[first : first + rows]
+        drawn = rng.integers(units, size=block.shape, dtype=np.int32) + np.arange(len(block))[:, None] * units
+        block[:] = np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
+    return counts
 
 
 def spread_of(figure: float, resampled: np.ndarray, units: int) -> Spread | None:
