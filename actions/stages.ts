@@ -97,7 +97,8 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function gate(context: Context, file: string): Promise<Outcome> {
-	const report = await readDocument("report", reportFile(context, file, "report.json"));
+	const written = await readDocument("report", reportFile(context, file, "report.json"));
+	const report = (await renewReport(context, file, written)) ?? written;
 	const verdict = judge(report);
 	await keepVerdict(context, report, verdict);
 	return { document: verdict, text: verdictText(verdict), passed: verdict.passed };
@@ -211,11 +212,16 @@ async function runOne(
 }
 
 async function makePlan(context: Context, file: string): Promise<Plan> {
-	const onImport = (name: string) => context.say(`${nameOf(file)}: making the dataset ${name} …`);
-	const known = context.author ? { author: context.author } : {};
-	const plan = await planExperiment(context.project, file, { ...baseOf(context), known, onImport });
+	const plan = await planOf(context, file);
 	await write(context, file, "plan", plan);
 	return plan;
+}
+
+/** The plan of an experiment as it is now, written nowhere. */
+async function planOf(context: Context, file: string): Promise<Plan> {
+	const onImport = (name: string) => context.say(`${nameOf(file)}: making the dataset ${name} …`);
+	const known = context.author ? { author: context.author } : {};
+	return planExperiment(context.project, file, { ...baseOf(context), known, onImport });
 }
 
 async function follow(context: Context, plan: Plan): Promise<Jobs> {
@@ -253,6 +259,25 @@ async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Re
 async function drawPages({ project }: Context, options: { each: boolean }) {
 	const { writePages } = await import("./lib/pages.ts");
 	return writePages(project.root, options);
+}
+
+/** A report that compares with what is production now; null where that is what it was judged against, or this very model. */
+async function renewReport(context: Context, file: string, { experiment, run, baseline }: Report) {
+	const current = (await context.project.registry.current(experiment.model))?.entry ?? null;
+	const before = baseline?.version ?? null;
+	if (current?.run === run || (current?.version ?? null) === before) return null;
+	const name = (version: number | null | undefined) =>
+		version == null ? "no production model" : `production v${version}`;
+	const plan = await planOf(context, file);
+	if (plan.run.id !== run)
+		throw new InvalidInput(
+			`${file}: it was judged against ${name(before)}, which is ${name(current?.version)} by now, and planned again it is another training (${plan.run.id}, not ${run}): plan and train it.`,
+		);
+	context.say(`${nameOf(file)}: ${name(before)} has become ${name(current?.version)}: compared anew`);
+	await write(context, file, "plan", plan);
+	const jobs = await follow(context, plan);
+	await write(context, file, "jobs", jobs);
+	return makeReports(context, plan, jobs);
 }
 
 /** Loads what draws only where it is needed: planning shouldn't wait for it. */

@@ -391,7 +391,18 @@ export function makeEvaluation(plan: Plan, scores: Score[]): EvalReport {
 			},
 		},
 		artefacts: [],
-		statistics: [{ of: "candidate", file: "statistics/candidate.npz", sha256: digest("8") }],
+		statistics: [
+			{
+				of: "candidate",
+				file: "statistics/candidate.npz",
+				sha256: digest("8"),
+				evaluation: run.id,
+				model: run.candidate.manifest,
+				data: run.data.version,
+				frames: run.data.manifests.test.sha256,
+				code: run.code,
+			},
+		],
 	};
 }
 

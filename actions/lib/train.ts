@@ -2,7 +2,16 @@
 import path from "node:path";
 import { documentText, parseDocument, sha256 } from "./documents.ts";
 import { InvalidInput, ServiceError } from "./errors.ts";
-import type { Conditions, Jobs, JobsJob, Plan, PlanMachine, RunEvaluate, RunTrain } from "./generated/documents.d.ts";
+import type {
+	Conditions,
+	EvalReport,
+	Jobs,
+	JobsJob,
+	Plan,
+	PlanMachine,
+	RunEvaluate,
+	RunTrain,
+} from "./generated/documents.d.ts";
 import { identify } from "./plan.ts";
 
 export type RunId = string;
@@ -17,7 +26,15 @@ export interface Run {
 	/** What surrounds it and is no part of what it is. */
 	conditions: Conditions;
 	/** Folders of artefacts that the job reads, by the trainer's name for each. */
-	inputs: { weights?: string; replay?: string; candidate?: string; production?: string };
+	inputs: {
+		weights?: string;
+		replay?: string;
+		candidate?: string;
+		production?: string;
+		/** Folders of evaluations that have measured the models already. */
+		"measured-candidate"?: string;
+		"measured-production"?: string;
+	};
 	/** Folders outside the machine that checkpoints are copied to. */
 	checkpoints: { fast?: string; durable?: string };
 	/** Where its artefacts go. */
@@ -68,7 +85,7 @@ export function evaluationKey(model: string, run: RunId, evaluation: RunId): str
 /** Takes the next step towards the plan's jobs being done, and tells what it saw: starts what is absent, failed or stopped. */
 export async function startJobs(plan: Plan, ports: TrainPorts): Promise<Jobs> {
 	const training = await begin(trainingRun(plan, ports.store), ports);
-	const evaluation = training.state === "succeeded" ? await begin(await evaluationRun(plan, ports), ports) : null;
+	const evaluation = training.state === "succeeded" ? await beginEvaluation(plan, ports) : null;
 	return jobsOf(plan, training, evaluation);
 }
 
@@ -81,9 +98,9 @@ export async function lookAtJobs(plan: Plan, before: Jobs, ports: TrainPorts): P
 		ports,
 	);
 	if (training.state !== "succeeded") return jobsOf(plan, training, null);
-	const run = await evaluationRun(plan, ports);
-	if (!next) return jobsOf(plan, training, await begin(run, ports));
-	const evaluation = { ...(await ports.executor.look(run.document.id)), adopted: next.adopted };
+	if (!next) return jobsOf(plan, training, await beginEvaluation(plan, ports));
+	const { document } = await evaluationRun(plan, ports);
+	const evaluation = { ...(await ports.executor.look(document.id)), adopted: next.adopted };
 	return jobsOf(plan, training, await keepDeadline(plan, evaluation, ports));
 }
 
@@ -169,7 +186,10 @@ function trainingRun(plan: Plan, store: Store): Run {
 	};
 }
 
-async function evaluationRun(plan: Plan, { store, resamples = 1000 }: TrainPorts): Promise<Run> {
+async function evaluationRun(
+	plan: Plan,
+	{ store, resamples = 1000 }: TrainPorts,
+): Promise<Run & { document: RunEvaluate }> {
 	const { model, id } = plan.run;
 	const key = modelKey(model, id);
 	const manifest = await store.get(`${key}/manifest.json`);
@@ -187,6 +207,45 @@ async function evaluationRun(plan: Plan, { store, resamples = 1000 }: TrainPorts
 		checkpoints: {},
 		output: store.locate(evaluationKey(model, id, document.id)),
 	};
+}
+
+/** Begins the evaluation, with what earlier ones have measured already: after production has moved on that is all of it. */
+async function beginEvaluation(plan: Plan, ports: TrainPorts): Promise<Job> {
+	const run = await evaluationRun(plan, ports);
+	const { candidate, production } = run.document;
+	for (const [name, model] of Object.entries({ candidate, production })) {
+		const key = model && (await measuredBefore(run.document, model, ports.store));
+		if (key) run.inputs[`measured-${name as "candidate" | "production"}`] = ports.store.locate(key);
+	}
+	return begin(run, ports);
+}
+
+/** The key of a finished evaluation that measured a model on the same frames by the same code; null where there is none. */
+async function measuredBefore(
+	{ model, data, code, id }: RunEvaluate,
+	{ run, manifest }: { run: RunId; manifest: string },
+	store: Store,
+): Promise<string | null> {
+	const prefix = evaluationKey(model, run, "");
+	const keys = new Set(await store.list(prefix));
+	for (const key of keys) {
+		const folder = path.posix.dirname(key);
+		// The manifest is written last.
+		if (path.posix.basename(key) !== "eval_report.json" || !keys.has(`${folder}/manifest.json`)) continue;
+		if (folder === `${prefix}${id}`) continue;
+		const report = await parseDocument("eval_report", (await store.get(key))!, key).catch((error: unknown) => {
+			// What another version of this tool has written is not read; measuring anew costs time alone.
+			if (error instanceof InvalidInput) return null;
+			throw error;
+		});
+		const isOfThis = (kept: EvalReport["statistics"][number]) =>
+			kept.model === manifest &&
+			kept.data === data.version &&
+			kept.frames === data.manifests.test.sha256 &&
+			kept.code === code;
+		if (report?.statistics.some(isOfThis)) return folder;
+	}
+	return null;
 }
 
 async function begin(run: Run, { executor, store }: TrainPorts): Promise<Job> {

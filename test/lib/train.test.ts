@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../actions/lib/documents.ts";
 import {
 	type Executor,
+	evaluationKey,
 	evaluationOf,
 	followJobs,
 	isEvaluated,
@@ -15,7 +16,7 @@ import {
 	startJobs,
 	stopJobs,
 } from "../../actions/lib/train.ts";
-import { makeJob, makePlan } from "../fixtures.ts";
+import { makeEvaluation, makeJob, makePlan, makeScores } from "../fixtures.ts";
 
 /** A place where jobs go from state to state as the test says. */
 function scripted() {
@@ -137,6 +138,60 @@ describe("takes the next step", () => {
 		kept.set(`documents/${plan.run.id}.json`, Buffer.from(documentText({ ...plan.run, seed: 1 })));
 		await expect(startJobs(plan, ports)).rejects.toThrow("with another document: it isn't adopted");
 		expect(started).toEqual([]);
+	});
+});
+
+describe("gives the evaluation what was measured before", () => {
+	const kept = {
+		...makeEvaluation(plan, makeScores()).statistics[0]!,
+		model: evaluation.candidate.manifest,
+		evaluation: "evaluate-earlier",
+	};
+	const own = evaluationKey(plan.run.model, plan.run.id, "evaluate-earlier");
+	const others = evaluationKey(plan.run.model, plan.baseline!.run, "evaluate-production");
+
+	/** What the evaluation gets beside the models, where these statistics lie in the store. */
+	async function inputsWith(statistics: Record<string, Partial<typeof kept>>, finished = true) {
+		const { ports, started, settle } = scripted();
+		for (const [key, changes] of Object.entries(statistics)) {
+			const report = { ...makeEvaluation(plan, makeScores()), statistics: [{ ...kept, ...changes }] };
+			await ports.store.put(`${key}/eval_report.json`, documentText(report));
+			if (finished) await ports.store.put(`${key}/manifest.json`, "{}");
+		}
+		const jobs = await startJobs(plan, ports);
+		settle(plan.run.id, "succeeded");
+		await lookAtJobs(plan, jobs, ports);
+		const { candidate: _, production: __, ...inputs } = started[1]!.inputs;
+		return inputs;
+	}
+
+	test("of each model that an evaluation has measured on these frames by this code", async () => {
+		expect(await inputsWith({})).toEqual({});
+		expect(await inputsWith({ [own]: {} })).toEqual({ "measured-candidate": `/store/${own}` });
+		const model = plan.baseline!.manifest;
+		expect(await inputsWith({ [own]: {}, [others]: { model } })).toEqual({
+			"measured-candidate": `/store/${own}`,
+			"measured-production": `/store/${others}`,
+		});
+		// In an evaluation of another candidate it was production.
+		expect(await inputsWith({ [others]: { model, of: "production" } })).toEqual({
+			"measured-production": `/store/${others}`,
+		});
+	});
+
+	test.each([
+		["another model", { model: `sha256:${"e".repeat(64)}` }],
+		["another version of the data", { data: "another" }],
+		["other frames", { frames: `sha256:${"e".repeat(64)}` }],
+		["another code", { code: `sha256:${"e".repeat(64)}` }],
+		["a version of the report that is not read", { of: "somebody" as "candidate" }],
+	])("but nothing of %s", async (_, changes) => {
+		expect(await inputsWith({ [own]: changes })).toEqual({});
+	});
+
+	test("but nothing of an evaluation that isn't finished, or is this very one", async () => {
+		expect(await inputsWith({ [own]: {} }, false)).toEqual({});
+		expect(await inputsWith({ [evaluationKey(plan.run.model, plan.run.id, evaluation.id)]: {} })).toEqual({});
 	});
 });
 

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Jobs } from "../../actions/lib/generated/documents.d.ts";
-import { makeProject, repository } from "./project.ts";
+import type { EvalReport, Jobs, Report } from "../../actions/lib/generated/documents.d.ts";
+import { experiment, makeProject, repository } from "./project.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -106,6 +106,43 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	expect(history[0]).not.toContain("waived");
 	expect(history[1]).toMatch(/^small-line v2 {2}production {2}second {2}.* {2}waived 1 {2}approved by/);
 	await rm(waivers);
+});
+
+test("judges against what is production by now, from stored statistics, where that has moved on since the report", async () => {
+	const file = "experiments/open.yaml";
+	const written = experiment({ more: "seed: 2\n" });
+	await writeFile(path.join(root, file), written);
+	for (const stage of ["plan", "train", "report"]) expect((await run(stage, file)).code).toBe(0);
+	expect(JSON.parse((await run("--json", "gate", file)).out)).toMatchObject({ outcome: "pass", baseline: 2 });
+	await writeFile(path.join(root, "experiments/other.yaml"), experiment({ more: "seed: 3\n" }));
+	expect((await run("run", "experiments/other.yaml")).out).toContain("promoted: small-line v3 replaced v2");
+	expect(await run("promote", file)).toMatchObject({
+		code: 2,
+		err: expect.stringContaining("production is version 3"),
+	});
+
+	await writeFile(path.join(root, file), experiment({ more: "seed: 9\n" }));
+	const edited = await run("gate", file);
+	expect(edited).toMatchObject({ code: 2, err: expect.stringContaining("planned again it is another training") });
+	await writeFile(path.join(root, file), written);
+	const judged = await run("--json", "gate", file);
+	expect(judged.err).toContain("production v2 has become production v3: compared anew");
+	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "pass", baseline: 3 });
+	const report = JSON.parse(await readFile(path.join(root, "reports/open/report.json"), "utf8")) as Report;
+	const folder = path.join(
+		root,
+		".proving-ground/store/models/small-line",
+		report.run,
+		"evaluations",
+		report.evaluation,
+	);
+	const { statistics } = JSON.parse(await readFile(path.join(folder, "eval_report.json"), "utf8")) as EvalReport;
+	expect(statistics.map(({ of }) => of)).toEqual(["candidate", "production"]);
+	expect(statistics.map(({ evaluation }) => evaluation)).not.toContain(report.evaluation);
+	expect((await run("gate", file)).err).not.toContain("compared anew");
+	expect((await run("promote", file)).out).toBe("promoted: small-line v4 replaced v3\n");
+	// What was promoted meanwhile is this very model.
+	expect((await run("gate", file)).err).not.toContain("compared anew");
 });
 
 test("leaves a job running when it is killed, adopts it, and stops it with a checkpoint that the next start resumes from", async () => {

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,10 @@ from kill_resume import TRAINER, Training, compare, kill_and_finish
 from PIL import Image
 from safetensors.numpy import load_file
 
+from proving_ground.config import read_run
+from proving_ground.errors import Refused
+from proving_ground.evaluate import read_measured
+from proving_ground.evaluation import Evaluator
 from proving_ground.files import digest
 
 
@@ -184,6 +189,83 @@ def test_counts_each_frame_once_whatever_the_number_of_processes(
     assert (code, said) == (0, "")
     kept = "output/statistics/candidate.npz"
     assert digest(tmp_path / kept) == digest(evaluated / kept)
+
+
+def test_answers_from_an_earlier_evaluations_statistics_without_the_frames(
+    dataset: Path, trained: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    """Nothing is measured twice: the same statistics, scores and curves where the images are gone."""
+    shutil.copytree(dataset, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/images")
+    model, earlier = trained / "output", evaluated / "output"
+    document = evaluate_document(dataset, model, model) | {"id": "evaluate-again"}
+    places = {"candidate": model, "production": model, "measured-candidate": earlier, "measured-production": earlier}
+    code, said = run_job("evaluate", tmp_path / "job", document, tmp_path / "data", **places)
+    assert (code, said) == (0, "")
+    output = tmp_path / "job/output"
+    for name in ("candidate", "production"):
+        assert digest(output / f"statistics/{name}.npz") == digest(earlier / f"statistics/{name}.npz")
+    before, after = read(earlier / "eval_report.json"), read(output / "eval_report.json")
+    assert [kept["evaluation"] for kept in before["statistics"]] == ["evaluate-tiny", "evaluate-tiny"]
+    assert after["statistics"] == before["statistics"]
+    scores = [
+        [score for score in report["scores"] if not score["metric"].startswith("latency_")]
+        for report in (before, after)
+    ]
+    assert scores[0] == scores[1]
+    assert {score["metric"] for score in after["scores"]} > {"latency_p50_ms"}
+    kinds = ("curves", "confusion", "examples")
+    drawn = [read(folder / "figures.json") for folder in (earlier, output)]
+    assert [drawn[0].get(kind) for kind in kinds] == [drawn[1].get(kind) for kind in kinds]
+
+
+def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
+    dataset: Path, trained: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    """One clear error each, that names the file; never a wrong number."""
+    earlier, model = evaluated / "output", trained / "output"
+    document = evaluate_document(dataset, model, None)
+    run = read_run(write_document(tmp_path / "run.json", document), "evaluate")
+    manifest = document["candidate"]["manifest"]
+    assert read_measured(earlier, run, manifest, True).evaluation == "evaluate-tiny"
+
+    def refused(change: Any, run: Any = run, manifest: str = manifest) -> str:
+        folder = tmp_path / "earlier"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(earlier, folder)
+        change(folder / "eval_report.json", folder / "statistics/candidate.npz")
+        with pytest.raises(Refused, match="^" + re.escape(str(folder))) as caught:
+            read_measured(folder, run, manifest, True)
+        return str(caught.value)
+
+    def nothing(report: Path, statistics: Path) -> None:
+        pass
+
+    def cut(report: Path, statistics: Path) -> None:
+        statistics.write_bytes(statistics.read_bytes()[:-100])
+
+    def swap(report: Path, statistics: Path) -> None:
+        other = Evaluator(heads=["lanes"], detection_categories=[], segmentation_classes=[]).statistics()
+        other.save(statistics)
+
+    def age(report: Path, statistics: Path) -> None:
+        with np.load(statistics) as stored:
+            content = {name: stored[name] for name in stored.files}
+        np.savez(statistics, **{**content, "version": np.array(1)})
+
+    assert "damaged" in refused(cut)
+    assert "not those that eval_report.json names" in refused(swap)
+    assert "statistics of version 1; this code reads version 2" in refused(age)
+    assert "can't be read" in refused(lambda report, _: report.unlink())
+    assert "not JSON" in refused(lambda report, _: report.write_text("{"))
+    assert "of this version" in refused(lambda report, _: report.write_text('{"schema": 0}'))
+    assert "statistics can't be read" in refused(lambda _, statistics: statistics.unlink())
+    assert "has not measured the model sha256:ffff" in refused(nothing, manifest="sha256:" + "f" * 64)
+    code = read_run(write_document(tmp_path / "run.json", document | {"code": "sha256:" + "a" * 64}), "evaluate")
+    assert "by this code" in refused(nothing, run=code)
+    data = document["data"] | {"version": "another"}
+    frames = read_run(write_document(tmp_path / "run.json", document | {"data": data}), "evaluate")
+    assert "on these frames" in refused(nothing, run=frames)
 
 
 def test_ends_with_the_same_bits_after_being_stopped_and_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:

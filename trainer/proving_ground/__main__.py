@@ -48,6 +48,12 @@ def parse_arguments() -> argparse.Namespace:
             command.add_argument("--durable", type=Path, help="folder that checkpoints are copied to now and then")
         else:
             command.add_argument("--candidate", type=Path, required=True, help="folder of the model to judge")
+            for model in ("candidate", "production"):
+                command.add_argument(
+                    f"--measured-{model}",
+                    type=Path,
+                    help="folder of an evaluation that has measured it on these frames",
+                )
         command.add_argument("--production", type=Path, help="folder of the model that is production")
     command = commands.add_parser("describe")
     command.add_argument("--document", type=Path, required=True, help="run.json")
@@ -116,7 +122,8 @@ def run_job(arguments: argparse.Namespace) -> None:
             from proving_ground.evaluate import evaluate
 
             models = (arguments.candidate, arguments.production)
-            evaluate(run, group, arguments.data, *models, arguments.output, conditions.loader, progress)
+            earlier = {"candidate": arguments.measured_candidate, "production": arguments.measured_production}
+            evaluate(run, group, arguments.data, *models, arguments.output, conditions.loader, progress, earlier)
 
 
 def main() -> int:

@@ -1,5 +1,8 @@
 """What can go wrong becomes the exit code of a rank and the kind in failure.json."""
 
+import signal
+import threading
+
 
 class Refused(ValueError):
     """A document or a dataset that a person has to mend; the message says what and where."""
@@ -32,10 +35,13 @@ class LostWorker(RuntimeError):
 def lost_loader(error: BaseException) -> LostWorker | None:
     """What torch says when a process that loads frames has died, in our words; None for any other error.
 
-    torch says it from a signal's handler: wherever this process happens to be.
+    torch says it from a signal's handler: wherever this process happens to be. Once it has been heard the handler is
+    taken away: it would say it again at the end of every other child, in the midst of what is done about it.
     """
     if not isinstance(error, RuntimeError) or "DataLoader worker" not in str(error):
         return None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return LostWorker(
         "A process that loads frames was lost (killed, or out of memory; is /dev/shm large enough?): "
         f"{str(error).splitlines()[0]}. Training goes on from the last checkpoint when it is started again."

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -30,11 +30,17 @@ from proving_ground.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model's folder, read and verified."""
+    """A trained model's folder, verified, with its model.json."""
 
     folder: Path
-    network: Network
     document: dict[str, Any]
+
+
+class Measured(NamedTuple):
+    """A model's statistics (None on ranks other than the first), and the evaluation that measured them."""
+
+    statistics: Statistics | None
+    evaluation: str
 
 
 def evaluate(
@@ -46,10 +52,12 @@ def evaluate(
     output: Path,
     loader: dict[str, Any],
     progress: Progress,
+    earlier: dict[str, Path | None],
 ) -> None:
     """Measure both models and write the evaluation's artefacts; raises Refused for what isn't what the run names.
 
-    loader: how frames are loaded, as the conditions have it.
+    loader: how frames are loaded, as the conditions have it. earlier: by `candidate` and `production`, the folder of an
+    evaluation that has measured the model on the same frames by the same code: its statistics are taken as they are.
     """
     manifest = run.data.manifests["test"]
     frames = read_manifest(data / manifest.file, manifest.sha256, list(run.data.detection))
@@ -61,14 +69,17 @@ def evaluate(
     if production is not None:
         models["production"] = open_model(production, run.production["manifest"], run)
 
-    statistics: dict[str, Statistics | None] = {}
+    measured: dict[str, Measured] = {}
     for name, model in models.items():
-        model.network.to(group.device, memory_format=torch.channels_last)
+        if folder := earlier.get(name):
+            measured[name] = read_measured(folder, run, getattr(run, name)["manifest"], group.is_first)
+            continue
+        network = open_network(model, run).to(group.device, memory_format=torch.channels_last)
         dataset = FrameDataset(data, frames, run.data, read_architecture(model.document["architecture"]))
         batches = evaluation_loader(dataset, (group.rank, group.size), loader)
-        statistics[name] = measure(model.network, dataset, batches, group, progress, f"evaluate {name}")
+        measured[name] = Measured(measure(network, dataset, batches, group, progress, f"evaluate {name}"), run.id)
     if group.is_first:
-        write_artefacts(run, models, statistics, frames, chosen, data, output, progress)
+        write_artefacts(run, models, measured, frames, chosen, data, output, progress)
     # The other ranks stay until the figures are written: a rank that leaves early would end the job.
     group.barrier()
 
@@ -125,16 +136,48 @@ def open_model(folder: Path, manifest: str, run: EvaluateRun) -> Model:
                 f"{folder}: the model was trained for the {head} categories {', '.join(own[head])}, and the data has "
                 f"{', '.join(wanted[head])}: they can't be compared on the same frames"
             )
-    architecture = read_architecture(document["architecture"])
-    network = Network(architecture, len(own["detection"]), len(own["segmentation"]), run.data.tracks)
-    network.load_state_dict(load_file(folder / "weights.safetensors"))
-    return Model(folder=folder, network=network, document=document)
+    return Model(folder=folder, document=document)
+
+
+def open_network(model: Model, run: EvaluateRun) -> Network:
+    """The network with its weights."""
+    categories = model.document["categories"]
+    architecture = read_architecture(model.document["architecture"])
+    network = Network(architecture, len(categories["detection"]), len(categories["segmentation"]), run.data.tracks)
+    network.load_state_dict(load_file(model.folder / "weights.safetensors"))
+    return network
+
+
+def read_measured(folder: Path, run: EvaluateRun, manifest: str, is_first: bool) -> Measured:
+    """A model's statistics from an earlier evaluation; raises Refused where they are damaged, or of anything else."""
+    file = folder / "eval_report.json"
+    report = check_document("eval_report", read_json(file), str(file))
+    wanted = identity_of(run, manifest)
+    kept = next((kept for kept in report["statistics"] if wanted.items() <= kept.items()), None)
+    if kept is None:
+        raise Refused(f"{file}: it has not measured the model {manifest} on these frames by this code")
+    if not is_first:
+        return Measured(None, kept["evaluation"])
+    place = folder / kept["file"]
+    statistics = Statistics.load(place)
+    if digest(place) != kept["sha256"]:
+        raise Refused(f"{place}: the statistics are not those that {file.name} names ({kept['sha256']})")
+    return Measured(statistics, kept["evaluation"])
+
+
+def identity_of(run: EvaluateRun, manifest: str) -> dict[str, str]:
+    """What decides a model's statistics: its artefacts, the data, which of their frames, and the code.
+
+    A manifest names images and not their bytes; the dataset's version has those too.
+    """
+    frames = run.data.manifests["test"].sha256
+    return {"model": manifest, "data": run.data.version, "frames": frames, "code": run.document["code"]}
 
 
 def write_artefacts(
     run: EvaluateRun,
     models: dict[str, Model],
-    statistics: dict[str, Statistics | None],
+    measured: dict[str, Measured],
     frames: list[Frame],
     slices: list[FrameSlice],
     data: Path,
@@ -143,12 +186,8 @@ def write_artefacts(
 ) -> None:
     """Compare, time, and write statistics, figures, report and card; the manifest last."""
     progress.show("compare", 0, 1)
-    (output / "statistics").mkdir(parents=True, exist_ok=True)
-    kept = []
-    for name, values in statistics.items():
-        file = f"statistics/{name}.npz"
-        values.save(output / file)
-        kept.append({"of": name, "file": file, "sha256": digest(output / file)})
+    kept = keep_statistics(run, measured, output)
+    statistics = {name: values.statistics for name, values in measured.items() if values.statistics is not None}
     scores = compare(
         statistics["candidate"],
         statistics.get("production"),
@@ -162,8 +201,7 @@ def write_artefacts(
     folders = {name: model.folder for name, model in models.items()}
     latency, latency_scores, times = latency_side_by_side(folders, run.resamples, run.seed)
     progress.show("figures", 0, 1)
-    measured = {name: values for name, values in statistics.items() if values is not None}
-    figures = make_figures(measured, slices, frames, data, times)
+    figures = make_figures(statistics, slices, frames, data, times)
     check_document("figures", figures, "figures.json")
     write_atomic(output / "figures.json", (json.dumps(figures, separators=(",", ":")) + "\n").encode())
     artefacts = [{"name": "figures", "file": "figures.json", "sha256": digest(output / "figures.json")}]
@@ -197,6 +235,18 @@ def write_artefacts(
     write_json(output / "eval_report.json", report)
     write_atomic(output / "model_card.md", render_card(run, models["candidate"].document, report).encode())
     write_manifest(output, run.id)
+
+
+def keep_statistics(run: EvaluateRun, measured: dict[str, Measured], output: Path) -> list[dict[str, Any]]:
+    """Write the statistics; returns their list for the report, with what decides them."""
+    (output / "statistics").mkdir(parents=True, exist_ok=True)
+    kept = []
+    for name, (statistics, evaluation) in measured.items():
+        file = f"statistics/{name}.npz"
+        statistics.save(output / file)
+        identity = identity_of(run, getattr(run, name)["manifest"])
+        kept.append({"of": name, "file": file, "sha256": digest(output / file), "evaluation": evaluation, **identity})
+    return kept
 
 
 def described(document: dict[str, Any], model: Model) -> dict[str, Any]:

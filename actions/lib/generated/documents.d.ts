@@ -722,6 +722,26 @@ export interface EvalReport {
     of: "candidate" | "production";
     file: string;
     sha256: EvalReportSha256;
+    /**
+     * The evaluation that measured them: another than this one where it had them already.
+     */
+    evaluation: string;
+    /**
+     * Digest of the model's manifest.
+     */
+    model: string;
+    /**
+     * Version of the dataset.
+     */
+    data: string;
+    /**
+     * Digest of the test frames' manifest.
+     */
+    frames: string;
+    /**
+     * Digest of the trainer's code.
+     */
+    code: string;
   }[];
   artefacts: {
     name: "figures";
