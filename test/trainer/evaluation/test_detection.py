@@ -25,6 +25,7 @@ from proving_ground.evaluation.matching import match
 from proving_ground.evaluation.tracing import LANES, places_reached
 
 REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
+BDD = Path(__file__).parents[3] / "../shared/data/bdd100k-300/bdd300.json"
 CASES = 200
 # Sets whose arrays are held to pycocotools', each overall and on so many slices; a test takes several sets.
 SETS, SETS_OF_A_TEST, SLICES = 500, 50, 8
@@ -132,21 +133,87 @@ def arrays_of(truth: COCO, found: COCO, images: list[int]) -> tuple[np.ndarray, 
     return evaluation.eval["precision"][:, :, :, 0, 0], evaluation.eval["recall"][:, :, 0, 0]
 
 
+def assert_arrays_of_pycocotools(
+    document: dict[str, Any], results: list[dict[str, Any]], chosen: dict[str, np.ndarray]
+) -> None:
+    """On each subset of frames ([F] bool) the arrays are pycocotools', by weights and by leaving frames out."""
+    ordered = ordered_of(document, results)
+    images = np.array(sorted(image["id"] for image in document["images"]))
+    with contextlib.redirect_stdout(io.StringIO()):
+        pair = [index(document, list(enumerate(rows, 1))) for rows in (document["annotations"], results)]
+        expected = {name: arrays_of(*pair, images[frames].tolist()) for name, frames in chosen.items()}
+    for name, frames in chosen.items():
+        for made in (accumulate(ordered, frames), accumulate(restrict(ordered, frames))):
+            for own, theirs in zip(made, expected[name], strict=True):
+                np.testing.assert_array_equal(own, theirs, f"{name}, frames {np.flatnonzero(frames)}")
+
+
 @pytest.mark.parametrize("first", range(0, SETS, SETS_OF_A_TEST))
 def test_have_the_arrays_of_pycocotools_overall_and_on_slices(first: int) -> None:
     for seed in range(1000 + first, 1000 + first + SETS_OF_A_TEST):
         document, results = hard_case(seed)
-        ordered = ordered_of(document, results)
-        images = np.array(sorted(image["id"] for image in document["images"]))
-        with contextlib.redirect_stdout(io.StringIO()):
-            pair = [index(document, list(enumerate(rows, 1))) for rows in (document["annotations"], results)]
-            rng = np.random.default_rng([3, seed])
-            chosen = [np.ones(len(images), dtype=bool), *(rng.random((SLICES, len(images))) < rng.random((SLICES, 1)))]
-            expected = [arrays_of(*pair, images[frames].tolist()) for frames in chosen]
-        for frames, arrays in zip(chosen, expected, strict=True):
-            for made in (accumulate(ordered, frames), accumulate(restrict(ordered, frames))):
-                for own, theirs in zip(made, arrays, strict=True):
-                    np.testing.assert_array_equal(own, theirs, f"seed {seed}, frames {np.flatnonzero(frames)}")
+        rng, frames = np.random.default_rng([3, seed]), len(document["images"])
+        chosen = {f"seed {seed}": np.ones(frames, dtype=bool)}
+        chosen |= {f"seed {seed}, slice {at}": rng.random(frames) < rng.random() for at in range(SLICES)}
+        assert_arrays_of_pycocotools(document, results, chosen)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_have_the_arrays_of_pycocotools_on_the_attributes_of_real_driving_frames(seed: int) -> None:
+    """Real labels in real numbers, crowded and empty frames; what is found of them is drawn."""
+    if not BDD.exists():
+        pytest.skip(f"the driving frames are not there: {BDD}")
+    listed = json.loads(BDD.read_text())
+    document, attributes = coco_of(listed)
+    results = find_some(document, np.random.default_rng(seed))
+    values = {(name, value) for frame in attributes for name, value in frame.items()}
+    chosen = {
+        f"seed {seed}, {name} {value}": np.array([frame.get(name) == value for frame in attributes])
+        for name, value in sorted(values)
+    }
+    assert len(chosen) > 10
+    assert {name for name, _ in values} == {"weather", "timeofday", "scene"}
+    assert_arrays_of_pycocotools(document, results, {"all": np.ones(len(listed), dtype=bool), **chosen})
+
+
+def coco_of(listed: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """BDD100K's list as a COCO document, and the attributes of its frames."""
+    names = sorted({label["category"] for frame in listed for label in frame["labels"]})
+    annotations = []
+    for image, frame in enumerate(listed):
+        for label in frame["labels"]:
+            box = label["box2d"]
+            size = [box["x2"] - box["x1"], box["y2"] - box["y1"]]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "category_id": names.index(label["category"]) + 1,
+                    "bbox": [box["x1"], box["y1"], *size],
+                    "area": size[0] * size[1],
+                    "iscrowd": 0,
+                }
+            )
+    document = {
+        "images": [{"id": image} for image in range(len(listed))],
+        "categories": [{"id": place, "name": name} for place, name in enumerate(names, 1)],
+        "annotations": annotations,
+    }
+    return document, [frame["attributes"] or {} for frame in listed]
+
+
+def find_some(document: dict[str, Any], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Detections of most objects, more or less off, some twice, some as another category; scores are often equal."""
+    results, categories = [], len(document["categories"])
+    for row in document["annotations"]:
+        for _ in range(rng.choice(3, p=[0.25, 0.65, 0.1])):
+            x, y, w, h = row["bbox"]
+            off, grown = rng.normal(0, 0.12, 2) * (w, h), np.exp(rng.normal(0, 0.15, 2)) * (w, h)
+            category = row["category_id"] if rng.random() < 0.9 else int(rng.integers(1, categories + 1))
+            box = [x + float(off[0]), y + float(off[1]), *grown.tolist()]
+            score = round(float(rng.beta(4, 2)), 2)
+            results.append({"image_id": row["image_id"], "category_id": category, "bbox": box, "score": score})
+    return results
 
 
 @pytest.mark.parametrize("seed", range(0, CASES, 4))
