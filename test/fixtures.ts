@@ -444,6 +444,7 @@ export function makeFigures(hasProduction = true): Figures {
 			iou: 0.5,
 			candidate: curve(slice ? 2 : 3),
 			production: others(curve(1.5)),
+			reached: { candidate: category === null ? null : 60, production: others(category === null ? null : 50) },
 		})),
 	);
 	const names = ["vehicle", "pedestrian", "background"];

@@ -864,6 +864,13 @@ export interface Figures {
     iou: number;
     candidate: FiguresCurve;
     production: FiguresCurve;
+    /**
+     * The last place on each curve that boxes of the least score which counts reach; null for none, and for a mean of categories.
+     */
+    reached: {
+      candidate: number | null;
+      production: number | null;
+    };
   }[];
   /**
    * From which score on a box counts in confusion and examples, and from which IoU on it is on a label.

@@ -36,9 +36,15 @@ const line = (points: Point[], stroke: string, dashed = false) =>
 /** Precision over recall of both models. */
 export function curveChart(curve: Figures["curves"][number], recall: number[]): ComponentChild {
 	const points = (values: number[] | null) => values?.map((y, place) => ({ x: recall[place]!, y })) ?? [];
+	const dots = (["production", "candidate"] as const).flatMap((model) => {
+		const place = curve.reached[model];
+		if (place === null) return [];
+		return [Plot.dot([points(curve[model])[place]!], { x: "x", y: "y", r: 3.5, fill: COLOURS[model] })];
+	});
 	const marks = [
 		...(curve.production ? [line(points(curve.production), COLOURS.production, true)] : []),
 		...(curve.candidate ? [line(points(curve.candidate), COLOURS.candidate)] : []),
+		...dots,
 	];
 	const axes = {
 		x: { domain: [0, 1], label: "recall", ticks: 5 },

@@ -20,7 +20,7 @@ function legend(report: Report): ComponentChild {
 
 /** Precision over recall: each category overall, and the slices on demand. */
 export function curvesSection(report: Report): ComponentChild {
-	const { curves, recall } = report.figures;
+	const { curves, recall, matched } = report.figures;
 	const shown = (chosen: Figures["curves"]) =>
 		h(
 			"div",
@@ -44,6 +44,11 @@ export function curvesSection(report: Report): ComponentChild {
 		"curves",
 		"Precision over recall",
 		legend(report),
+		h(
+			"p",
+			{ class: "note" },
+			`A dot is where boxes of a score of ${matched.min_score} or more, those that count below and in the frames above, end.`,
+		),
 		shown(overall.filter(({ iou }) => iou === 0.5)),
 		fold("At IoU 0.75", shown(overall.filter(({ iou }) => iou !== 0.5))),
 		slices.size > 0 ? fold("By slice", ...[...slices].map(([slice, own]) => fold(slice, shown(own)))) : null,

@@ -6,8 +6,9 @@ from curved import statistics
 
 from proving_ground.data.slices import FrameSlice
 from proving_ground.evaluation import curves
+from proving_ground.evaluation.confusion import MIN_SCORE
 from proving_ground.evaluation.curves import Curve, compare_curves, precision_curves
-from proving_ground.evaluation.detection import accumulate, restrict, single_category
+from proving_ground.evaluation.detection import accumulate, restrict, scores_at_recall, single_category
 from proving_ground.evaluation.scores import tabulate
 
 HALF = FrameSlice(name="half", where={}, category="person", protected=False, frames=np.arange(30) < 15)
@@ -21,9 +22,9 @@ def test_are_those_that_the_scores_are_made_of() -> None:
     on_slices = [Curve("half", "person", 0.5), *(Curve("every", name, 0.5) for name in ("car", "person", None))]
     assert list(found) == overall + on_slices
     precision, _ = accumulate(single_category(restrict(tabulate(kept, 30).ordered, HALF.frames), 1))
-    assert np.array_equal(found[Curve("half", "person", 0.5)], precision[0, :, 0])
-    mean = (found[Curve(None, "car", 0.75)] + found[Curve(None, "person", 0.75)]) / 2
-    assert np.array_equal(found[Curve(None, None, 0.75)], mean)
+    assert np.array_equal(found[Curve("half", "person", 0.5)].precision, precision[0, :, 0])
+    mean = (found[Curve(None, "car", 0.75)].precision + found[Curve(None, "person", 0.75)].precision) / 2
+    assert np.array_equal(found[Curve(None, None, 0.75)].precision, mean)
 
 
 def test_are_of_both_models_side_by_side() -> None:
@@ -33,9 +34,19 @@ def test_are_of_both_models_side_by_side() -> None:
     first = document["curves"][0]
     assert (first["slice"], first["category"], first["iou"]) == (None, "car", 0.5)
     key = Curve(None, "car", 0.5)
-    assert first["candidate"] == np.round(precision_curves(one, [], 30)[key], 4).tolist()
-    assert first["production"] == np.round(precision_curves(other, [], 30)[key], 4).tolist()
+    assert first["candidate"] == np.round(precision_curves(one, [], 30)[key].precision, 4).tolist()
+    assert first["production"] == np.round(precision_curves(other, [], 30)[key].precision, 4).tolist()
     assert compare_curves(one, None, [], 30)["curves"][0]["production"] is None
+
+
+def test_say_how_far_the_boxes_that_count_reach() -> None:
+    document = compare_curves(statistics(1, 30), None, [HALF], 30)
+    scores = scores_at_recall(tabulate(statistics(1, 30), 30).ordered, HALF.frames)[0, :, 1]
+    curve = next(curve for curve in document["curves"] if curve["slice"] == "half")
+    place = curve["reached"]["candidate"]
+    assert scores[place] >= MIN_SCORE > scores[place + 1]
+    assert curve["reached"]["production"] is None
+    assert next(curve for curve in document["curves"] if curve["category"] is None)["reached"]["candidate"] is None
 
 
 def test_are_left_out_where_there_is_no_object() -> None:

@@ -20,6 +20,7 @@ from proving_ground.evaluation.detection import (
     order,
     resampled_detection,
     restrict,
+    scores_at_recall,
 )
 from proving_ground.evaluation.matching import match
 from proving_ground.evaluation.tracing import LANES, places_reached
@@ -123,14 +124,15 @@ def index(document: dict[str, Any], rows: list[dict[str, Any]]) -> COCO:
     return made
 
 
-def arrays_of(truth: COCO, found: COCO, images: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """pycocotools' precision [T, R, K] and recall [T, K] of some images, of all areas."""
+def arrays_of(truth: COCO, found: COCO, images: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """pycocotools' precision [T, R, K], recall [T, K] and scores [T, R, K] of some images, of all areas."""
     evaluation = COCOeval(truth, found, "bbox")
     evaluation.params.imgIds, evaluation.params.maxDets = images, [100]
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation.eval["precision"][:, :, :, 0, 0], evaluation.eval["recall"][:, :, 0, 0]
+    made = evaluation.eval
+    return made["precision"][:, :, :, 0, 0], made["recall"][:, :, 0, 0], made["scores"][:, :, :, 0, 0]
 
 
 def assert_arrays_of_pycocotools(
@@ -143,7 +145,9 @@ def assert_arrays_of_pycocotools(
         pair = [index(document, list(enumerate(rows, 1))) for rows in (document["annotations"], results)]
         expected = {name: arrays_of(*pair, images[frames].tolist()) for name, frames in chosen.items()}
     for name, frames in chosen.items():
-        for made in (accumulate(ordered, frames), accumulate(restrict(ordered, frames))):
+        part = restrict(ordered, frames)
+        chosen_by_weight = (*accumulate(ordered, frames), scores_at_recall(ordered, frames))
+        for made in (chosen_by_weight, (*accumulate(part), scores_at_recall(part))):
             for own, theirs in zip(made, expected[name], strict=True):
                 np.testing.assert_array_equal(own, theirs, f"{name}, frames {np.flatnonzero(frames)}")
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.detection import RECALL_THRESHOLDS, Ordered, accumulate
+from proving_ground.evaluation.confusion import MIN_SCORE
+from proving_ground.evaluation.detection import RECALL_THRESHOLDS, Ordered, accumulate, scores_at_recall
 from proving_ground.evaluation.scores import tabulate
 from proving_ground.evaluation.statistics import Statistics
 
@@ -14,6 +15,16 @@ from proving_ground.evaluation.statistics import Statistics
 IOU_PLACES = {0.5: 0, 0.75: 5}
 # With more curves on slices than this, a slice has the mean of its categories instead of one curve for each.
 MAX_SLICE_CURVES = 400
+
+
+class Line(NamedTuple):
+    """Precision [101] at recalls from 0 to 1, and the last place of them that boxes which count reach: None for none.
+
+    A mean of categories has no such place: each category has its own.
+    """
+
+    precision: np.ndarray
+    reached: int | None
 
 
 class Curve(NamedTuple):
@@ -24,8 +35,8 @@ class Curve(NamedTuple):
     iou: float
 
 
-def precision_curves(statistics: Statistics, slices: Sequence[FrameSlice], frames: int) -> dict[Curve, np.ndarray]:
-    """Precision [101] at recalls from 0 to 1; none for what has no objects, or for a model that detects nothing.
+def precision_curves(statistics: Statistics, slices: Sequence[FrameSlice], frames: int) -> dict[Curve, Line]:
+    """Precision over recall; none for what has no objects, or for a model that detects nothing.
 
     Overall each category has one at IoU 0.5 and at 0.75; a slice has those at 0.5 of its category, or of all.
     """
@@ -43,32 +54,43 @@ def precision_curves(statistics: Statistics, slices: Sequence[FrameSlice], frame
 
 def curves_of(
     ordered: Ordered, names: Sequence[str], name: str | None, frames: np.ndarray | None, places: dict[float, int]
-) -> dict[Curve, np.ndarray]:
+) -> dict[Curve, Line]:
     """The curves of some frames [F] bool, or of all: of each category and their mean."""
     precision, _ = accumulate(ordered, None if frames is None else frames.astype(np.int64))
+    scores = scores_at_recall(ordered, frames)
     measured = precision[0, 0] > -1
     curves = {}
     for iou, place in places.items():
         for category in np.flatnonzero(measured):
-            curves[Curve(name, names[category], iou)] = precision[place, :, category]
+            counted = np.flatnonzero(scores[place, :, category] >= MIN_SCORE)
+            reached = int(counted[-1]) if counted.size else None
+            curves[Curve(name, names[category], iou)] = Line(precision[place, :, category], reached)
         if measured.any():
-            curves[Curve(name, None, iou)] = precision[place][:, measured].mean(axis=1)
+            curves[Curve(name, None, iou)] = Line(precision[place][:, measured].mean(axis=1), None)
     return curves
 
 
 def compare_curves(
     candidate: Statistics, production: Statistics | None, slices: Sequence[FrameSlice], frames: int
 ) -> dict[str, Any]:
-    """Curves of both models as JSON: recall [101], and for each slice, category and IoU the precision [101] of both."""
+    """Curves of both models as JSON: recall [101], and for each slice, category and IoU the precision [101] of both.
+
+    `reached` has the place on each that boxes of the least score which counts reach.
+    """
     own = precision_curves(candidate, slices, frames)
     other = precision_curves(production, slices, frames) if production is not None else {}
     curves = [
-        {**key._asdict(), "candidate": rounded(own.get(key)), "production": rounded(other.get(key))}
+        {
+            **key._asdict(),
+            **{name: line and rounded(line.precision) for name, line in lines.items()},
+            "reached": {name: line and line.reached for name, line in lines.items()},
+        }
         for key in {**own, **other}
+        for lines in [{"candidate": own.get(key), "production": other.get(key)}]
     ]
     return {"recall": rounded(RECALL_THRESHOLDS), "curves": curves}
 
 
-def rounded(values: np.ndarray | None) -> list[float] | None:
+def rounded(values: np.ndarray) -> list[float]:
     """Numbers to four decimals: curves are looked at."""
-    return None if values is None else [round(float(value), 4) for value in values]
+    return [round(float(value), 4) for value in values]

@@ -29,9 +29,9 @@ RECALL_THRESHOLDS = np.linspace(0.0, 1.00, 101)
 class Ordered(NamedTuple):
     """Matches of all categories by falling score, as numba takes them.
 
-    begins is [K + 1] int64, the categories' runs; frame is [N] int64; matched and ignored are [N] uint16 with a bit for
-    each IoU threshold; tied is [N] bool, whether a row has the score and the frame of the row before it; truth is
-    [K, F] int64, the objects of each category and frame that aren't ignored.
+    begins is [K + 1] int64, the categories' runs; score is [N] float64; frame is [N] int64; matched and ignored are [N]
+    uint16 with a bit for each IoU threshold; tied is [N] bool, whether a row has the score and the frame of the row
+    before it; truth is [K, F] int64, the objects of each category and frame that aren't ignored.
 
     The rest is made of these by `lay_out`, rows counted from their category's first. Hits that follow one another are
     one run from hit_first to before hit_end; these, and ignored rows, stand by category and threshold, [K * T + 1]
@@ -40,6 +40,7 @@ class Ordered(NamedTuple):
     """
 
     begins: np.ndarray
+    score: np.ndarray
     frame: np.ndarray
     matched: np.ndarray
     ignored: np.ndarray
@@ -68,6 +69,7 @@ def order(matches: Matches, categories: int, frames: int, max_detections: int = 
     places = matches.gt_category[counted] * frames + matches.gt_frame[counted]
     return lay_out(
         np.searchsorted(category, np.arange(categories + 1)),
+        score,
         frame,
         matches.matched[by_score],
         matches.ignored[by_score],
@@ -76,7 +78,7 @@ def order(matches: Matches, categories: int, frames: int, max_detections: int = 
     )
 
 
-def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
+def lay_out(begins, score, frame, matched, ignored, tied, truth) -> Ordered:
     """Rows by category and falling score with all that is made of them; see Ordered."""
     thresholds = len(IOU_THRESHOLDS)
     hit_begins, hit_first, hit_end = join_runs(*rows_by_bit(begins, matched & ~ignored, thresholds))
@@ -85,6 +87,7 @@ def lay_out(begins, frame, matched, ignored, tied, truth) -> Ordered:
     mixed = mixed_rows(matched, ignored, tied)
     return Ordered(
         begins=begins,
+        score=score,
         frame=frame,
         matched=matched,
         ignored=ignored,
@@ -178,6 +181,7 @@ def restrict(ordered: Ordered, frames: np.ndarray) -> Ordered:
     before = np.concatenate([[0], np.cumsum(kept)])
     return lay_out(
         before[ordered.begins],
+        ordered.score[kept],
         places[ordered.frame[kept]],
         ordered.matched[kept],
         ordered.ignored[kept],
@@ -191,6 +195,7 @@ def single_category(ordered: Ordered, place: int) -> Ordered:
     rows = slice(ordered.begins[place], ordered.begins[place + 1])
     return lay_out(
         ordered.begins[place : place + 2] - ordered.begins[place],
+        ordered.score[rows],
         ordered.frame[rows],
         ordered.matched[rows],
         ordered.ignored[rows],
@@ -211,6 +216,41 @@ def accumulate(ordered: Ordered, weights: np.ndarray | None = None) -> tuple[np.
     times = np.ones(ordered.truth.shape[1], dtype=np.int32) if weights is None else weights.astype(np.int32)
     accumulate_into(ordered, times, RECALL_THRESHOLDS, precision, recall)
     return precision, recall
+
+
+def scores_at_recall(ordered: Ordered, frames: np.ndarray | None = None) -> np.ndarray:
+    """The score at which each recall is reached, [T, R, K] as pycocotools' `scores`; 0 where it never is.
+
+    -1 where there is no object. frames: [F] bool, all where it is left out.
+    """
+    chosen = np.ones(ordered.truth.shape[1], dtype=np.bool_) if frames is None else frames
+    scores = np.full((len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), len(ordered.begins) - 1), -1.0)
+    find_scores(
+        ordered.begins, ordered.score, ordered.frame, ordered.matched & ~ordered.ignored, ordered.truth, chosen, scores
+    )
+    return scores
+
+
+@njit(cache=True, nogil=True)
+def find_scores(begins, score, frame, hits, truth, chosen, scores):
+    """Fill in what scores_at_recall returns, for every category that has an object."""
+    for category in range(len(begins) - 1):
+        objects = 0
+        for place in range(len(chosen)):
+            if chosen[place]:
+                objects += truth[category, place]
+        if objects == 0:
+            continue
+        scores[:, :, category] = 0.0
+        for number in range(scores.shape[0]):
+            found, reached = 0, 0
+            for row in range(begins[category], begins[category + 1]):
+                if not chosen[frame[row]]:
+                    continue
+                found += (hits[row] >> number) & 1
+                while reached < len(RECALL_THRESHOLDS) and found / objects >= RECALL_THRESHOLDS[reached]:
+                    scores[number, reached, category] = score[row]
+                    reached += 1
 
 
 def mean_of_measured(values: np.ndarray) -> float | None:
