@@ -261,11 +261,14 @@ async function drawPages({ project }: Context, options: { each: boolean }) {
 	return writePages(project.root, options);
 }
 
-/** A report that compares with what is production now; null where that is what it was judged against, or this very model. */
+/** A report that compares with what is production now; null where that is what it was judged against, or the model has been promoted. */
 async function renewReport(context: Context, file: string, { experiment, run, baseline }: Report) {
-	const current = (await context.project.registry.current(experiment.model))?.entry ?? null;
+	const { registry } = context.project;
+	const current = (await registry.current(experiment.model))?.entry ?? null;
 	const before = baseline?.version ?? null;
-	if (current?.run === run || (current?.version ?? null) === before) return null;
+	const { versions, approvals } = await registry.history(experiment.model);
+	const own = versions.filter(({ entry }) => entry.run === run).map(({ entry }) => entry.version);
+	if ((current?.version ?? null) === before || approvals.some(({ version }) => own.includes(version))) return null;
 	const name = (version: number | null | undefined) =>
 		version == null ? "no production model" : `production v${version}`;
 	const plan = await planOf(context, file);
