@@ -103,7 +103,7 @@ function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | und
 	const letBy = counts.waived > 0 ? `, ${counts.waived} more ${counts.waived === 1 ? "is" : "are"} waived` : "";
 	const failed = open.length;
 	if (outcome === "fail")
-		return `❌ ${name} failed: it lost ${text}; ${failed} of ${checks.length} checks fail${letBy}.`;
+		return `❌ ${name} failed, worse than allowed: ${text}; ${failed} of ${checks.length} checks fail${letBy}.`;
 	return `⚠️ ${name} is inconclusive: the data can't tell on ${text}${letBy}.`;
 }
 

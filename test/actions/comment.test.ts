@@ -92,7 +92,7 @@ test("changes the same comment and check run from planned to running to judged",
 	const ran = await comment({ ...makeJudged(makeScores({ night: 0.2 })) });
 	expect(ran.outputs).toMatchObject({ comment: "updated", "check-run": "updated" });
 	expect(await ours()).toHaveLength(1);
-	expect((await ours())[0]!.body).toContain("failed: it lost");
+	expect((await ours())[0]!.body).toContain("failed, worse than allowed:");
 	expect(await checks()).toEqual([expect.objectContaining({ status: "completed", conclusion: "failure" })]);
 });
 

@@ -113,7 +113,7 @@ describe("is one document that a reviewer can decide from", () => {
 	test("in the order in which it is decided: verdict, changes, checks, slices, latency, the rest folded", () => {
 		const text = renderComment(makeJudged(makeScores({ night: 0.2 })));
 		const places = [
-			"failed: it lost",
+			"failed, worse than allowed:",
 			"**What changed**",
 			"**Checks not passed**",
 			"**Slices that moved**",
@@ -225,7 +225,7 @@ describe("stays under GitHub's limit", () => {
 			const text = renderComment(judged);
 			expect(text.length).toBeLessThan(65_536);
 			expect(Buffer.byteLength(text)).toBeLessThan(65_536);
-			expect(text).toContain("failed: it lost");
+			expect(text).toContain("failed, worse than allowed:");
 			expect(text).toMatch(/…and \d+ more rows? \(.*\), all in report\.json/);
 			// A row cut in its middle would end the table without its last cell.
 			for (const row of text.split("\n").filter((line) => line.startsWith("|"))) expect(row.endsWith("|")).toBe(true);

@@ -74,7 +74,7 @@ test("stage by stage does the same, prints documents with --json, and ends in 1 
 	const judged = await run("--json", "gate", file);
 	expect(judged.code).toBe(1);
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "fail", baseline: 1 });
-	expect((await run("comment", file)).out).toContain("`second` failed: it lost overall");
+	expect((await run("comment", file)).out).toContain("`second` failed, worse than allowed: overall");
 	const refused = await run("promote", file);
 	expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("not promoted: fail") });
 	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}map/);
