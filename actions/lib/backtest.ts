@@ -1,6 +1,7 @@
 // A gate policy becomes a table of what it would have said of every model in the registry, beside what it says at another revision.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { outcomeWords, whereText } from "./check_words.ts";
 import { runCommand } from "./command.ts";
 import { parseDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
@@ -9,7 +10,6 @@ import { judgeScores } from "./gate.ts";
 import type { Entry, EvalReport, PlanPolicy, Verdict } from "./generated/documents.d.ts";
 import { code, renderTable } from "./markdown.ts";
 import type { Registry } from "./plan.ts";
-import { outcomeWords, whereText } from "./sections.ts";
 import { evaluationKey, type Store } from "./train.ts";
 
 type Outcome = Verdict["outcome"];

@@ -1,4 +1,5 @@
 // The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
+import { foundText, whereText, worstFirst } from "./check_words.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import type { CheckRun } from "./github.ts";
 import { code, fold, renderTable, type Table } from "./markdown.ts";
@@ -10,15 +11,12 @@ import {
 	dataTable,
 	differenceSection,
 	foldedReport,
-	foundText,
 	latencySection,
 	movedSection,
 	policyTable,
 	progressText,
 	provenance,
 	spentLine,
-	whereText,
-	worstFirst,
 } from "./sections.ts";
 import { guardsSection, startSection } from "./training.ts";
 import { waiversSection } from "./waived.ts";

@@ -1,11 +1,11 @@
 // Parts of the documents become the sections of a comment.
+import { actualText, boundText, familySentence, outcomeText, whereText, worstFirst } from "./check_words.ts";
 import type { JobsJob, Plan, Report, Verdict } from "./generated/documents.d.ts";
 import { change, code, figure, fold, interval, type Table } from "./markdown.ts";
-import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
+import { decimalsOf, gain, isLatency, moved } from "./metrics.ts";
 import { exportsFold, trainingFold } from "./training.ts";
 
 type Score = Report["scores"][number];
-type Check = Verdict["checks"][number];
 
 /** Renders a table in the space there is; a table may ask for less. */
 export type Show = (table: Table, limit?: number) => string;
@@ -121,40 +121,6 @@ export function checksSection(verdict: Verdict, table: Show): string {
 	]
 		.filter(Boolean)
 		.join("\n\n");
-}
-
-/** What the verdict's own errors are, for a reader who has seen gates flip on noise. */
-export function familySentence({ family: { checks, level } }: Verdict): string {
-	if (checks === 0) return "";
-	return `Of all ${checks} tested checks together, the chance that any fails a model that meets every bound is at most ${100 * level} %; a check passes only where its own interval does.`;
-}
-
-/** Checks in the order in which a reviewer asks: what blocks, what fails, then by how far the bound is missed. */
-export function worstFirst(checks: readonly Check[]): Check[] {
-	const order = { fail: 0, inconclusive: 1, no_baseline: 2, pass: 3 };
-	return checks.toSorted(
-		(a, b) => rank(a) - rank(b) || order[a.outcome] - order[b.outcome] || missedBy(b) - missedBy(a) || 0,
-	);
-}
-
-/** What blocks comes first, then what would if it weren't waived. */
-function rank({ blocking, waived }: Check): number {
-	return blocking ? 0 : waived ? 1 : 2;
-}
-
-/** How far a check misses its bound, in units of the bound, so that scores and latencies compare; what wasn't measured misses most. */
-function missedBy({ bound, actual, value }: Check): number {
-	if (actual === null) return Number.MAX_VALUE;
-	const over = bound === "min" ? value - actual : bound === "max_drop" ? -actual - value : actual - value;
-	return over / Math.max(Math.abs(value), 1e-6);
-}
-
-/** What a check found, in a few words. */
-export function foundText(check: Check): string {
-	const { actual, bound, metric, value } = check;
-	if (actual === null) return `${code(metric)} not measured`;
-	const asked = bound === "min" || bound === "max" ? `, ${boundText({ bound, value, metric })}` : "";
-	return `${code(metric)} ${measuredText(check, actual)}${asked}`;
 }
 
 function cutList(items: string[], limit: number, rest: string): string {
@@ -374,60 +340,6 @@ function sourceText(source: Plan["data"]["source"]): string | null {
 /** What the jobs took. */
 export function spentLine({ spent }: Report): string {
 	return `<sub>Took ${duration(spent.seconds)}${spent.cost_usd > 0 ? ` and $${spent.cost_usd.toFixed(2)}` : ""}.</sub>`;
-}
-
-/** A slice as a reader names it. */
-export function whereText(slice: string | null): string {
-	return slice === null ? "overall" : slice === "*" ? "every slice" : code(slice);
-}
-
-/** A check's outcome in plain words, and whether it blocks where that isn't said by the outcome itself. */
-export function outcomeWords({ outcome, blocking, waived }: Check): string {
-	if (outcome === "no_baseline") return "no baseline";
-	if (waived) return `${outcome}, waived`;
-	return blocking && outcome !== "fail" ? `${outcome}, blocks` : outcome;
-}
-
-function outcomeText(check: Check): string {
-	return `${markOf(check)} ${outcomeWords(check)}`;
-}
-
-function markOf({ outcome, blocking, waived }: Check): string {
-	if (waived) return "☑️";
-	if (outcome === "inconclusive") return blocking ? "⚠️" : "➖";
-	return { pass: "✅", fail: "❌", no_baseline: "–" }[outcome];
-}
-
-export function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {
-	const unit = unitOf(metric);
-	switch (bound) {
-		case "min":
-			return `at least ${value}${unit}`;
-		case "max":
-			return `at most ${value}${unit}`;
-		case "max_drop":
-			return `drop ≤ ${value}`;
-		case "max_regression_percent":
-			return `rise ≤ ${value} %`;
-	}
-}
-
-/** A figure of a check, as a level or as a change. */
-export function valueText({ bound, metric }: Check, value: number): string {
-	const level = bound === "min" || bound === "max";
-	const decimals = bound === "max_regression_percent" ? 1 : decimalsOf(metric);
-	return level ? figure(value, decimals) : change(value, decimals);
-}
-
-/** What a check found, with its unit. */
-export function measuredText(check: Check, actual: number): string {
-	const unit = check.bound === "max_regression_percent" ? " %" : unitOf(check.metric);
-	return `${valueText(check, actual)}${unit}`;
-}
-
-function actualText(check: Check): string {
-	if (check.actual === null) return "–";
-	return `${measuredText(check, check.actual)}<br><sub>${interval(check.interval, (value) => valueText(check, value))}</sub>`;
 }
 
 /** How far a job is, in a sentence. */

@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { foundText, whereText } from "./check_words.ts";
 import type { Verdict } from "./generated/documents.d.ts";
 import { code } from "./markdown.ts";
-import { foundText, whereText } from "./sections.ts";
 
 /** Entries of each list in a comment; the rest is in the verdict. */
 const MOST = 12;

@@ -1,8 +1,8 @@
 // A verdict becomes the first screen of a page: the outcome in a sentence, and every check with its policy line and reason.
 import { type ComponentChild, h } from "preact";
+import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../check_words.ts";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { interval } from "../markdown.ts";
-import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../sections.ts";
 import { waivedWords } from "../waivers.ts";
 import { fold, type Row, section, table } from "./parts.ts";
 
