@@ -94,7 +94,8 @@ stage(
 	(context, [file], options) => stages.backtest(context, file!, options),
 )
 	.argument("<policy>", "recipes/gates/<name>.yaml")
-	.option("--against <revision>", "the revision of the policy to compare with", "HEAD");
+	.option("--against <revision>", "the revision of the policy to compare with", "HEAD")
+	.option("--slices <file>", "a slices.yaml in the place of the slices that were evaluated");
 stage("pages", "draw reports/index.html, all models over time, and the page of each report anew", (context) =>
 	stages.pages(context),
 );

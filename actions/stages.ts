@@ -41,6 +41,7 @@ export interface Options {
 	pending?: boolean;
 	by?: string;
 	against?: string;
+	slices?: string;
 }
 
 /** Checks experiment files; throws InvalidFile with the problems of all of them. */
@@ -155,7 +156,8 @@ export async function examples(context: Context, files: string[], by: string): P
 
 export async function backtest(context: Context, file: string, options: Options): Promise<Outcome> {
 	const { backtestPolicy, renderBacktest } = await import("./lib/backtest.ts");
-	const document = await backtestPolicy(context.project, file, options.against ?? "HEAD", await modelsOf(context));
+	const { against = "HEAD", slices } = options;
+	const document = await backtestPolicy(context.project, file, { against, slices, models: await modelsOf(context) });
 	return { document, text: renderBacktest(document) };
 }
 

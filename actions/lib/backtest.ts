@@ -5,14 +5,16 @@ import { outcomeWords, whereText } from "./check_words.ts";
 import { runCommand } from "./command.ts";
 import { parseDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
-import { parsePolicy } from "./experiment.ts";
-import { judgeScores } from "./gate.ts";
+import { loadSlices, parsePolicy } from "./experiment.ts";
+import { judgeScores, type Measured } from "./gate.ts";
 import type { Entry, EvalReport, PlanPolicy, Verdict } from "./generated/documents.d.ts";
 import { code, renderTable } from "./markdown.ts";
 import type { Registry } from "./plan.ts";
 import { evaluationKey, type Store } from "./train.ts";
+import { runTrainer, type Trainer } from "./trainer.ts";
 
 type Outcome = Verdict["outcome"];
+type Scored = Omit<Measured, "policy">;
 
 /** What the two policies say of one version; `missing` says why nothing can be told. */
 export interface BacktestRow {
@@ -29,18 +31,27 @@ export interface BacktestRow {
 
 export interface Backtest {
 	policy: string;
+	/** A file of slices that took the place of those that were evaluated. */
+	slices: string | null;
 	against: string;
 	/** False where the policy doesn't exist at the other revision. */
 	known: boolean;
 	rows: BacktestRow[];
 }
 
-/** Judges every version of the lines by a policy file as it is, and as it was; nothing is trained or measured again. Throws InvalidFile for mistakes in either. */
+/** Where models, their evaluations and the trainer are found. */
+export interface BacktestPorts {
+	root: string;
+	registry: Registry;
+	store: Store;
+	trainer: Trainer;
+}
+
+/** Judges every version of the lines by a policy file as it is, on other slices where a file of them is given, and as it was; nothing is trained or measured again. Throws InvalidFile for mistakes in any. */
 export async function backtestPolicy(
-	{ root, registry, store }: { root: string; registry: Registry; store: Store },
+	{ root, registry, store, trainer }: BacktestPorts,
 	file: string,
-	against: string,
-	models: string[],
+	{ against, models, slices }: { against: string; models: string[]; slices?: string | undefined },
 ): Promise<Backtest> {
 	const relative = path.relative(root, path.resolve(root, file));
 	const text = await readFile(path.join(root, relative), "utf8").catch((error: NodeJS.ErrnoException) => {
@@ -49,15 +60,18 @@ export async function backtestPolicy(
 	const after = parsePolicy(relative, text);
 	const older = await fileAt(root, against, relative);
 	const before = older === null ? null : parsePolicy(relative, older);
+	const sliced = slices === undefined ? undefined : path.resolve(root, slices);
+	if (sliced) await loadSlices(sliced);
+	const rescore = sliced ? (folder: string) => rescoreEvaluation(trainer, folder, sliced) : undefined;
 	const rows: BacktestRow[] = [];
 	for (const model of models) {
 		const { versions, approvals } = await registry.history(model);
 		for (const { entry } of versions) {
 			const promoted = approvals.some(({ version }) => version === entry.version);
-			rows.push({ ...(await judgeTwice(entry, store, before, after)), promoted });
+			rows.push({ ...(await judgeTwice(entry, store, { before, after }, rescore)), promoted });
 		}
 	}
-	return { policy: relative, against, known: before !== null, rows };
+	return { policy: relative, slices: slices ?? null, against, known: before !== null, rows };
 }
 
 /** A file at a revision; null where it wasn't there. Throws InvalidInput where git doesn't know the revision. */
@@ -74,12 +88,13 @@ async function fileAt(root: string, revision: string, file: string): Promise<str
 async function judgeTwice(
 	entry: Entry,
 	store: Store,
-	before: PlanPolicy | null,
-	after: PlanPolicy,
+	{ before, after }: { before: PlanPolicy | null; after: PlanPolicy },
+	rescore: ((folder: string) => Promise<Scored>) | undefined,
 ): Promise<Omit<BacktestRow, "promoted">> {
 	const { model, version, experiment, registered_at } = entry;
 	const row = { model, version, experiment, registered_at, before: null, after: null, changed: [], missing: null };
-	const key = `${evaluationKey(model, entry.run, entry.evaluation)}/eval_report.json`;
+	const folder = evaluationKey(model, entry.run, entry.evaluation);
+	const key = `${folder}/eval_report.json`;
 	const bytes = await store.get(key);
 	if (!bytes) return { ...row, missing: "its evaluation is not in the store" };
 	let report: EvalReport;
@@ -89,14 +104,26 @@ async function judgeTwice(
 		if (!(error instanceof InvalidInput)) throw error;
 		return { ...row, missing: "its evaluation is of another version of this tool" };
 	}
+	let scored: Scored = report;
+	try {
+		if (rescore) scored = await rescore(store.locate(folder));
+	} catch (error) {
+		if (!(error instanceof InvalidInput)) throw error;
+		return { ...row, missing: `its statistics can't be scored again: ${error.message}` };
+	}
 	const then = before && judgeScores({ ...report, policy: before });
-	const now = judgeScores({ ...report, policy: after });
+	const now = judgeScores({ ...scored, policy: after });
 	return {
 		...row,
 		before: then?.outcome ?? null,
 		after: now.outcome,
 		changed: then ? differences(then.checks, now.checks) : [],
 	};
+}
+
+/** An evaluation's scores on a file of slices, from its statistics; throws InvalidInput where they can't be read. */
+async function rescoreEvaluation(trainer: Trainer, folder: string, slices: string): Promise<Scored> {
+	return JSON.parse(await runTrainer(trainer, ["rescore", folder, "--slices", slices], "")) as Scored;
 }
 
 /** Checks whose outcome, or whose say in the verdict, is another. */
@@ -114,7 +141,7 @@ function differences(before: Verdict["checks"], after: Verdict["checks"]): Backt
 const MARKS: Record<Outcome, string> = { pass: "✅ pass", fail: "❌ fail", inconclusive: "⚠️ inconclusive" };
 
 /** The table as Markdown, with what it comes to in a sentence before it. */
-export function renderBacktest({ policy, against, known, rows }: Backtest): string {
+export function renderBacktest({ policy, slices, against, known, rows }: Backtest): string {
 	const told = rows.filter(({ after }) => after !== null);
 	const promoted = told.filter((row) => row.promoted);
 	const stopped = promoted.filter(({ after }) => after !== "pass");
@@ -141,7 +168,7 @@ export function renderBacktest({ policy, against, known, rows }: Backtest): stri
 				code(row.experiment),
 				row.registered_at.slice(0, 10),
 				row.before ? MARKS[row.before] : "–",
-				row.after ? MARKS[row.after] : (row.missing ?? "–"),
+				row.after ? MARKS[row.after] : row.missing ? code(row.missing) : "–",
 				row.changed.length === 0
 					? "–"
 					: row.changed
@@ -151,6 +178,9 @@ export function renderBacktest({ policy, against, known, rows }: Backtest): stri
 		},
 		100,
 	);
-	const title = known ? `### Backtest of ${code(policy)}` : `### Backtest of ${code(policy)}, which is new`;
+	const on = slices === null ? "" : ` on the slices of ${code(slices)}`;
+	const title = known
+		? `### Backtest of ${code(policy)}${on}`
+		: `### Backtest of ${code(policy)}, which is new${on && `,${on}`}`;
 	return [title, summary, table].filter(Boolean).join("\n\n");
 }

@@ -23,8 +23,9 @@ const ports = () => ({
 	root,
 	registry: registryIn(path.join(root, "registry")),
 	store: storeIn(path.join(root, "store")),
+	trainer: { python: "/nowhere", folder: "/nowhere" },
 });
-const backtest = (against = "HEAD") => backtestPolicy(ports(), file, against, [LINE]);
+const backtest = (against = "HEAD") => backtestPolicy(ports(), file, { against, models: [LINE] });
 
 async function writePolicy(maxDrop: number, extra = ""): Promise<void> {
 	await mkdir(path.join(root, path.dirname(file)), { recursive: true });
@@ -111,7 +112,7 @@ test.each<[string, () => Promise<unknown>, string]>([
 	],
 	[
 		"a policy that isn't there",
-		() => backtestPolicy(ports(), "recipes/gates/none.yaml", "HEAD", []),
+		() => backtestPolicy(ports(), "recipes/gates/none.yaml", { against: "HEAD", models: [] }),
 		"the policy can't be read (ENOENT)",
 	],
 	["a revision that isn't there", () => backtest("no-such-branch"), 'git knows no revision "no-such-branch"'],
@@ -126,9 +127,13 @@ test("takes hostile names as text", () => {
 	const changed = [{ metric: name, slice: name, before: "pass", after: "fail" }];
 	const document: Backtest = {
 		policy: name,
+		slices: name,
 		against: name,
 		known: true,
-		rows: [{ ...row, before: "pass", after: "fail", changed }],
+		rows: [
+			{ ...row, before: "pass", after: "fail", changed },
+			{ ...row, before: null, after: null, changed: [], missing: name },
+		],
 	};
 	expect(renderBacktest(document).replaceAll(/`[^`]*`/g, "")).not.toMatch(/@|<img/);
 });

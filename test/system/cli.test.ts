@@ -1,7 +1,8 @@
 // The command line
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EvalReport, Jobs, Report } from "../../actions/lib/generated/documents.d.ts";
 import { experiment, makeProject, repository } from "./project.ts";
@@ -144,6 +145,31 @@ test("judges against what is production by now, from stored statistics, where th
 	// What has been promoted was judged, even where another model has replaced it.
 	for (const promoted of [file, "experiments/other.yaml"])
 		expect((await run("gate", promoted)).err).not.toContain("compared anew");
+});
+
+test("backtests a policy on slices that nobody has measured, from stored statistics", async () => {
+	const [policy, slices] = ["recipes/gates/lenient.yaml", "slices.yaml"];
+	const before = await readFile(path.join(root, policy), "utf8");
+	const git = (...args: string[]) =>
+		promisify(execFile)("git", ["-C", root, "-c", "user.name=ann", "-c", "user.email=ann@localhost", ...args]);
+	await git("init", "-q");
+	await git("add", policy);
+	await git("commit", "-qm", "the policy");
+	await writeFile(
+		path.join(root, policy),
+		`${before}  - { metric: miou, slice: by-day, min: 0, reason: it was measured }\n`,
+	);
+	await writeFile(path.join(root, slices), "slices:\n  - { name: by-day, where: { timeofday: day } }\n");
+	expect((await run("backtest", policy)).out).toContain("4 of the 4 that became production would have been stopped");
+	const ran = await run("backtest", policy, "--slices", slices);
+	expect(ran.out).toContain("### Backtest of `recipes/gates/lenient.yaml` on the slices of `slices.yaml`");
+	// What is measured on a handful of frames may well be inconclusive; what isn't measured fails.
+	expect(ran.out.match(/`miou` `by-day`: not asked → (pass|inconclusive)/g)).toHaveLength(4);
+	await writeFile(path.join(root, slices), "slices:\n  - { name: by-day, where: { timeofday: [] } }\n");
+	const wrong = await run("backtest", policy, "--slices", slices);
+	expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("slices.yaml") });
+	await writeFile(path.join(root, policy), before);
+	for (const left of [".git", slices]) await rm(path.join(root, left), { recursive: true });
 });
 
 test("leaves a job running when it is killed, adopts it, and stops it with a checkpoint that the next start resumes from", async () => {

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from safetensors.numpy import load_file
 from proving_ground.config import read_run
 from proving_ground.errors import Refused
 from proving_ground.evaluate import read_measured
-from proving_ground.evaluation import Evaluator
+from proving_ground.evaluation import Evaluator, Statistics
 from proving_ground.files import digest
 
 
@@ -255,7 +256,7 @@ def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
 
     assert "damaged" in refused(cut)
     assert "not those that eval_report.json names" in refused(swap)
-    assert "statistics of version 1; this code reads version 2" in refused(age)
+    assert "statistics of version 1; this code reads version 3" in refused(age)
     assert "can't be read" in refused(lambda report, _: report.unlink())
     assert "not JSON" in refused(lambda report, _: report.write_text("{"))
     assert "of this version" in refused(lambda report, _: report.write_text('{"schema": 0}'))
@@ -263,9 +264,70 @@ def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
     assert "has not measured the model sha256:ffff" in refused(nothing, manifest="sha256:" + "f" * 64)
     code = read_run(write_document(tmp_path / "run.json", document | {"code": "sha256:" + "a" * 64}), "evaluate")
     assert "by this code" in refused(nothing, run=code)
-    data = document["data"] | {"version": "another"}
+    data = document["data"] | {"version": "sha256:" + "b" * 64}
     frames = read_run(write_document(tmp_path / "run.json", document | {"data": data}), "evaluate")
     assert "on these frames" in refused(nothing, run=frames)
+
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from proving_ground.__main__ import main; sys.exit(main())"
+
+
+def rescored(evaluation: Path, slices: Path, *more: str) -> tuple[dict[str, Any] | None, str]:
+    """What rescore prints where there is no torch, and what it says."""
+    arguments = ["rescore", str(evaluation), "--slices", str(slices), *more]
+    environment = {**os.environ, "PYTHONPATH": str(TRAINER)}
+    command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode in (0, 65), done.stderr
+    return json.loads(done.stdout) if done.returncode == 0 else None, done.stderr.strip()
+
+
+def test_is_scored_again_from_its_statistics_alone(dataset: Path, evaluated: Path, tmp_path: Path) -> None:
+    """The same slices give what the job gave; others are measured without a frame, a model or torch."""
+    output, report = evaluated / "output", read(evaluated / "output/eval_report.json")
+    again, said = rescored(output, dataset / "slices.yaml")
+    assert said == ""
+    assert again == {name: report[name] for name in ("slices", "scores", "uncertainty")}
+    other = tmp_path / "slices.yaml"
+    other.write_text("slices:\n  - { name: by-day, where: { timeofday: day }, category: vehicle }\n")
+    new, _ = rescored(output, other, "--against", str(output))
+    by_day = next(item for item in new["slices"] if item["name"] == "by-day")
+    frames = [json.loads(line) for line in (dataset / "golden_test.manifest").read_text().splitlines()]
+    inside = [frame for frame in frames if frame["attributes"]["timeofday"] == "day"]
+    vehicles = [label for frame in inside for label in frame["detection"] if label["category"] == "vehicle"]
+    assert (by_day["frames"], by_day["objects"]) == (len(inside), len(vehicles))
+    assert {score["slice"] for score in new["scores"]} == {None, "by-day"}
+    assert {score["delta"] for score in new["scores"] if score["candidate"] is not None} == {0.0}
+    assert not any(score["metric"].startswith("latency_") for score in new["scores"])
+
+
+def test_is_not_scored_again_from_what_is_damaged_or_of_other_frames(
+    dataset: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    """One clear error each."""
+    output, slices = evaluated / "output", dataset / "slices.yaml"
+    (tmp_path / "bad.yaml").write_text("slices: [{ name: Day, where: {} }]")
+    assert f"{tmp_path}/bad.yaml:1:18: found Day for name" in rescored(output, tmp_path / "bad.yaml")[1]
+    assert rescored(tmp_path / "none", slices)[1].startswith(f"{tmp_path}/none/eval_report.json: can't be read")
+
+    def changed(name: str, statistics: Statistics) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(output, folder)
+        statistics.save(folder / "statistics/candidate.npz")
+        report = read(folder / "eval_report.json")
+        report["statistics"][0]["sha256"] = digest(folder / "statistics/candidate.npz")
+        write_document(folder / "eval_report.json", report)
+        return folder
+
+    kept = Statistics.load(output / "statistics/candidate.npz")
+    bare = changed("bare", replace(kept, index=None))
+    assert rescored(bare, slices)[1] == f"{bare}: the statistics don't say which frames they are of"
+    index = replace(kept.index, sources=("another.jpg", *kept.index.sources[1:]))
+    moved = changed("moved", replace(kept, index=index))
+    assert rescored(output, slices, "--against", str(moved))[1] == f"{moved}: it is of other frames than {output}"
+    with (moved / "statistics/candidate.npz").open("ab") as file:
+        file.write(b"more")
+    assert "not those that eval_report.json names" in rescored(moved, slices)[1]
 
 
 def test_ends_with_the_same_bits_after_being_stopped_and_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:

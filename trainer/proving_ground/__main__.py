@@ -1,4 +1,4 @@
-"""The command line of the job: train, evaluate, describe, import, shards.
+"""The command line of the job: train, evaluate, rescore, describe, import, shards.
 
 Parses, calls, and exits with a code that says who can act:
 0 done, 65 data or a document is refused, 70 a loss is not finite, 71 a process was lost, 74 something could not be
@@ -55,6 +55,12 @@ def parse_arguments() -> argparse.Namespace:
                     help="folder of an evaluation that has measured it on these frames",
                 )
         command.add_argument("--production", type=Path, help="folder of the model that is production")
+    command = commands.add_parser("rescore")
+    command.add_argument("evaluation", type=Path, help="folder of an evaluation")
+    command.add_argument("--slices", type=Path, required=True, help="slices.yaml")
+    command.add_argument(
+        "--against", type=Path, help="folder of another evaluation, whose candidate stands for production"
+    )
     command = commands.add_parser("describe")
     command.add_argument("--document", type=Path, required=True, help="run.json")
     command.add_argument("--weights", type=Path, required=True, help="folder of the model that training starts from")
@@ -90,6 +96,13 @@ def make_shards(arguments: argparse.Namespace) -> None:
         print(f"{arguments.dataset}: {verify_shards(arguments.dataset)} shards, each as it was packed.")
     else:
         print(pack(arguments.dataset, arguments.out, arguments.megabytes))
+
+
+def print_scores(arguments: argparse.Namespace) -> None:
+    """Print the scores of an evaluation on other slices as JSON."""
+    from proving_ground.rescore import rescore
+
+    print(json.dumps(rescore(arguments.evaluation, arguments.slices, arguments.against)))
 
 
 def describe_start(arguments: argparse.Namespace) -> None:
@@ -135,6 +148,8 @@ def main() -> int:
             import_dataset(arguments)
         elif arguments.command == "shards":
             make_shards(arguments)
+        elif arguments.command == "rescore":
+            print_scores(arguments)
         elif arguments.command == "describe":
             describe_start(arguments)
         else:

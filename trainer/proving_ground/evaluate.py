@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from proving_ground.data.slices import load_slices, select_frames
 from proving_ground.distributed import Group
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Evaluator, FrameSlice, Statistics, compare
+from proving_ground.evaluation.frame_index import FrameIndex
 from proving_ground.evaluation.intervals import units_of
 from proving_ground.figures import make_figures
 from proving_ground.files import digest, read_json, verify_manifest, write_atomic, write_json, write_manifest
@@ -26,6 +27,7 @@ from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
 from proving_ground.model.predictions import predict
 from proving_ground.progress import Progress
+from proving_ground.rescore import describe_slice, load_kept, read_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,19 +152,16 @@ def open_network(model: Model, run: EvaluateRun) -> Network:
 
 def read_measured(folder: Path, run: EvaluateRun, manifest: str, is_first: bool) -> Measured:
     """A model's statistics from an earlier evaluation; raises Refused where they are damaged, or of anything else."""
-    file = folder / "eval_report.json"
-    report = check_document("eval_report", read_json(file), str(file))
+    report = read_report(folder)
     wanted = identity_of(run, manifest)
     kept = next((kept for kept in report["statistics"] if wanted.items() <= kept.items()), None)
     if kept is None:
-        raise Refused(f"{file}: it has not measured the model {manifest} on these frames by this code")
+        raise Refused(
+            f"{folder / 'eval_report.json'}: it has not measured the model {manifest} on these frames by this code"
+        )
     if not is_first:
         return Measured(None, kept["evaluation"])
-    place = folder / kept["file"]
-    statistics = Statistics.load(place)
-    if digest(place) != kept["sha256"]:
-        raise Refused(f"{place}: the statistics are not those that {file.name} names ({kept['sha256']})")
-    return Measured(statistics, kept["evaluation"])
+    return Measured(load_kept(folder, kept), kept["evaluation"])
 
 
 def identity_of(run: EvaluateRun, manifest: str) -> dict[str, str]:
@@ -186,7 +185,8 @@ def write_artefacts(
 ) -> None:
     """Compare, time, and write statistics, figures, report and card; the manifest last."""
     progress.show("compare", 0, 1)
-    kept = keep_statistics(run, measured, output)
+    index = FrameIndex.of(frames, run.data.detection)
+    kept = keep_statistics(run, measured, index, output)
     statistics = {name: values.statistics for name, values in measured.items() if values.statistics is not None}
     scores = compare(
         statistics["candidate"],
@@ -195,7 +195,7 @@ def write_artefacts(
         resamples=run.resamples,
         seed=run.seed,
         total_frames=len(frames),
-        units=units_of([frame.sequence for frame in frames]),
+        units=units_of(index.sequences),
     )
     progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}
@@ -214,13 +214,13 @@ def write_artefacts(
             "name": run.data.name,
             "version": run.data.version,
             "frames": len(frames),
-            "objects": count_objects(frames, run.data.detection),
+            "objects": dict(zip(run.data.detection, index.objects.sum(axis=0).tolist(), strict=True)),
         },
-        "slices": [describe_slice(item, frames) for item in slices],
+        "slices": [describe_slice(item, index, run.data.detection) for item in slices],
         "scores": scores + latency_scores,
         "uncertainty": {
             "method": "paired studentised bootstrap",
-            "unit": "frame" if all(frame.sequence is None for frame in frames) else "sequence",
+            "unit": index.unit,
             "resamples": run.resamples,
             "seed": run.seed,
             "level": 0.95,
@@ -237,13 +237,15 @@ def write_artefacts(
     write_manifest(output, run.id)
 
 
-def keep_statistics(run: EvaluateRun, measured: dict[str, Measured], output: Path) -> list[dict[str, Any]]:
+def keep_statistics(
+    run: EvaluateRun, measured: dict[str, Measured], index: FrameIndex, output: Path
+) -> list[dict[str, Any]]:
     """Write the statistics; returns their list for the report, with what decides them."""
     (output / "statistics").mkdir(parents=True, exist_ok=True)
     kept = []
     for name, (statistics, evaluation) in measured.items():
         file = f"statistics/{name}.npz"
-        statistics.save(output / file)
+        replace(statistics, index=index).save(output / file)
         identity = identity_of(run, getattr(run, name)["manifest"])
         kept.append({"of": name, "file": file, "sha256": digest(output / file), "evaluation": evaluation, **identity})
     return kept
@@ -252,27 +254,3 @@ def keep_statistics(run: EvaluateRun, measured: dict[str, Measured], output: Pat
 def described(document: dict[str, Any], model: Model) -> dict[str, Any]:
     """How the report names a measured model."""
     return {**document, "parameters": model.document["parameters"]}
-
-
-def count_objects(frames: list[Frame], categories: tuple[str, ...]) -> dict[str, int]:
-    """Objects of each category, crowds left out."""
-    counts = dict.fromkeys(categories, 0)
-    for frame in frames:
-        for label in frame.detection or []:
-            counts[label["category"]] += not label.get("crowd", False)
-    return counts
-
-
-def describe_slice(item: FrameSlice, frames: list[Frame]) -> dict[str, Any]:
-    """A slice with its numbers of frames and objects."""
-    chosen = [frame for frame, inside in zip(frames, item.frames, strict=True) if inside]
-    names = sorted({label["category"] for frame in chosen for label in frame.detection or []})
-    counts = count_objects(chosen, tuple(names))
-    return {
-        "name": item.name,
-        "where": item.where,
-        "category": item.category,
-        "protected": item.protected,
-        "frames": int(item.frames.sum()),
-        "objects": sum(counts.values()) if item.category is None else counts.get(item.category, 0),
-    }

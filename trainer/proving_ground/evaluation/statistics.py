@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from proving_ground.errors import Refused
+from proving_ground.evaluation.frame_index import FrameIndex
 from proving_ground.evaluation.lanes import count_lanes
 from proving_ground.evaluation.segmentation import confusion
 from proving_ground.evaluation.trajectories import count_tracks
 from proving_ground.files import write_atomic
 
 FORMAT = "proving-ground frame statistics"
-VERSION = 2
+VERSION = 3
+# Before the names of the columns that say which frames these are.
+INDEX = "index/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +80,15 @@ class Statistics:
     """Columns of every table, rows sorted by frame; boxes are x y w h.
 
     confusion/matrix is [rows, K, K], lane_counts/counts is [rows, 3]: hits, false alarms, misses. tracks has
-    a row for each track, in metres: see trajectories.count_tracks.
+    a row for each track, in metres: see trajectories.count_tracks. index has the frames of the whole manifest, measured
+    or not; without it no new slice can be chosen.
     """
 
     heads: tuple[str, ...]
     categories: tuple[str, ...]
     classes: tuple[str, ...]
     columns: dict[str, np.ndarray]
+    index: FrameIndex | None = None
 
     @staticmethod
     def merge(parts: Sequence["Statistics"]) -> "Statistics":
@@ -120,6 +125,8 @@ class Statistics:
             "classes": np.array(self.classes, dtype=np.str_),
             **self.columns,
         }
+        if self.index is not None:
+            content |= {f"{INDEX}{name}": values for name, values in self.index.columns().items()}
         file = io.BytesIO()
         np.savez_compressed(
             file, format=np.array(FORMAT), version=np.array(VERSION), checksum=np.array(checksum(content)), **content
@@ -147,7 +154,9 @@ class Statistics:
         if str(content.pop("checksum", None)) != str(checksum(content)):
             raise Refused(f"{path}: the statistics are damaged: their checksum differs")
         names = {key: tuple(content.pop(key).tolist()) for key in ("heads", "categories", "classes")}
-        return Statistics(**names, columns=content)
+        index = {name: content.pop(name) for name in list(content) if name.startswith(INDEX)}
+        frames = {name.removeprefix(INDEX): values for name, values in index.items()}
+        return Statistics(**names, columns=content, index=FrameIndex.from_columns(frames) if frames else None)
 
 
 def checksum(content: dict[str, np.ndarray]) -> int:
