@@ -6,14 +6,14 @@ import writeFileAtomic from "write-file-atomic";
 import { renderComment } from "./lib/comment.ts";
 import { type DocumentName, type DocumentTypes, readDocument, writeDocument } from "./lib/documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
-import { loadExperiment, namesIn } from "./lib/experiment.ts";
+import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
-import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
+import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
 import { waivedWords } from "./lib/waivers.ts";
 
 export interface Context {
@@ -74,11 +74,7 @@ export async function train(context: Context, file: string, options: Options): P
 	const { executor, store } = ports(context, plan);
 	let jobs: Jobs;
 	if (options.stop) {
-		jobs = await lookAtJobs(
-			plan,
-			{ schema: 1, experiment: plan.experiment.name, run: plan.run.id, evaluation: null, jobs: [] },
-			{ executor, store },
-		);
+		jobs = await lookAtJobs(plan, unseenJobs(plan), { executor, store });
 		await stopJobs(jobs, executor);
 	} else if (options.follow === false) {
 		jobs = await startJobs(plan, { executor, store });
@@ -126,7 +122,7 @@ export async function run(context: Context, files: string[], by: string): Promis
 	const text = outcomes
 		.map(
 			({ file, verdict, promotion }) =>
-				`${nameOf(file)}: ${promotion ? promotionText(promotion) : verdictText(verdict)}`,
+				`${nameOfFile(file)}: ${promotion ? promotionText(promotion) : verdictText(verdict)}`,
 		)
 		.join("\n");
 	return { document: outcomes, text, passed: outcomes.every(({ verdict }) => verdict.passed) };
@@ -145,7 +141,7 @@ export async function examples(context: Context, files: string[], by: string): P
 	);
 	const comments = files.map((file) => `  ${relative(context, commentFile(context, file))}`);
 	const sections = [
-		`The comment on ${nameOf(last)}, as a reviewer would get it:\n\n${showMarkdown(markdown)}`,
+		`The comment on ${nameOfFile(last)}, as a reviewer would get it:\n\n${showMarkdown(markdown)}`,
 		`Outcomes\n${text.replaceAll(/^/gm, "  ")}`,
 		`Reports: open the index.html\n${[`  reports/  index.html, all models over time`, ...reports].join("\n")}`,
 		`Comments (Markdown)\n${comments.join("\n")}`,
@@ -157,7 +153,7 @@ export async function examples(context: Context, files: string[], by: string): P
 export async function backtest(context: Context, file: string, options: Options): Promise<Outcome> {
 	const { backtestPolicy, renderBacktest } = await import("./lib/backtest.ts");
 	const { against = "HEAD", slices } = options;
-	const document = await backtestPolicy(context.project, file, { against, slices, models: await modelsOf(context) });
+	const document = await backtestPolicy(context.project, file, { against, slices, models: await context.project.registry.lines() });
 	return { document, text: renderBacktest(document) };
 }
 
@@ -169,7 +165,7 @@ export async function pages(context: Context): Promise<Outcome> {
 
 export async function history(context: Context, model: string | undefined): Promise<Outcome> {
 	const { registry } = context.project;
-	const models = model ? [model] : await modelsOf(context);
+	const models = model ? [model] : await registry.lines();
 	const lines: string[] = [];
 	const document: Record<string, unknown> = {};
 	for (const name of models) {
@@ -198,7 +194,7 @@ async function runOne(
 	by: string,
 ): Promise<{ verdict: Verdict; promotion: Promotion | null }> {
 	const { say } = context;
-	const name = nameOf(file);
+	const name = nameOfFile(file);
 	const plan = await makePlan(context, file);
 	say(`${name}: ${planText(plan)}`);
 	const jobs = await follow(context, plan);
@@ -221,7 +217,7 @@ async function makePlan(context: Context, file: string): Promise<Plan> {
 
 /** The plan of an experiment as it is now, written nowhere. */
 async function planOf(context: Context, file: string): Promise<Plan> {
-	const onImport = (name: string) => context.say(`${nameOf(file)}: making the dataset ${name} …`);
+	const onImport = (name: string) => context.say(`${nameOfFile(file)}: making the dataset ${name} …`);
 	const known = context.author ? { author: context.author } : {};
 	return planExperiment(context.project, file, { ...baseOf(context), known, onImport });
 }
@@ -278,7 +274,7 @@ async function renewReport(context: Context, file: string, { experiment, run, ba
 		throw new InvalidInput(
 			`${file}: it was judged against ${name(before)}, which is ${name(current?.version)} by now, and planned again it is another training (${plan.run.id}, not ${run}): plan and train it.`,
 		);
-	context.say(`${nameOf(file)}: ${name(before)} has become ${name(current?.version)}: compared anew`);
+	context.say(`${nameOfFile(file)}: ${name(before)} has become ${name(current?.version)}: compared anew`);
 	await write(context, file, "plan", plan);
 	const jobs = await follow(context, plan);
 	await write(context, file, "jobs", jobs);
@@ -300,7 +296,7 @@ async function makePromotion(
 	const { registry, store } = context.project;
 	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
 	const promotion = await promoteModel(inputs, { registry, store });
-	return writePromotion(context.project.root, promotion, reportFile(context, file, "promotion.json"));
+	return writePromotion(context.project, promotion, reportFile(context, file, "promotion.json"));
 }
 
 async function writeComment(context: Context, file: string): Promise<string> {
@@ -329,20 +325,16 @@ function baseOf({ base }: Context): { base?: string } {
 	return base ? { base } : {};
 }
 
-function nameOf(file: string): string {
-	return path.basename(file).replace(/\.ya?ml$/, "");
-}
-
 function documentFile({ project }: Context, file: string, name: string): string {
-	return path.join(documentsOf(project.root, nameOf(file)), `${name}.json`);
+	return path.join(documentsOf(project.root, nameOfFile(file)), `${name}.json`);
 }
 
 function commentFile({ project }: Context, file: string): string {
-	return path.join(documentsOf(project.root, nameOf(file)), "comment.md");
+	return path.join(documentsOf(project.root, nameOfFile(file)), "comment.md");
 }
 
 function reportFile({ project }: Context, file: string, name: string): string {
-	return path.join(reportsOf(project.root, nameOf(file)), name);
+	return path.join(reportsOf(project.root, nameOfFile(file)), name);
 }
 
 function relative({ project }: Context, file: string): string {
@@ -360,16 +352,6 @@ async function write<N extends DocumentName>(
 	value: DocumentTypes[N],
 ): Promise<void> {
 	await writeDocument(name, value, documentFile(context, file, name));
-}
-
-async function modelsOf({ project }: Context): Promise<string[]> {
-	const files = await namesIn(path.join(project.root, "experiments"));
-	const models = new Set<string>();
-	for (const name of files) {
-		const resolved = await loadExperiment(`experiments/${name}.yaml`, { root: project.root }).catch(() => null);
-		if (resolved) models.add(resolved.experiment.value.model);
-	}
-	return [...models].sort();
 }
 
 function planText({ run, data, baseline, promoted, changes, estimate }: Plan): string {

@@ -9,7 +9,11 @@ import { fileURLToPath } from "node:url";
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => path.join(root, ...parts);
 const node = at("node_modules/.bin/node");
-const python = at(".venv/bin/python");
+const [command = "start", ...rest] = process.argv.slice(2);
+// An action sets up the environment that a repository's configuration names; everything else is this checkout's own.
+const isForAction = command === "python";
+const environment = isForAction ? path.resolve(rest[0] ?? "") : at(".venv");
+const python = path.join(environment, "bin/python");
 const examples = ["experiments/baseline.yaml", "experiments/more-night.yaml", "experiments/tiny-backbone.yaml"];
 
 /** Runs a program by argument vector; ends this process where it fails, unless it is the main one. */
@@ -25,11 +29,10 @@ function fail(message) {
 }
 
 /** Does a set-up once for each content of its lock files; the stamp is written last, so that a broken one is done again. */
-function once(name, locks, stampFile, setUp) {
+function once(name, locks, stamp, setUp) {
 	const digest = createHash("sha256");
 	for (const lock of locks) digest.update(readFileSync(at(lock)));
 	const wanted = digest.digest("hex");
-	const stamp = at(stampFile);
 	if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) {
 		console.log(`${name}: already there`);
 		return;
@@ -52,7 +55,7 @@ function findPython() {
 }
 
 function setUp(development) {
-	once("Node packages", ["package-lock.json"], "node_modules/.lock", () => {
+	once("Node packages", ["package-lock.json"], at("node_modules/.lock"), () => {
 		// npm's own output is kept for the case that it fails.
 		const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
 			cwd: root,
@@ -62,21 +65,26 @@ function setUp(development) {
 		if (spawnSync(node, ["--version"]).status !== 0)
 			fail("Node 24 is not among the packages: npm did not run the install script of the package node.");
 	});
+	setUpPython(development);
+}
+
+function setUpPython(development) {
 	// Where there is no GPU the small CPU build of torch is taken, if the package index has one.
 	const gpu = existsSync("/proc/driver/nvidia/version");
 	const locks = gpu ? ["trainer/requirements-cuda.txt"] : ["trainer/requirements.txt", "trainer/requirements-cuda.txt"];
-	once("Trainer's packages", locks, ".venv/.lock", () => installPython(locks));
+	once("Trainer's packages", locks, path.join(environment, ".lock"), () => installPython(locks));
 	if (development) {
 		const lock = "trainer/requirements-dev.txt";
-		once("Trainer's test packages", [lock], ".venv/.lock-dev", () => installPython([lock]));
+		once("Trainer's test packages", [lock], path.join(environment, ".lock-dev"), () => installPython([lock]));
 	}
 }
 
 /** Installs the first of the lock files that can be had. */
 function installPython(locks) {
 	if (!existsSync(python)) {
-		rmSync(at(".venv"), { recursive: true, force: true });
-		if (run(findPython(), ["-m", "venv", ".venv"]) !== 0) fail("The virtual environment .venv could not be made.");
+		rmSync(environment, { recursive: true, force: true });
+		if (run(findPython(), ["-m", "venv", environment]) !== 0)
+			fail(`The virtual environment ${environment} could not be made.`);
 	}
 	// The lock files name everything: pip need not look for what each package asks for, and its resolver takes no
 	// `pandas==2` for a pin of somebody's `pandas[parquet]`.
@@ -92,7 +100,6 @@ function installPython(locks) {
 	}
 }
 
-const [command = "start", ...rest] = process.argv.slice(2);
 const commands = {
 	start: () => run(node, ["actions/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)]),
 	setup: () => 0,
@@ -100,6 +107,10 @@ const commands = {
 	check: () => run(node, ["test/check.ts", ...rest]),
 	bench: () => run(node, ["test/bench/run.ts", ...rest]),
 };
+if (isForAction) {
+	setUpPython(false);
+	process.exit(0);
+}
 if (!commands[command]) fail(`npm has no script ${command} here; there are: ${Object.keys(commands).join(", ")}`);
 setUp(command !== "start");
 process.exit(commands[command]());

@@ -117,6 +117,8 @@ export function makePlan(changes: Partial<Plan> = {}): Plan {
 			max_minutes: 60,
 			grace_seconds: 30,
 			fast_storage: null,
+			max_cost_usd: null,
+			runner: ["self-hosted"],
 		},
 		conditions: {
 			schema: 1,

@@ -1,19 +1,21 @@
-// Shows the state of an experiment: job summary, sticky comment, check run.
+// Shows the state of an experiment: job summary, sticky comment, check run, labels.
 import * as core from "@actions/core";
-import { pullRequestPlace, requiredInput, runAction } from "../lib/action.ts";
-import { checkRunOf, markerOf, renderComment } from "../lib/comment.ts";
-import { readDocument, readDocuments } from "../lib/documents.ts";
-import { openGitHub } from "../lib/github.ts";
+import { booleanInput, openPullRequest, readPlan, runAction } from "../lib/action.ts";
+import { renderComment } from "../lib/comment.ts";
+import { readDocuments } from "../lib/documents.ts";
+import { parseRefused } from "../lib/planned.ts";
+import { keepOwnRun, showAll } from "../lib/showing.ts";
 
 await runAction(async () => {
-	const plan = await readDocument("plan", requiredInput("plan"));
-	const others = await readDocuments(["jobs", "report", "verdict", "promotion"], core.getInput);
-	const body = renderComment({ plan, ...others });
+	const refused = parseRefused(core.getInput("refused"));
+	const plan = await readPlan();
+	const documents = plan && { plan, ...(await readDocuments(["jobs", "report", "verdict", "promotion"], core.getInput)) };
+	const body = documents ? renderComment(documents) : "";
 	await core.summary.addRaw(body).write();
 	core.setOutput("body", body);
 
-	const place = pullRequestPlace();
-	const github = place && (await openGitHub(place));
-	core.setOutput("comment", await github?.upsertComment(place!.pullRequest, markerOf(plan), body));
-	core.setOutput("check-run", await github?.upsertCheckRun(checkRunOf({ plan, ...others }, place!.sha)));
+	const keep = booleanInput("keep-same-run") ? keepOwnRun(plan) : undefined;
+	const shown = await showAll(await openPullRequest(), { documents, refused }, keep);
+	core.setOutput("comment", shown?.comment);
+	core.setOutput("check-run", shown?.checkRun);
 });

@@ -2,11 +2,17 @@
 import path from "node:path";
 import * as core from "@actions/core";
 import type { Known } from "./author.ts";
+import { type Git, openGit } from "./checkouts.ts";
 import { changedExperiments } from "./changes.ts";
+import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
-import type { Jobs, Verdict } from "./generated/documents.d.ts";
+import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
+import type { GitHub } from "./github.ts";
+import type { GitHubOptions } from "./github/connect.ts";
+import { unpackPlan } from "./planned.ts";
 import { liveLine, progressLine } from "./progress.ts";
-import { documentsOf, openProject, type Project } from "./project.ts";
+import { documentsOf, type OpenOptions, openProject, type Project } from "./project.ts";
+import type { Place } from "./showing.ts";
 
 /** Runs an action's body; an error becomes annotations and a failed step, with a stack only where it is a bug of ours. */
 export async function runAction(body: () => Promise<void>): Promise<void> {
@@ -57,8 +63,8 @@ export function booleanInput(name: string): boolean {
 }
 
 /** The repository that the runner checked out. */
-export async function openWorkspace(): Promise<Project> {
-	return openProject(workspaceRoot());
+export async function openWorkspace(options: OpenOptions = {}): Promise<Project> {
+	return openProject(workspaceRoot(), options);
 }
 
 /** Where the runner checked the repository out. */
@@ -127,18 +133,43 @@ export function annotateChecks({ checks, policy, waivers }: Verdict): void {
 	}
 }
 
-/** Where the pull request is and who writes there, by the runner's environment and the action's inputs; null where there is none. */
-export function pullRequestPlace() {
-	const number = core.getInput("pull-request");
-	if (number === "") return null;
-	if (!/^[1-9]\d*$/.test(number))
-		throw new InvalidInput(`pull-request: found ${JSON.stringify(number)}; it must be a number.`);
+/** The plan that the inputs name, by its path or packed; null where they name none. */
+export async function readPlan(): Promise<Plan | null> {
+	const [file, packed] = [core.getInput("plan"), core.getInput("packed-plan")];
+	if (packed !== "") return unpackPlan(packed, requiredInput("digest"));
+	return file === "" ? null : readDocument("plan", file);
+}
+
+/** A whole number that an input gives; null where it's empty. */
+export function numberInput(name: string): number | null {
+	const value = core.getInput(name);
+	if (value === "") return null;
+	if (!/^[1-9]\d{0,14}$/.test(value))
+		throw new InvalidInput(`${name}: found ${JSON.stringify(value)}; it must be a number.`);
+	return Number(value);
+}
+
+/** How GitHub is reached, by the runner's environment and the action's inputs. */
+export function gitHubPlace(): GitHubOptions {
 	return {
-		pullRequest: Number(number),
-		sha: requiredInput("sha"),
 		token: requiredInput("token"),
 		author: requiredInput("author"),
 		repository: process.env["GITHUB_REPOSITORY"] ?? "",
 		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
 	};
+}
+
+/** The pull request that an action's inputs name, with GitHub opened; null where they name none. */
+export async function openPullRequest(): Promise<{ github: GitHub; place: Place } | null> {
+	const number = numberInput("pull-request");
+	if (number === null) return null;
+	const sha = requiredInput("sha");
+	const { openGitHub } = await import("./github.ts");
+	return { github: await openGitHub(gitHubPlace()), place: { number, head: { sha } } };
+}
+
+/** Git on the runner's checkout, with the token for its origin. */
+export function openRepository(): Git {
+	const server = process.env["GITHUB_SERVER_URL"] ?? "https://github.com";
+	return openGit(workspaceRoot(), { token: requiredInput("token"), server });
 }

@@ -7,10 +7,15 @@ const run = promisify(execFile);
 
 /** Experiment files that were added or changed since the branch left `base`; throws InvalidInput where git can't tell. */
 export async function changedExperiments(root: string, base: string): Promise<string[]> {
+	return changedFiles(root, base, [":(glob)experiments/*.yaml"]);
+}
+
+/** Files that were added or changed since the branch left `base`, among those that git's path patterns name; throws InvalidInput where git can't tell. */
+export async function changedFiles(root: string, base: string, patterns: readonly string[]): Promise<string[]> {
 	// A revision that begins with a dash would be read as an option.
 	if (!/^[A-Za-z0-9_][A-Za-z0-9_./-]*$/.test(base))
 		throw new InvalidInput(`${JSON.stringify(base)} is no name of a revision.`);
-	const args = ["diff", "--name-only", "-z", "--diff-filter=d", `${base}...HEAD`, "--", ":(glob)experiments/*.yaml"];
+	const args = ["diff", "--name-only", "-z", "--diff-filter=d", `${base}...HEAD`, "--", ...patterns];
 	try {
 		const { stdout } = await run("git", ["-C", root, ...args], { maxBuffer: 64 * 1024 * 1024 });
 		return stdout.split("\0").filter(Boolean);

@@ -82,12 +82,17 @@ export interface LoadOptions {
 	base?: string;
 }
 
+/** The name of the experiment that a file holds. */
+export function nameOfFile(file: string): string {
+	return path.basename(file).replace(/\.ya?ml$/, "");
+}
+
 /** Loads an experiment and its recipes; throws InvalidFile with every problem of every file. */
 export async function loadExperiment(file: string, options: LoadOptions): Promise<ResolvedExperiment> {
 	const { root } = options;
 	const base = options.base ?? root;
 	const relative = path.relative(root, path.resolve(root, file)).split(path.sep).join("/");
-	const name = path.basename(relative).replace(/\.ya?ml$/, "");
+	const name = nameOfFile(relative);
 	const problems: Problem[] = [];
 	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems);
 	if (!NAME.test(name) || name.length > 40) {

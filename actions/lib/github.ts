@@ -108,6 +108,8 @@ export interface GitHub {
 	emit(type: string, payload: Record<string, unknown>): Promise<void>;
 	/** Cancels what still runs of a workflow for a branch or a commit, but the run that asks; returns how many. */
 	cancelRuns(workflowFile: string, of: { branch?: string; headSha?: string }): Promise<number>;
+	/** Runs the last run of a workflow for a commit again, as its button does; false where there is none that has ended. */
+	rerun(workflowFile: string, headSha: string): Promise<boolean>;
 	/** Opens an issue once for its marker, whatever became of it since. */
 	openIssue(issue: { marker: string; title: string; body: string; labels: string[] }): Promise<Opened>;
 	/** Opens a pull request once for its branch, whatever became of it since. */
@@ -118,6 +120,8 @@ export interface GitHub {
 		body: string;
 		labels: string[];
 	}): Promise<Opened>;
+	/** The commit that a tag is at; null where there is no such tag. */
+	tagged(name: string): Promise<string | null>;
 	/** Tags a commit; throws InvalidInput where the tag exists elsewhere. */
 	createTag(name: string, sha: string): Promise<Written>;
 	/** Makes the files of a branch be these in one commit, never forced; throws InvalidInput where there is nothing to begin from. */

@@ -38,6 +38,8 @@ export interface Approval {
 
 /** Keeps the versions of each line of models, and which of them is production. */
 export interface Registry {
+	/** The lines of models that have a version, sorted. */
+	lines(): Promise<string[]>;
 	/** The production version of a line; null before the first promotion. */
 	current(model: string): Promise<Version | null>;
 	/** Adds a version, whole or not at all; the same evaluation always gets the same version: safe to repeat. */
@@ -165,6 +167,16 @@ export function identify<T extends { id: string; experiment: string }>(run: T): 
 	return { ...run, id: `${run.experiment}-${digest.slice(0, 16)}` };
 }
 
+/** Digest of all that an approval of the spend covers: what runs, where, and what it may cost. Production may move meanwhile. */
+export function approvalOf({ run, machine, conditions, estimate }: Plan): string {
+	return sha256(canonicalize({ run, machine, conditions, max_cost_usd: estimate.max_cost_usd }) ?? "");
+}
+
+/** As much of an approval's digest as people compare. */
+export function shortApproval(approval: string): string {
+	return approval.slice("sha256:".length, "sha256:".length + 12);
+}
+
 /** The registry's version as documents name it. */
 export function describe({ entry, location }: Version): PlanBaseline {
 	return { version: entry.version, run: entry.run, manifest: entry.manifest, location };
@@ -240,8 +252,8 @@ function estimate(
 	dataset: Dataset,
 	production: Entry | null,
 ): Plan["estimate"] {
-	const { price_usd_per_hour: price, max_minutes } = machine.value;
-	const max_cost_usd = (max_minutes / 60) * price;
+	const { price_usd_per_hour: price, max_minutes, max_cost_usd: budget } = machine.value;
+	const max_cost_usd = Math.min((max_minutes / 60) * price, budget ?? Number.POSITIVE_INFINITY);
 	if (!production || production.frames_trained === 0) {
 		return {
 			seconds: null,

@@ -6,32 +6,47 @@ import { checkCombination } from "./combination.ts";
 import { type Dataset, prepareDataset } from "./dataset.ts";
 import { writeDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
-import { chooseExecutor } from "./executors/index.ts";
+import { allExecutors, chooseExecutor } from "./executors/index.ts";
 import { loadExperiment, loadFile, type ResolvedExperiment } from "./experiment.ts";
 import type { Config, Plan, PlanMachine, SliceFile } from "./generated/documents.d.ts";
 import validateConfig from "./generated/validate_config.js";
-import { planRun, type Registry } from "./plan.ts";
+import { approvalOf, planRun, type Registry } from "./plan.ts";
 import { problemAt } from "./problems.ts";
 import { chooseRegistry } from "./registries/index.ts";
+import { recorded } from "./registries/recorded.ts";
 import { chooseStore } from "./stores/index.ts";
 import type { Executor, Store } from "./train.ts";
-import { digestTrainer, findTrainer, type Trainer } from "./trainer.ts";
+import { digestTrainer, ENTRY, findTrainer, type Trainer } from "./trainer.ts";
 import { describeTransfer, findWeights } from "./weights.ts";
 
 const CONFIG = ".github/proving-ground.yaml";
 
 /** A repository and the places it names. */
 export interface Project {
+	/** Where experiments and recipes stand. */
 	root: string;
+	/** The checkout whose configuration says where it runs; the root, but for other checkouts of the same repository. */
+	home: string;
 	trainer: Trainer;
 	store: Store;
 	registry: Registry;
 	tracking: Config["tracking"];
+	/** How a promotion's files reach the default branch. */
+	record: NonNullable<Config["record"]>;
 	executorFor(machine: PlanMachine): Executor;
+	/** Every place where this repository's jobs may run. */
+	executors(): readonly Executor[];
+	/** The same places for another checkout of the repository, with the trainer that stands there, if any does. */
+	at(root: string): Project;
+}
+
+export interface OpenOptions {
+	/** Takes what production is from the promotions in reports/, on a machine that can't reach the registry. */
+	fromReports?: boolean;
 }
 
 /** Opens the repository at a folder; throws InvalidFile or InvalidInput. */
-export async function openProject(root: string): Promise<Project> {
+export async function openProject(root: string, { fromReports = false }: OpenOptions = {}): Promise<Project> {
 	if (!existsSync(path.join(root, CONFIG))) {
 		throw new InvalidInput(
 			`${root} has no ${CONFIG}: run this from the root of a repository that Proving Ground runs in.`,
@@ -40,14 +55,29 @@ export async function openProject(root: string): Promise<Project> {
 	const problems: Problem[] = [];
 	const { value } = await loadFile<Config>(root, CONFIG, validateConfig, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
-	const trainer = findTrainer(path.resolve(root, value.python));
+	const project = projectOf(value, root, root);
+	return fromReports ? { ...project, registry: recorded(root) } : project;
+}
+
+/** Places are relative to `home`, whose configuration it is; experiments and recipes stand in `root`. */
+function projectOf(config: Config, home: string, root: string): Project {
+	const own = path.join(root, "trainer");
+	const found = findTrainer(path.resolve(home, config.python));
+	const trainer = root !== home && existsSync(path.join(own, ENTRY)) ? { ...found, folder: own } : found;
+	// On a runner the next workflow changes the checkout while this one's job still runs.
+	const copyTrainer = process.env["GITHUB_ACTIONS"] === "true";
+	const places = { jobs: path.resolve(home, config.jobs), trainer, copyTrainer };
 	return {
 		root,
+		home,
 		trainer,
-		store: chooseStore(value, root),
-		registry: chooseRegistry(value, root),
-		tracking: value.tracking,
-		executorFor: (machine) => chooseExecutor(machine, { jobs: path.resolve(root, value.jobs), trainer }),
+		store: chooseStore(config, home),
+		registry: chooseRegistry(config, home),
+		tracking: config.tracking,
+		record: config.record ?? "pull_request",
+		executorFor: (machine) => chooseExecutor(machine, places),
+		executors: () => allExecutors(places),
+		at: (other) => projectOf(config, home, other),
 	};
 }
 
@@ -67,26 +97,48 @@ export function documentsOf(root: string, experiment: string): string {
 	return path.join(root, ".proving-ground/documents", experiment);
 }
 
-/** Plans experiment files one after the other and writes their plans; every problem of every file is told at once. */
+/** What became of the experiment files that were to be planned. */
+export interface PlannedFiles {
+	/** Plans and where they were written, in the order of the files. */
+	plans: { plan: Plan; path: string }[];
+	/** Files that can't be planned. */
+	refused: { file: string; problems: readonly Problem[] }[];
+}
+
+/** Plans experiment files one after the other and writes their plans; a file with mistakes doesn't keep the others. */
 export async function planAll(
 	project: Project,
 	files: readonly string[],
 	options: PlanOptions = {},
-): Promise<string[]> {
-	const { root } = project;
-	const problems: Problem[] = [];
-	const plans: string[] = [];
+): Promise<PlannedFiles> {
+	const planned: PlannedFiles = { plans: [], refused: [] };
 	for (const file of files) {
 		try {
 			const plan = await planExperiment(project, file, options);
-			plans.push(await writeDocument("plan", plan, path.join(documentsOf(root, plan.experiment.name), "plan.json")));
+			const place = path.join(documentsOf(project.root, plan.experiment.name), "plan.json");
+			planned.plans.push({ plan, path: await writeDocument("plan", plan, place) });
 		} catch (error) {
 			if (!(error instanceof InvalidFile)) throw error;
-			problems.push(...error.problems);
+			planned.refused.push({ file, problems: error.problems });
 		}
 	}
+	return planned;
+}
+
+/** Throws InvalidFile with every problem of every file that couldn't be planned, where there is one. */
+export function refuseProblems({ refused }: PlannedFiles): void {
+	const problems = refused.flatMap((file) => file.problems);
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
-	return plans;
+}
+
+/** Throws InvalidInput where a plan isn't the one whose approval was given; an empty approval stands for none asked. */
+export function refuseOthers({ plans }: PlannedFiles, approval: string): void {
+	for (const { plan } of plans) {
+		if (approval === "" || approvalOf(plan) === approval) continue;
+		throw new InvalidInput(
+			`${plan.experiment.file}: planned here it is ${approvalOf(plan)}, and ${approval} was shown and approved: what it starts from, its machine or a limit has changed since. Run the workflow again, and the plan is shown anew.`,
+		);
+	}
 }
 
 /** A recipe that several experiments name tells its problems once. */

@@ -1,4 +1,5 @@
 // A passed verdict becomes production: the very bytes that were judged, checked by digest, in the place of the model they were judged against.
+import path from "node:path";
 import { documentText, sha256, writeDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
 import type { Entry, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
@@ -78,10 +79,17 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 	};
 }
 
-/** Writes a promotion, with places in the repository by their path from there; returns what it wrote. */
-export async function writePromotion(root: string, promotion: Promotion, file: string): Promise<Promotion> {
+/** Writes promotion.json, with places in the repository by their path from there, and the registry's entry beside it; returns what it wrote. */
+export async function writePromotion(
+	{ root, registry }: { root: string; registry: Registry },
+	promotion: Promotion,
+	file: string,
+): Promise<Promotion> {
 	const written = { ...promotion, location: fromRoot(root, promotion.location) };
 	await writeDocument("promotion", written, file);
+	const { versions } = await registry.history(promotion.model);
+	const found = versions.find(({ entry }) => entry.version === promotion.version);
+	if (found) await writeDocument("entry", found.entry, path.join(path.dirname(file), "entry.json"));
 	return written;
 }
 

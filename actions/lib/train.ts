@@ -70,6 +70,8 @@ export interface TrainPorts {
 	store: Store;
 	/** Resamples of the bootstrap. */
 	resamples?: number;
+	/** The pull request that asks for the runs: once none asks for a run that is still going, it's stopped. */
+	pullRequest?: number | undefined;
 }
 
 /** The folder of a training's artefacts in the store. */
@@ -89,23 +91,25 @@ export async function startJobs(plan: Plan, ports: TrainPorts): Promise<Jobs> {
 	return jobsOf(plan, training, evaluation);
 }
 
+/** What is to be looked at where nothing is known of a plan's jobs yet. */
+export function unseenJobs(plan: Plan): Jobs {
+	return { schema: 1, experiment: plan.experiment.name, run: plan.run.id, evaluation: null, jobs: [] };
+}
+
 /** Looks at the jobs and goes on from training to evaluation; starts nothing a second time. */
 export async function lookAtJobs(plan: Plan, before: Jobs, ports: TrainPorts): Promise<Jobs> {
 	const [known, next] = before.jobs;
-	const training = await keepDeadline(
-		plan,
-		{ ...(await ports.executor.look(plan.run.id)), adopted: known?.adopted ?? true },
-		ports,
-	);
-	if (training.state !== "succeeded") return jobsOf(plan, training, null);
+	const training = { ...(await ports.executor.look(plan.run.id)), adopted: known?.adopted ?? true };
+	if (training.state !== "succeeded") return keepBounds(plan, jobsOf(plan, training, null), ports);
 	if (!next) return jobsOf(plan, training, await beginEvaluation(plan, ports));
 	const { document } = await evaluationRun(plan, ports);
 	const evaluation = { ...(await ports.executor.look(document.id)), adopted: next.adopted };
-	return jobsOf(plan, training, await keepDeadline(plan, evaluation, ports));
+	return keepBounds(plan, jobsOf(plan, training, evaluation), ports);
 }
 
 export interface FollowOptions {
-	onLook?: (jobs: Jobs) => void;
+	/** Told what every look saw. */
+	onLook?: ((jobs: Jobs) => void) | ((jobs: Jobs) => void)[];
 	pollMs?: number;
 	signal?: AbortSignal;
 }
@@ -122,8 +126,9 @@ export async function trainPlan(
 /** Follows the jobs to their end: for a runner that is itself the machine that trains. */
 export async function followJobs(plan: Plan, ports: TrainPorts, options: FollowOptions = {}): Promise<Jobs> {
 	let jobs = await startJobs(plan, ports);
+	const told = [options.onLook ?? []].flat();
 	for (;;) {
-		options.onLook?.(jobs);
+		for (const tell of told) tell(jobs);
 		if (isSettled(jobs) || options.signal?.aborted) return jobs;
 		await new Promise((resolve) => setTimeout(resolve, options.pollMs ?? 500));
 		jobs = await lookAtJobs(plan, jobs, ports);
@@ -133,6 +138,16 @@ export async function followJobs(plan: Plan, ports: TrainPorts, options: FollowO
 /** Asks every running job of the plan to stop, with a checkpoint saved. */
 export async function stopJobs(jobs: Jobs, executor: Executor): Promise<void> {
 	for (const job of jobs.jobs) if (job.state === "running") await executor.stop(job.id);
+}
+
+function claimKey(id: RunId, pullRequest: number | ""): string {
+	return `claims/${id}/${pullRequest}`;
+}
+
+/** The pull requests that have asked for a run; none where a person started it by hand. */
+export async function claimsOf(id: RunId, store: Store): Promise<number[]> {
+	const prefix = claimKey(id, "");
+	return (await store.list(prefix)).map((key) => Number(key.slice(prefix.length)));
 }
 
 /** True once nothing more will happen by itself. */
@@ -248,8 +263,10 @@ async function measuredBefore(
 	return null;
 }
 
-async function begin(run: Run, { executor, store }: TrainPorts): Promise<Job> {
+async function begin(run: Run, { executor, store, pullRequest }: TrainPorts): Promise<Job> {
 	const { id } = run.document;
+	// Before anything costs money: what runs and is claimed by nobody would never be stopped.
+	if (pullRequest !== undefined) await store.put(claimKey(id, pullRequest), "");
 	const key = `documents/${id}.json`;
 	const text = documentText(run.document);
 	if (!(await store.put(key, text))) {
@@ -267,14 +284,23 @@ async function begin(run: Run, { executor, store }: TrainPorts): Promise<Job> {
 	return { ...after, adopted: before.state === "running" || before.state === "succeeded" };
 }
 
-async function keepDeadline(plan: Plan, job: Job, { executor }: TrainPorts): Promise<Job> {
-	const { max_minutes } = plan.machine;
-	if (job.state !== "running" || (job.seconds ?? 0) <= max_minutes * 60) return job;
+/** Asks a job to stop that runs past its machine's deadline, or whose plan has cost more than its machine's budget. */
+async function keepBounds(plan: Plan, jobs: Jobs, { executor }: TrainPorts): Promise<Jobs> {
+	const job = jobs.jobs.at(-1)!;
+	const diagnosis = job.state === "running" ? excess(plan, jobs.jobs) : null;
+	if (diagnosis === null) return jobs;
 	await executor.stop(job.id);
-	return {
-		...job,
-		diagnosis: `It ran longer than the ${max_minutes} minutes that its machine allows, and was asked to stop.`,
-	};
+	return { ...jobs, jobs: [...jobs.jobs.slice(0, -1), { ...job, diagnosis }] };
+}
+
+/** Which bound of the machine the jobs are past, in a sentence; null where they keep them all. */
+function excess({ machine: { max_minutes, max_cost_usd } }: Plan, jobs: readonly Job[]): string | null {
+	if ((jobs.at(-1)?.seconds ?? 0) > max_minutes * 60)
+		return `It ran longer than the ${max_minutes} minutes that its machine allows, and was asked to stop.`;
+	const cost = jobs.reduce((sum, job) => sum + (job.cost_usd ?? 0), 0);
+	if (max_cost_usd !== null && cost > max_cost_usd)
+		return `It has cost $${cost.toFixed(2)}, more than the $${max_cost_usd.toFixed(2)} that its machine allows, and was asked to stop.`;
+	return null;
 }
 
 function jobsOf(plan: Plan, training: Job, evaluation: Job | null): Jobs {

@@ -14,11 +14,14 @@ export interface Trainer {
 	folder: string;
 }
 
+/** A file by which the trainer's folder is known. */
+export const ENTRY = "proving_ground/__main__.py";
+
 /** The trainer that came with this code, whether that runs from its source or from a bundle. */
 export function findTrainer(python: string): Trainer {
 	for (let folder = import.meta.dirname; ; folder = path.dirname(folder)) {
 		const trainer = path.join(folder, "trainer");
-		if (existsSync(path.join(trainer, "proving_ground/__main__.py"))) return { python, folder: trainer };
+		if (existsSync(path.join(trainer, ENTRY))) return { python, folder: trainer };
 		if (path.dirname(folder) === folder) throw new InvalidInput("The folder trainer/ is missing beside actions/.");
 	}
 }

@@ -1,15 +1,22 @@
 // Plans the experiments that a pull request adds or changes.
 import * as core from "@actions/core";
-import { chosenFiles, knownAuthors, openWorkspace, runAction } from "../lib/action.ts";
-import { planAll } from "../lib/project.ts";
+import { booleanInput, chosenFiles, knownAuthors, openWorkspace, runAction } from "../lib/action.ts";
+import { packPlans } from "../lib/planned.ts";
+import { planAll, refuseOthers, refuseProblems } from "../lib/project.ts";
+import { summarisePlans } from "../lib/summary.ts";
 
 await runAction(async () => {
-	const project = await openWorkspace();
+	const project = await openWorkspace({ fromReports: booleanInput("from-reports") });
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
 	const options = { base: core.getInput("base"), image: core.getInput("image"), known: await knownAuthors() };
-	const plans = await planAll(project, files, options);
+	const planned = await planAll(project, files, options);
+	await core.summary.addRaw(summarisePlans(planned)).write();
 
-	core.setOutput("plans", JSON.stringify(plans));
-	core.setOutput("count", plans.length);
+	core.setOutput("plans", JSON.stringify(planned.plans.map(({ path }) => path)));
+	core.setOutput("count", planned.plans.length);
+	core.setOutput("experiments", JSON.stringify(await packPlans(planned.plans.map(({ plan }) => plan))));
+	core.setOutput("refused", JSON.stringify(planned.refused));
+	refuseOthers(planned, core.getInput("approved"));
+	refuseProblems(planned);
 });

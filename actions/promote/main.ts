@@ -6,16 +6,16 @@ import { promote, writePromotion } from "../lib/promote.ts";
 
 await runAction(async () => {
 	await refuseFork();
-	const { root, registry, store } = await openWorkspace();
+	const project = await openWorkspace();
 	const reportFile = requiredInput("report");
 	const plan = await readDocument("plan", requiredInput("plan"));
 	const report = await readDocument("report", reportFile);
 	const verdict = await readDocument("verdict", requiredInput("verdict"));
 
 	const approval = { approve: booleanInput("approve"), by: core.getInput("by"), now: new Date() };
-	const promotion = await promote({ plan, report, verdict, ...approval }, { registry, store });
+	const promotion = await promote({ plan, report, verdict, ...approval }, project);
 	const file = documentBeside(reportFile, "promotion");
-	await writePromotion(root, promotion, file);
+	await writePromotion(project, promotion, file);
 
 	core.setOutput("promotion", file);
 	core.setOutput("version", promotion.version);

@@ -35,7 +35,9 @@ function exampleRun(output: string, experiment = "example"): Run {
 		max_minutes: 10,
 		grace_seconds: 5,
 		fast_storage: null,
-	} as const;
+		max_cost_usd: null,
+		runner: ["self-hosted"],
+	} satisfies Run["machine"];
 	const { conditions } = makePlan();
 	const places = { data: ".", inputs: {}, checkpoints: {}, output: path.join(output, document.id) };
 	return { document, machine, conditions, ...places };
@@ -221,7 +223,7 @@ async function openLocal(): Promise<Bench> {
 	const jobs = path.join(temporary, "jobs");
 	const read = (id: string, file: string) => readFile(path.join(jobs, id, file), "utf8");
 	return {
-		executor: local({ jobs, trainer: await standIn(temporary) }),
+		executor: local({ jobs, trainer: await standIn(temporary), copyTrainer: false }),
 		output: path.join(temporary, "store"),
 		starts: async (id) => (await read(id, "starts.txt")).trim().split("\n").length,
 		kill: async (id) => {
@@ -247,7 +249,7 @@ describe("local", () => {
 const { jobs, trainer, run } = JSON.parse(process.argv[2]);
 process.send("ready");
 await new Promise((resolve) => process.once("message", resolve));
-await local({ jobs, trainer }).start(run);
+await local({ jobs, trainer, copyTrainer: false }).start(run);
 process.send("started");
 setInterval(() => {}, 1000);`,
 		);
@@ -304,6 +306,7 @@ setInterval(() => {}, 1000);`,
 		const executor = local({
 			jobs: path.join(temporary, "jobs"),
 			trainer: { python: path.join(temporary, "python"), folder: temporary },
+			copyTrainer: false,
 		});
 		await expect(executor.start(exampleRun(temporary, "short"))).rejects.toThrow("npm start does it");
 	});

@@ -10,3 +10,8 @@ export function chooseExecutor(machine: PlanMachine, options: LocalOptions): Exe
 			return local(options);
 	}
 }
+
+/** The executor of every place that a machine recipe can name. */
+export function allExecutors(options: LocalOptions): Executor[] {
+	return [local(options)];
+}

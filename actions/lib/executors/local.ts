@@ -1,19 +1,25 @@
 // torchrun on this machine: a job is a folder and a detached process group that outlives whoever started it.
 import { spawn } from "node:child_process";
-import { open, readdir, readFile, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { cp, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { documentText } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import { createFile } from "../stores/folder.ts";
 import type { Executor, Job, Run } from "../train.ts";
-import { type Trainer, trainerEnvironment } from "../trainer.ts";
+import { digestTrainer, ENTRY, type Trainer, trainerEnvironment } from "../trainer.ts";
 
 export interface LocalOptions {
 	/** The folder that holds a folder for each job. */
 	jobs: string;
 	trainer: Trainer;
+	/** Runs each job from a copy of the trainer: where the checkout may be changed while a job runs, as a runner's is. */
+	copyTrainer: boolean;
 }
+
+/** Where in the jobs' folder copies of the trainer lie; no run's id begins with a dot. */
+const COPIES = ".trainers";
 
 /** What start leaves for look. */
 interface Ticket {
@@ -35,7 +41,7 @@ interface Process {
 const START_DEADLINE_MS = 30_000;
 
 /** An executor on this machine. The kernel's lock on the job's folder, held by the job itself, makes starting twice start once. */
-export function local({ jobs, trainer }: LocalOptions): Executor {
+export function local({ jobs, trainer, copyTrainer }: LocalOptions): Executor {
 	const folderOf = (id: string) => path.join(path.resolve(jobs), id);
 
 	async function look(id: string): Promise<Job> {
@@ -64,7 +70,7 @@ export function local({ jobs, trainer }: LocalOptions): Executor {
 		if (state === "succeeded" || state === "running") return;
 		for (const old of ["stop.json", "failure.json", "progress.json"]) await rm(path.join(folder, old), { force: true });
 		await writeFileAtomic(path.join(folder, "conditions.json"), documentText(run.conditions));
-		await launch(trainer, folder, run);
+		await launch(copyTrainer ? await keepCopy(jobs, trainer, document.code) : trainer, folder, run);
 	}
 
 	async function stop(id: string): Promise<void> {
@@ -77,7 +83,7 @@ export function local({ jobs, trainer }: LocalOptions): Executor {
 
 	async function list(): Promise<Job[]> {
 		const names = await readdir(jobs).catch(() => []);
-		const all = await Promise.all(names.map(look));
+		const all = await Promise.all(names.filter((name) => name !== COPIES).map(look));
 		return all.filter((job) => job.state === "running");
 	}
 
@@ -93,6 +99,31 @@ async function writeRun(folder: string, document: Run["document"]): Promise<void
 			`${file} holds another document under the id ${document.id}: the job isn't adopted and nothing was started.`,
 		);
 	}
+}
+
+/** The trainer's package of a digest, copied once into the jobs' folder: whole or absent. */
+async function keepCopy(jobs: string, trainer: Trainer, code: string): Promise<Trainer> {
+	const place = path.join(path.resolve(jobs), COPIES, code.replace(/^sha256:/, ""));
+	const copy = { ...trainer, folder: place };
+	if (await exists(path.join(place, ENTRY))) return copy;
+	const beside = `${place}.${randomUUID()}`;
+	try {
+		const filter = (source: string) => path.basename(source) !== "__pycache__";
+		await cp(path.join(trainer.folder, "proving_ground"), path.join(beside, "proving_ground"), {
+			recursive: true,
+			filter,
+		});
+		await cp(path.join(trainer.folder, "requirements.txt"), path.join(beside, "requirements.txt"));
+		// A process that imports a file while a checkout changes it would run what nobody planned.
+		if ((await digestTrainer({ ...trainer, folder: beside })) !== code)
+			throw new InvalidInput(`${trainer.folder} isn't the trainer that was planned (${code}): plan again.`);
+		await rename(beside, place).catch(async (error: NodeJS.ErrnoException) => {
+			if (!(await exists(path.join(place, ENTRY)))) throw error;
+		});
+	} finally {
+		await rm(beside, { recursive: true, force: true });
+	}
+	return copy;
 }
 
 async function launch(trainer: Trainer, folder: string, run: Run): Promise<void> {

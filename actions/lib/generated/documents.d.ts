@@ -1053,6 +1053,8 @@ export interface PlanMachine {
   max_minutes: number;
   grace_seconds: number;
   fast_storage: string | null;
+  max_cost_usd: number | null;
+  runner: string[];
 }
 /**
  * Where DVC has the data from. Of a .dvc file in this repository only the path and the pin are known.
@@ -2604,6 +2606,27 @@ export interface Machine {
    * Folder on a fast shared file system (FSx for Lustre) that checkpoints are also copied to; null for none.
    */
   fast_storage?: string | null;
+  /**
+   * US dollars that the jobs of one plan may cost together; what would cost more is stopped, with its checkpoint. Null for no bound but the deadline.
+   */
+  max_cost_usd?: number | null;
+  /**
+   * Labels of the GitHub runner that starts the job; for the executor `local` it is the machine that trains.
+   *
+   * @minItems 1
+   * @maxItems 10
+   */
+  runner?:
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string]
+    | [string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string];
 }
 /**
  * What a model must hold to be promoted.
@@ -2941,4 +2964,8 @@ export interface Config {
      */
     histograms?: boolean;
   };
+  /**
+   * How a promotion's files reach reports/ on the default branch: `pull_request`: by one of their own; `commit`: by a commit of the workflow's token, where the branch allows that.
+   */
+  record?: "pull_request" | "commit";
 }

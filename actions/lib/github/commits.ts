@@ -23,7 +23,7 @@ interface Change {
 	sha?: string | null;
 }
 
-export function commits(client: Client): Pick<GitHub, "createTag" | "commitFiles"> {
+export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "commitFiles"> {
 	const { octokit, place } = client;
 
 	/** The commit that a reference points at; null where there is none. */
@@ -120,6 +120,8 @@ export function commits(client: Client): Pick<GitHub, "createTag" | "commitFiles
 	}
 
 	return {
+		tagged: (name) => look(`tags/${name}`),
+
 		async createTag(name, sha) {
 			const ref = `tags/${name}`;
 			const before = await look(ref);

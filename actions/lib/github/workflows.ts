@@ -3,8 +3,27 @@ import { InvalidInput } from "../errors.ts";
 import type { GitHub } from "../github.ts";
 import { type Client, call, repeatable } from "./connect.ts";
 
-export function workflows({ octokit, place }: Client): Pick<GitHub, "dispatchWorkflow" | "emit" | "cancelRuns"> {
+export function workflows({
+	octokit,
+	place,
+}: Client): Pick<GitHub, "dispatchWorkflow" | "emit" | "cancelRuns" | "rerun"> {
 	return {
+		async rerun(workflowFile, headSha) {
+			const { data } = await call("list workflow runs", () =>
+				octokit.rest.actions.listWorkflowRuns({
+					...place,
+					workflow_id: workflowFile,
+					head_sha: headSha,
+					per_page: 100,
+				}),
+			);
+			const [last] = data.workflow_runs.filter(({ head_sha }) => head_sha === headSha).sort((a, b) => b.id - a.id);
+			// GitHub refuses to run again what still runs.
+			if (last?.status !== "completed") return false;
+			await call("run a workflow again", () => octokit.rest.actions.reRunWorkflow({ ...place, run_id: last.id }));
+			return true;
+		},
+
 		async dispatchWorkflow(file, ref, inputs) {
 			const event = { ...place, workflow_id: file, ref, inputs };
 			await call(`start the workflow ${file}`, () =>

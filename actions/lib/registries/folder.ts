@@ -8,10 +8,12 @@ import type { Entry } from "../generated/documents.d.ts";
 import type { Approval, Registry, Version } from "../plan.ts";
 import { createFile } from "../stores/folder.ts";
 
+const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+
 /** A registry in a folder of this machine. */
 export function folder(root: string): Registry {
 	const lineOf = (model: string) => {
-		if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(model))
+		if (!NAME.test(model))
 			throw new InvalidInput(`${JSON.stringify(model)} is no name of a line of models.`);
 		return path.join(root, model);
 	};
@@ -52,6 +54,12 @@ export function folder(root: string): Registry {
 	}
 
 	return {
+		async lines() {
+			const names = (await namesIn(root)).filter((name) => NAME.test(name)).sort();
+			const held = await Promise.all(names.map(async (name) => (await versions(name)).length > 0));
+			return names.filter((_, place) => held[place]);
+		},
+
 		async current(model) {
 			const last = (await approvals(model)).at(-1);
 			if (!last) return null;

@@ -27,7 +27,9 @@ export function folder(root: string): Store {
 		},
 
 		async list(prefix) {
-			const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
+			// Only the folder that the prefix names is walked: a store holds every artefact of every run.
+			const folder = prefix.includes("/") ? locate(prefix.slice(0, prefix.lastIndexOf("/"))) : root;
+			const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
 			return entries
 				.filter((entry) => entry.isFile() && !entry.name.startsWith(".tmp-"))
 				.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"))

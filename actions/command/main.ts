@@ -1,0 +1,17 @@
+// Does what a comment that begins with a slash asks for, if its author may write.
+import * as core from "@actions/core";
+import { context } from "@actions/github";
+import { gitHubPlace, openRepository, runAction } from "../lib/action.ts";
+import { openGitHub } from "../lib/github.ts";
+import { revertMerge } from "../lib/rollback.ts";
+import { answerCommand, readCommentEvent } from "../lib/slash_command.ts";
+
+await runAction(async () => {
+	const event = readCommentEvent(context.payload);
+	const github = await openGitHub(gitHubPlace());
+	const git = openRepository();
+
+	const answered = await answerCommand(event, { github, revert: (pull) => revertMerge(pull, { git, github }) });
+
+	core.setOutput("answered", answered);
+});

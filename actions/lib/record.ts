@@ -1,0 +1,168 @@
+// A promotion becomes its record: tags on the merge, reports/<name> on the branch or in a pull request, and an event.
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import path from "node:path";
+import { documentText, parseDocument } from "./documents.ts";
+import { InvalidInput } from "./errors.ts";
+import type { Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
+import type { GitHub } from "./github.ts";
+import type { Project } from "./project.ts";
+import { writePromotion } from "./promote.ts";
+import { reportsOf, writeReport } from "./report.ts";
+
+export interface Promoted {
+	plan: Plan;
+	report: Report;
+	verdict: Verdict;
+	promotion: Promotion;
+	/** The model card as the evaluation wrote it. */
+	card: string;
+	/** The commit that brought the experiment to the branch. */
+	commit: string;
+	pullRequest: number | null;
+}
+
+interface RecordPorts {
+	project: Project;
+	github: GitHub;
+}
+
+/** Leaves everything that tells of a promotion; the version's tag comes last, so that what was interrupted is done again. True where this call did it. */
+export async function recordPromotion(promoted: Promoted, ports: RecordPorts, branch: string): Promise<boolean> {
+	const { promotion, commit, pullRequest, plan } = promoted;
+	const { model, version, run, manifest, experiment, replaced } = promotion;
+	const tag = `model/${model}/v${version}`;
+	const isNew = (await ports.github.tagged(tag)) === null;
+	if (isNew || (await recordedVersion(ports.project, experiment)) !== version) {
+		const folder = await writeRecord(promoted, ports.project);
+		await publish(folder, promotion, ports, branch);
+	}
+	if (!isNew) return false;
+	// Before the tag: an event may come twice, and must not be lost.
+	await ports.github.emit("model.promoted", {
+		model,
+		version,
+		run,
+		manifest,
+		experiment,
+		replaced,
+		pull_request: pullRequest,
+	});
+	await tagCandidate(plan, promotion, commit, ports.github);
+	await ports.github.createTag(tag, commit);
+	return true;
+}
+
+/** `candidate/<task>/<date>`: the heads that the model has, and the day of its approval; the second of a day has a number. */
+async function tagCandidate({ run }: Plan, { approved_at }: Promotion, commit: string, github: GitHub): Promise<void> {
+	const task = [...run.architecture.heads].sort().join("+");
+	const day = `candidate/${task}/${approved_at!.slice(0, "YYYY-MM-DD".length)}`;
+	for (let number = 1; ; number += 1) {
+		const name = number === 1 ? day : `${day}.${number}`;
+		const at = await github.tagged(name);
+		if (at === commit) return;
+		if (at !== null) continue;
+		await github.createTag(name, commit);
+		return;
+	}
+}
+
+/** The version that the branch's reports/<name> is of; null where there is none. */
+async function recordedVersion({ home }: Project, experiment: string): Promise<number | null> {
+	const file = path.join(reportsOf(home, experiment), "promotion.json");
+	const text = await readFile(file, "utf8").catch(() => null);
+	if (text === null) return null;
+	// Of another version of this tool: written anew.
+	const known = await parseDocument("promotion", text, file).catch((error: unknown) => {
+		if (error instanceof InvalidInput) return null;
+		throw error;
+	});
+	return known?.version ?? null;
+}
+
+/** Writes reports/<name> into a folder of its own; returns it. */
+async function writeRecord(
+	{ report, verdict, promotion, card }: Promoted,
+	{ home, registry }: Project,
+): Promise<string> {
+	const place = path.join(home, ".proving-ground/records", promotion.run);
+	const folder = reportsOf(place, promotion.experiment);
+	await rm(place, { recursive: true, force: true });
+	await mkdir(folder, { recursive: true });
+	await writeReport(place, report, card);
+	// What draws is large, and loaded where it's needed.
+	const { writeVerdict } = await import("./page.ts");
+	await writeVerdict(place, report, verdict);
+	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
+	return folder;
+}
+
+/** Commits a record: to a branch of its own with a pull request, or straight to the branch where the configuration says so. */
+async function publish(
+	folder: string,
+	{ experiment, model, version }: Promotion,
+	{ project, github }: RecordPorts,
+	base: string,
+): Promise<void> {
+	const names = (await readdir(folder)).sort();
+	const files = await Promise.all(
+		names.map(async (name) => ({
+			path: `reports/${experiment}/${name}`,
+			content: await readFile(path.join(folder, name), "utf8"),
+		})),
+	);
+	await propose(
+		{
+			files,
+			title: `Record ${model} v${version}`,
+			name: `${model}-v${version}`,
+			body: recordText(model, version, experiment),
+		},
+		{ project, github },
+		base,
+	);
+}
+
+function recordText(model: string, version: number, experiment: string): string {
+	return `\`${model}\` v${version}, from \`experiments/${experiment}.yaml\`, is production. This adds what it was promoted on to \`reports/${experiment}\`: report, verdict, model card and page. Nothing waits for it: merging it publishes the page, and lets a plan on a runner without access to the registry compare with this version.`;
+}
+
+interface Proposal {
+	files: { path: string; content: string | null }[];
+	title: string;
+	name: string;
+	body: string;
+}
+
+/** Brings files to a branch as the configuration says: by a commit, or by a pull request that is opened once. */
+async function propose(
+	{ files, title, name, body }: Proposal,
+	{ project, github }: RecordPorts,
+	base: string,
+): Promise<void> {
+	if (project.record === "commit") {
+		await github.commitFiles({ branch: base, base, message: title, files });
+		return;
+	}
+	const branch = `proving-ground/record/${name}`;
+	// Merged or refused by somebody: it's not asked for again.
+	if ((await github.pullRequestsFrom(branch)).some(({ head }) => head.ref === branch)) return;
+	await github.commitFiles({ branch, base, message: title, files });
+	await github.openPullRequest({ branch, base, title, body, labels: [] });
+}
+
+/** The record of production going back to an earlier version: its promotion, with who brought it back. */
+export async function recordRollback(promotion: Promotion, ports: RecordPorts, base: string): Promise<void> {
+	const { experiment, model, version, approved_at } = promotion;
+	const files = [{ path: `reports/${experiment}/promotion.json`, content: documentText(promotion) }];
+	const title = `Record ${model} going back to v${version}`;
+	const name = `${model}-v${version}-again-${approved_at!.replaceAll(/[^0-9]/g, "")}`;
+	const body = `\`${model}\` v${version} is production again.`;
+	await propose({ files, title, name, body }, ports, base);
+	await ports.github.emit("model.rolled_back", {
+		model,
+		version,
+		run: promotion.run,
+		manifest: promotion.manifest,
+		replaced: promotion.replaced,
+	});
+}

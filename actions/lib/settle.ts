@@ -1,0 +1,203 @@
+// What was merged becomes production, or an issue that says why it can't: looked up in git, GitHub and the registry, so that a run that was dropped loses nothing.
+import path from "node:path";
+import { checkOut, type Git } from "./checkouts.ts";
+import { title } from "./comment.ts";
+import { InvalidFile, InvalidInput } from "./errors.ts";
+import { judgeEvaluation } from "./follow.ts";
+import type { Jobs, Plan } from "./generated/documents.d.ts";
+import type { GitHub, PullRequest } from "./github.ts";
+import { code } from "./markdown.ts";
+import { type Project, planExperiment } from "./project.ts";
+import { promote } from "./promote.ts";
+import { recordPromotion } from "./record.ts";
+import { rollBackRemoved } from "./rollback.ts";
+import { showExperiment } from "./showing.ts";
+import { followJobs, lookAtJobs, unseenJobs } from "./train.ts";
+
+export interface SettlePorts {
+	/** A checkout of the default branch with its whole history. */
+	project: Project;
+	git: Git;
+	github: GitHub;
+}
+
+export interface SettleOptions {
+	/** The branch that was merged into. */
+	branch: string;
+	/** Merges longer ago than this are settled. */
+	days: number;
+	say: (line: string) => void;
+}
+
+/** An experiment file and the merge that brought it. */
+export interface Merged {
+	file: string;
+	/** The commit on the branch that last changed it. */
+	commit: string;
+	/** The pull request of that commit; null for a direct push. */
+	pull: PullRequest | null;
+}
+
+export type Settled =
+	| { file: string; is: "promoted" | "there"; model: string; version: number }
+	| { file: string; is: "waiting"; why: string }
+	| { file: string; is: "refused"; why: string; issue: number };
+
+/** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
+export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
+	const settled: Settled[] = [];
+	for (const merged of await listMerged(ports, options)) {
+		const one = await settleOne(merged, ports, options);
+		settled.push(one);
+		options.say(sentenceOf(one));
+	}
+	for (const told of await rollBackRemoved(ports, options)) options.say(told);
+	return settled;
+}
+
+/** The experiment files that stand on the branch, by the merge that brought each, oldest first. */
+async function listMerged({ git, github }: SettlePorts, { days }: SettleOptions): Promise<Merged[]> {
+	const log = await git(
+		"log",
+		"--first-parent",
+		`--since=${days} days ago`,
+		"--format=%x00%H",
+		"--name-only",
+		"-m",
+		"--no-renames",
+		"--diff-filter=d",
+		"--",
+		":(glob)experiments/*.yaml",
+	);
+	const standing = new Set((await git("ls-files", "-z", "--", ":(glob)experiments/*.yaml")).split("\0"));
+	const last = new Map<string, string>();
+	for (const entry of log.split("\0").filter(Boolean)) {
+		const [commit, ...files] = entry.split("\n").filter(Boolean);
+		// Newest first: what is known already was changed again since.
+		for (const file of files) if (standing.has(file) && !last.has(file)) last.set(file, commit!);
+	}
+	const pulls = new Map<string, PullRequest | null>();
+	for (const commit of new Set(last.values())) {
+		const found = (await github.pullRequestsOf(commit)).filter(({ merged, head }) => merged && !head.fork);
+		pulls.set(commit, found.find(({ mergeCommit }) => mergeCommit === commit) ?? null);
+	}
+	return [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
+}
+
+async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
+	try {
+		return await promoteMerged(merged, ports, options);
+	} catch (error) {
+		if (!(error instanceof InvalidFile || error instanceof InvalidInput)) throw error;
+		return refuseMerged(merged, ports, { why: code(error.message), of: merged.commit });
+	}
+}
+
+/** Looks at what was judged in the pull request and promotes it; where production has moved on, judges again from stored statistics first. */
+async function promoteMerged(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
+	const { file, pull, commit } = merged;
+	const { project, git, github } = ports;
+	const sha = pull?.head.sha ?? commit;
+	await checkSame(merged, sha, git);
+	const plan = await planMerged(merged, sha, ports);
+	const executor = project.executorFor(plan.machine);
+	const places = { executor, store: project.store };
+	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
+	const training = seen.jobs[0]!;
+	if (training.state === "running") return { file, is: "waiting", why: "its training still runs" };
+	if (training.state !== "succeeded")
+		return refuseMerged(merged, ports, { why: brokenText(training), of: plan.run.id });
+	const jobs = await followJobs(plan, places);
+	const last = jobs.jobs.at(-1)!;
+	if (last.state !== "succeeded") return refuseMerged(merged, ports, { why: brokenText(last), of: plan.run.id });
+	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project);
+	if (!verdict.passed)
+		return refuseMerged(merged, ports, { why: title({ plan, jobs, report, verdict }), of: plan.run.id });
+	const by = pull?.mergedBy ?? (await authorOf(commit, git));
+	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
+	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
+	const isNew = await recordPromotion(record, ports, options.branch);
+	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
+	return { file, is: isNew ? "promoted" : "there", model: promotion.model, version: promotion.version };
+}
+
+function brokenText({ kind, state, diagnosis }: Jobs["jobs"][number]): string {
+	const what = kind === "train" ? "training" : "evaluation";
+	const found = state === "absent" ? `its ${what} was never run` : `its ${what} ${state}`;
+	return diagnosis ? `${found}: ${code(diagnosis)}` : found;
+}
+
+/** The plan of what was judged: with the gates and machines of the branch, or, where those have changed since, with those before the merge. */
+async function planMerged({ file, pull, commit }: Merged, sha: string, ports: SettlePorts): Promise<Plan> {
+	const { project, git } = ports;
+	const at = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
+	const known = pull ? { author: pull.author } : {};
+	const plan = await planExperiment(at, file, { base: project.home, known });
+	const trained = async ({ run, machine }: Plan) =>
+		(await project.executorFor(machine).look(run.id)).state !== "absent";
+	if (await trained(plan)) return plan;
+	const parent = (await git("rev-parse", `${commit}^1`).catch(() => "")).trim();
+	if (parent === "") return plan;
+	const base = await checkOut(project.home, git, parent, null);
+	const before = await planExperiment(at, file, { base, known }).catch((error: unknown) => {
+		if (error instanceof InvalidFile || error instanceof InvalidInput) return plan;
+		throw error;
+	});
+	return (await trained(before)) ? before : plan;
+}
+
+/** The merge must have brought the file that was judged, to the byte. */
+async function checkSame({ file, commit, pull }: Merged, sha: string, git: Git): Promise<void> {
+	if (!pull) return;
+	await git("cat-file", "-e", `${sha}^{commit}`).catch(() =>
+		git("fetch", "--quiet", "--no-tags", "origin", `refs/pull/${pull.number}/head`),
+	);
+	const blob = async (revision: string) => (await git("rev-parse", `${revision}:${file}`).catch(() => "")).trim();
+	if ((await blob(commit)) !== (await blob(sha)))
+		throw new InvalidInput(
+			`${file} was changed in the merge of #${pull.number}: it isn't the file that was judged there.`,
+		);
+}
+
+async function authorOf(commit: string, git: Git): Promise<string> {
+	return (await git("log", "-1", "--format=%an", commit)).trim();
+}
+
+const HOW_TO_GO_ON = `**How to go on**
+
+- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
+- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` by hand.
+- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.`;
+
+/** Opens one issue for what can't be promoted, with why (Markdown) and how to go on. */
+async function refuseMerged(
+	{ file, pull, commit }: Merged,
+	{ github }: SettlePorts,
+	{ why, of }: { why: string; of: string },
+): Promise<Settled> {
+	const brought = pull ? `merged with #${pull.number}` : `pushed with ${code(commit)}`;
+	const { number } = await github.openIssue({
+		marker: `<!-- proving-ground: refused ${of} -->`,
+		title: `${path.basename(file, ".yaml")} was merged and not promoted`,
+		body: [
+			`${code(file)}, ${brought}, was not promoted; production is what it was.`,
+			`**Why:** ${why}`,
+			HOW_TO_GO_ON,
+		].join("\n\n"),
+		labels: [],
+	});
+	return { file, is: "refused", why, issue: number };
+}
+
+function sentenceOf(settled: Settled): string {
+	switch (settled.is) {
+		case "promoted":
+			return `${settled.file}: promoted as ${settled.model} v${settled.version}`;
+		case "there":
+			return `${settled.file}: is ${settled.model} v${settled.version} already`;
+		case "waiting":
+			return `${settled.file}: waits: ${settled.why}`;
+		case "refused":
+			return `${settled.file}: refused: ${settled.why} (#${settled.issue})`;
+	}
+}

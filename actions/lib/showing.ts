@@ -1,0 +1,113 @@
+// An experiment's documents become what people see of it on its pull request: comment, check run, labels.
+import { checkRunOf, checkRunOfProblems, type Documents, markerOf, renderComment, renderProblems } from "./comment.ts";
+import { InvalidInput, type Problem } from "./errors.ts";
+import { nameOfFile } from "./experiment.ts";
+import type { Jobs, Plan } from "./generated/documents.d.ts";
+import type { GitHub, PullRequest, Written } from "./github.ts";
+import { isOwnLabel, labelsOfChecks, lineLabel } from "./labels.ts";
+import { approvalOf, shortApproval } from "./plan.ts";
+import type { PlannedFiles } from "./project.ts";
+
+/** A pull request, as far as showing needs it. */
+export type Place = Pick<PullRequest, "number"> & { head: { sha: string } };
+
+/** What was written where. */
+export interface Shown {
+	comment: Written;
+	checkRun: Written;
+}
+
+/** Shows an experiment: at most one write of the comment and one of the check run, none where nothing changed. */
+export async function showExperiment(
+	github: GitHub,
+	{ number, head }: Place,
+	documents: Documents,
+	keep?: (shown: string) => boolean,
+): Promise<Shown> {
+	const peers = await peersOf(github, number, documents.plan.experiment.model);
+	const shown = { ...documents, peers, approval: shortApproval(approvalOf(documents.plan)) };
+	const comment = await github.upsertComment(number, markerOf(documents.plan), renderComment(shown), keep);
+	// What is there is of the same run and says more: its check run is as well.
+	if (comment === "unchanged" && keep) return { comment, checkRun: "unchanged" };
+	return { comment, checkRun: await github.upsertCheckRun(checkRunOf(shown, head.sha)) };
+}
+
+/** Shows why an experiment file can't be planned. */
+export async function showProblems(
+	github: GitHub,
+	{ number, head }: Place,
+	{ file, problems }: { file: string; problems: readonly Problem[] },
+): Promise<Shown> {
+	const name = nameOfFile(file);
+	const comment = await github.upsertComment(number, markerOf({ experiment: { name } }), renderProblems(name, problems));
+	return { comment, checkRun: await github.upsertCheckRun(checkRunOfProblems(name, problems, head.sha)) };
+}
+
+/** Shows an experiment, and files that can't be planned, with the pull request's labels; null where there is no pull request. */
+export async function showAll(
+	pull: { github: GitHub; place: Place } | null,
+	{ documents, refused }: { documents: Documents | null; refused: PlannedFiles["refused"] },
+	keep?: (shown: string) => boolean,
+): Promise<Shown | null> {
+	if (!pull) return null;
+	const { github, place } = pull;
+	let shown: Shown | null = null;
+	for (const file of refused) shown = await showProblems(github, place, file);
+	if (documents) shown = await showExperiment(github, place, documents, keep);
+	await showLabels(github, place, { models: documents ? [documents.plan.experiment.model] : [], all: false });
+	return shown;
+}
+
+/** Leaves a comment that is of the same run already: it may say more than that this is planned. */
+export function keepOwnRun(plan: Plan | null): (shown: string) => boolean {
+	return (shown) => plan !== null && shown.includes(`\`${plan.run.id}\``);
+}
+
+/** Other open pull requests that train the same line of models. */
+async function peersOf(github: GitHub, number: number, model: string) {
+	const numbers = await github.labelled(lineLabel(model).name);
+	return numbers.filter((other) => other !== number).map((pullRequest) => ({ pullRequest, experiments: [] }));
+}
+
+/** Gives a pull request the labels of what its check runs say, and of the lines of models that it trains; takes other lines away only where these are all of them. */
+export async function showLabels(
+	github: GitHub,
+	{ number, head }: Place,
+	{ models, all }: { models: readonly string[]; all: boolean },
+): Promise<Written> {
+	const lines = [...new Set(models)].map(lineLabel);
+	const wanted = [...labelsOfChecks(await github.checkRuns(head.sha)), ...lines];
+	return github.setLabels(number, wanted, (name) => isOwnLabel(name) && (all || !name.startsWith("line:")));
+}
+
+/** Throws InvalidInput where a pull request isn't open, isn't of this repository, or has another head than the one that was planned. */
+export async function requireCurrent(pull: { github: GitHub; place: Place } | null): Promise<void> {
+	if (!pull) return;
+	const { number, head } = pull.place;
+	const now = await pull.github.pullRequest(number);
+	if (now.head.fork) throw new InvalidInput(`#${number} is of a fork: it can be planned, never run.`);
+	if (now.state !== "open") throw new InvalidInput(`#${number} is closed: nothing is started for it.`);
+	if (now.head.sha !== head.sha)
+		throw new InvalidInput(
+			`#${number} was pushed to since: its head is ${now.head.sha}, and ${head.sha} was planned and approved. The run of the new head takes over.`,
+		);
+}
+
+/** How often a job's progress is shown, which takes some five requests: the token has a thousand an hour. */
+const SHOW_EVERY_MS = 120_000;
+
+/** Shows how far jobs are while they are followed, now and then; a failure to show is said and stops nothing. */
+export function progressShower(
+	plan: Plan,
+	pull: { github: GitHub; place: Place } | null,
+	say: (line: string) => void,
+): (jobs: Jobs) => void {
+	let last = Number.NEGATIVE_INFINITY;
+	return (jobs) => {
+		if (!pull || Date.now() - last < SHOW_EVERY_MS) return;
+		last = Date.now();
+		showExperiment(pull.github, pull.place, { plan, jobs }).catch((error: Error) =>
+			say(`The progress could not be shown: ${error.message}`),
+		);
+	};
+}
