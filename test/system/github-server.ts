@@ -43,7 +43,7 @@ export interface GitHubServer {
 	/** GITHUB_API_URL of the overlay; a job's own, which tells its requests apart, is `${url}/_run/<run>/<job>`. */
 	url: string;
 	repository: string;
-	/** The pull request that is open from the start. */
+	/** The pull request that is open from the start; 0 where none was asked for. */
 	pullRequest: number;
 	/** Head commit of that pull request. */
 	sha: string;
@@ -64,8 +64,8 @@ export interface GitHubServer {
 	close(): Promise<void>;
 }
 
-/** Starts a server with a repository and an open pull request in it. */
-export async function startGitHub(): Promise<GitHubServer> {
+/** Starts a server with a repository and, unless it is refused, an open pull request in it. */
+export async function startGitHub({ opened = true } = {}): Promise<GitHubServer> {
 	const github = await createEmulator({
 		service: "github",
 		port: 0,
@@ -109,18 +109,7 @@ export async function startGitHub(): Promise<GitHubServer> {
 
 	for (const login of [BOT, "proving-ground[bot]", "bob"])
 		await call("PUT", `/repos/ann/road/collaborators/${encodeURIComponent(login)}`, { permission: "push" });
-	const main = await call<{ object: { sha: string } }>("GET", "/repos/ann/road/git/ref/heads/main");
-	await call("POST", "/repos/ann/road/git/refs", { ref: "refs/heads/night", sha: main.object.sha });
-	await call("PUT", "/repos/ann/road/contents/experiments/more-night.yaml", {
-		message: "More night",
-		content: "",
-		branch: "night",
-	});
-	const pull = await call<{ number: number; head: { sha: string } }>("POST", "/repos/ann/road/pulls", {
-		title: "More night",
-		head: "night",
-		base: "main",
-	});
+	const pull = opened ? await openPull(call) : { number: 0, head: { sha: "" } };
 	return {
 		url,
 		repository: "ann/road",
@@ -141,6 +130,17 @@ export async function startGitHub(): Promise<GitHubServer> {
 			await github.close();
 		},
 	};
+}
+
+async function openPull(call: GitHubServer["call"]): Promise<{ number: number; head: { sha: string } }> {
+	const main = await call<{ object: { sha: string } }>("GET", "/repos/ann/road/git/ref/heads/main");
+	await call("POST", "/repos/ann/road/git/refs", { ref: "refs/heads/night", sha: main.object.sha });
+	await call("PUT", "/repos/ann/road/contents/experiments/more-night.yaml", {
+		message: "More night",
+		content: "",
+		branch: "night",
+	});
+	return call("POST", "/repos/ann/road/pulls", { title: "More night", head: "night", base: "main" });
 }
 
 interface Asked {

@@ -130,7 +130,12 @@ export function pullRoutes(state: PullState): Routes {
 			const pull = await one(ask, upstream);
 			if (!pull) return notFound();
 			const compared = await upstream("GET", `${placeOf(ask)}/compare/${pull.base.sha}...${pull.head.sha}`);
-			return compared.status === 200 ? paginate(ask, (compared.body as { files: object[] }).files) : compared;
+			if (compared.status !== 200) return compared;
+			const { files } = compared.body as { files: { filename: string }[] };
+			return paginate(
+				ask,
+				files.sort((a, b) => (a.filename < b.filename ? -1 : 1)),
+			);
 		},
 
 		// "Lists the merged pull request that introduced the commit to the repository. If the commit is not present in the default
