@@ -153,7 +153,11 @@ export async function examples(context: Context, files: string[], by: string): P
 export async function backtest(context: Context, file: string, options: Options): Promise<Outcome> {
 	const { backtestPolicy, renderBacktest } = await import("./lib/backtest.ts");
 	const { against = "HEAD", slices } = options;
-	const document = await backtestPolicy(context.project, file, { against, slices, models: await context.project.registry.lines() });
+	const document = await backtestPolicy(context.project, file, {
+		against,
+		slices,
+		models: await context.project.registry.lines(),
+	});
 	return { document, text: renderBacktest(document) };
 }
 

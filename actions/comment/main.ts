@@ -9,7 +9,10 @@ import { keepOwnRun, showAll } from "../lib/showing.ts";
 await runAction(async () => {
 	const refused = parseRefused(core.getInput("refused"));
 	const plan = await readPlan();
-	const documents = plan && { plan, ...(await readDocuments(["jobs", "report", "verdict", "promotion"], core.getInput)) };
+	const documents = plan && {
+		plan,
+		...(await readDocuments(["jobs", "report", "verdict", "promotion"], core.getInput)),
+	};
 	const body = documents ? renderComment(documents) : "";
 	await core.summary.addRaw(body).write();
 	core.setOutput("body", body);

@@ -2,13 +2,13 @@
 import path from "node:path";
 import * as core from "@actions/core";
 import type { Known } from "./author.ts";
-import { type Git, openGit } from "./checkouts.ts";
 import { changedExperiments } from "./changes.ts";
+import { type Git, openGit } from "./checkouts.ts";
 import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
-import type { GitHub } from "./github.ts";
 import type { GitHubOptions } from "./github/connect.ts";
+import type { GitHub } from "./github.ts";
 import { unpackPlan } from "./planned.ts";
 import { liveLine, progressLine } from "./progress.ts";
 import { documentsOf, type OpenOptions, openProject, type Project } from "./project.ts";

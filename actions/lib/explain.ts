@@ -40,7 +40,9 @@ function sectionOf(check: Verdict["checks"][number], { policy, baseline }: Verdi
 		`found ${actualText(check).replaceAll("<br>", " ")}, asked ${boundText(check)}, against ${baseline === null ? "no production model" : `production v${baseline}`}`,
 		`measured on ${frames} frames${units > 0 && units !== frames ? ` in ${units} sequences` : ""}${isProtected ? ", a protected slice" : ""}`,
 		code(why),
-		p_fail === null ? "" : `the chance of a figure this bad, were the bound just met: ${p_fail < 0.0001 ? "under 0.01 %" : `${(100 * p_fail).toFixed(2)} %`}`,
+		p_fail === null
+			? ""
+			: `the chance of a figure this bad, were the bound just met: ${p_fail < 0.0001 ? "under 0.01 %" : `${(100 * p_fail).toFixed(2)} %`}`,
 		waived ? `waived by ${code(waived.who)} until ${waived.until}: ${code(waived.reason)}` : "",
 		`the rule stands at ${code(policy.file)}, line ${line}: ${code(reason)}`,
 	];

@@ -41,7 +41,11 @@ export interface FollowedPull {
 }
 
 /** Follows one pull request, or all that are open where none is named; safe to repeat, late, and twice at once. */
-export async function follow(number: number | null, ports: FollowPorts, options: FollowOptions): Promise<FollowedPull[]> {
+export async function follow(
+	number: number | null,
+	ports: FollowPorts,
+	options: FollowOptions,
+): Promise<FollowedPull[]> {
 	return number === null ? followAll(ports, options.say) : [await followOne(number, ports, options)];
 }
 
@@ -103,8 +107,7 @@ async function followPull(pull: PullRequest, ports: FollowPorts, stop: boolean):
 	const since = (await git("rev-parse", "HEAD")).trim();
 	const files = await changedExperiments(root, pull.merged ? pull.base.sha : since);
 	const experiments: Followed[] = [];
-	for (const file of files)
-		experiments.push(await advance(file, pull, { ...ports, project: project.at(root) }, stop));
+	for (const file of files) experiments.push(await advance(file, pull, { ...ports, project: project.at(root) }, stop));
 	for (const followed of experiments) {
 		if ("documents" in followed) await showExperiment(github, pull, followed.documents);
 		else await showProblems(github, pull, followed);
@@ -115,12 +118,7 @@ async function followPull(pull: PullRequest, ports: FollowPorts, stop: boolean):
 }
 
 /** Plans an experiment at the pull request's head and looks: what is trained is evaluated, what is evaluated is judged, what passed is registered as pending. */
-async function advance(
-	file: string,
-	pull: PullRequest,
-	{ project }: FollowPorts,
-	stop: boolean,
-): Promise<Followed> {
+async function advance(file: string, pull: PullRequest, { project }: FollowPorts, stop: boolean): Promise<Followed> {
 	let plan: Plan;
 	try {
 		plan = await planExperiment(project, file, { base: project.home, known: { author: pull.author } });

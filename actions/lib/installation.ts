@@ -11,11 +11,10 @@ export async function installTrainer({ python, folder }: Trainer): Promise<strin
 	if (existsSync(environment) && !existsSync(path.join(environment, "pyvenv.cfg")))
 		return `${python} is in no virtual environment: its packages are the machine's own.`;
 	const script = path.join(path.dirname(folder), "actions/start.mjs");
-	const { code, output, errors } = await runCommand(
-		process.execPath,
-		[script, "python", environment],
-		{ env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" } },
-	);
-	if (code !== 0) throw new ServiceError("package index", `the trainer's packages can't be installed: ${errors.trim()}`);
+	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment], {
+		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" },
+	});
+	if (code !== 0)
+		throw new ServiceError("package index", `the trainer's packages can't be installed: ${errors.trim()}`);
 	return output.trim();
 }

@@ -1,7 +1,6 @@
 // What is true of a pull request's experiments becomes its labels.
 import { createHash } from "node:crypto";
-import type { State } from "./comment.ts";
-import type { Label } from "./github.ts";
+import type { Label, ShownCheck } from "./github.ts";
 
 /** GitHub refuses a longer name. */
 const MAX_NAME = 50;
@@ -14,28 +13,21 @@ const STATES = {
 	inconclusive: { color: "bfd4f2", description: "The data can't tell whether an experiment here meets its gates" },
 } as const;
 
-/** The labels of a pull request with experiments in these states, each once. */
-export function labelsOf(states: readonly State[]): Label[] {
-	const words = new Set(states.map(wordOf));
-	return (Object.keys(STATES) as (keyof typeof STATES)[])
+type Word = keyof typeof STATES;
+
+/** The labels of a pull request whose experiments have these check runs, each once: whoever shows one experiment knows of all. */
+export function labelsOf(checks: readonly Pick<ShownCheck, "status" | "conclusion" | "title">[]): Label[] {
+	const words = new Set(checks.map(wordOf));
+	return (Object.keys(STATES) as Word[])
 		.filter((word) => words.has(word))
 		.map((word) => ({ name: `model:${word}`, ...STATES[word] }));
 }
 
-function wordOf(state: State): keyof typeof STATES {
-	switch (state.is) {
-		case "planned":
-			return "planned";
-		case "running":
-		case "measured":
-			return "running";
-		case "broken":
-			return "failed";
-		case "judged": {
-			const { outcome } = state.verdict;
-			return outcome === "pass" ? "passed" : outcome === "fail" ? "failed" : "inconclusive";
-		}
-	}
+function wordOf({ status, conclusion, title }: Pick<ShownCheck, "status" | "conclusion" | "title">): Word {
+	if (status !== "completed") return status === "queued" ? "planned" : "running";
+	if (conclusion === "success") return "passed";
+	// The conclusion says what the policy makes of a verdict, the title what the verdict is.
+	return title.startsWith("inconclusive") ? "inconclusive" : "failed";
 }
 
 /** The label that all pull requests have which train a line of models: two with it are told of each other. */

@@ -86,5 +86,7 @@ function isRefused(value: unknown): value is PlannedFiles["refused"][number] {
 
 function isProblem(value: unknown): boolean {
 	const { file, line, column, message } = (value ?? {}) as Record<string, unknown>;
-	return typeof file === "string" && typeof message === "string" && [line, column].every((at) => Number.isSafeInteger(at));
+	return (
+		typeof file === "string" && typeof message === "string" && [line, column].every((at) => Number.isSafeInteger(at))
+	);
 }

@@ -2,8 +2,8 @@
 import { type BacktestPorts, backtestPolicy, renderBacktest } from "./backtest.ts";
 import { changedFiles } from "./changes.ts";
 import { namesIn } from "./experiment.ts";
-import type { Written } from "./github.ts";
 import type { GitHubOptions } from "./github/connect.ts";
+import type { Written } from "./github.ts";
 import { WAIVERS } from "./waiver_file.ts";
 
 const MARKER = "<!-- proving-ground: backtest -->";
@@ -32,7 +32,8 @@ export async function backtestChanges(ports: BacktestPorts, since: string): Prom
 
 function withinLimit(tables: readonly string[]): string {
 	if (tables.length === 0) return "";
-	const intro = "What the edited policy or slices would have said of every model in the registry; nothing was measured again.";
+	const intro =
+		"What the edited policy or slices would have said of every model in the registry; nothing was measured again.";
 	let text = `${MARKER}\n${intro}`;
 	for (const [index, table] of tables.entries()) {
 		if (Buffer.byteLength(text) + Buffer.byteLength(table) > MAX_BYTES)

@@ -19,7 +19,16 @@ export async function revertMerge(
 	{ git, github }: Pick<RollbackPorts, "git" | "github">,
 ): Promise<boolean> {
 	if (mergeCommit === null) return false;
-	const changed = await git("diff", "--name-only", "-z", "--no-renames", `${mergeCommit}^1`, mergeCommit, "--", EXPERIMENTS);
+	const changed = await git(
+		"diff",
+		"--name-only",
+		"-z",
+		"--no-renames",
+		`${mergeCommit}^1`,
+		mergeCommit,
+		"--",
+		EXPERIMENTS,
+	);
 	const files = changed.split("\0").filter(Boolean);
 	if (files.length === 0) return false;
 	const before = await Promise.all(
@@ -49,7 +58,9 @@ export async function rollBackRemoved(
 		if (removed === null || removed.at <= last.approved_at) continue;
 		const before = versions.find(({ entry }) => entry.version === last.replaced);
 		if (!before) {
-			told.push(`${model}: experiments/${current.experiment}.yaml was removed, and v${last.version} had replaced no model: it stays production`);
+			told.push(
+				`${model}: experiments/${current.experiment}.yaml was removed, and v${last.version} had replaced no model: it stays production`,
+			);
 			continue;
 		}
 		const { entry, location } = before;

@@ -4,7 +4,7 @@ import { InvalidInput, type Problem } from "./errors.ts";
 import { nameOfFile } from "./experiment.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
 import type { GitHub, PullRequest, Written } from "./github.ts";
-import { isOwnLabel, labelsOfChecks, lineLabel } from "./labels.ts";
+import { isOwnLabel, labelsOf, lineLabel } from "./labels.ts";
 import { approvalOf, shortApproval } from "./plan.ts";
 import type { PlannedFiles } from "./project.ts";
 
@@ -39,7 +39,11 @@ export async function showProblems(
 	{ file, problems }: { file: string; problems: readonly Problem[] },
 ): Promise<Shown> {
 	const name = nameOfFile(file);
-	const comment = await github.upsertComment(number, markerOf({ experiment: { name } }), renderProblems(name, problems));
+	const comment = await github.upsertComment(
+		number,
+		markerOf({ experiment: { name } }),
+		renderProblems(name, problems),
+	);
 	return { comment, checkRun: await github.upsertCheckRun(checkRunOfProblems(name, problems, head.sha)) };
 }
 
@@ -76,7 +80,7 @@ export async function showLabels(
 	{ models, all }: { models: readonly string[]; all: boolean },
 ): Promise<Written> {
 	const lines = [...new Set(models)].map(lineLabel);
-	const wanted = [...labelsOfChecks(await github.checkRuns(head.sha)), ...lines];
+	const wanted = [...labelsOf(await github.checkRuns(head.sha)), ...lines];
 	return github.setLabels(number, wanted, (name) => isOwnLabel(name) && (all || !name.startsWith("line:")));
 }
 

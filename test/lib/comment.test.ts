@@ -7,7 +7,6 @@ import {
 	type Documents,
 	renderComment,
 	renderProblems,
-	stateOf,
 } from "../../actions/lib/comment.ts";
 import { type DocumentName, parseDocument } from "../../actions/lib/documents.ts";
 import { labelsOf, lineLabel } from "../../actions/lib/labels.ts";
@@ -285,19 +284,19 @@ describe("goes with a check run", () => {
 
 describe("goes with labels", () => {
 	const plan = makePlan();
-	const at = (job: Parameters<typeof makeJob>[0]) => stateOf({ plan, jobs: makeJobs(plan, makeJob(job)) });
+	const at = (job: Parameters<typeof makeJob>[0]) => ({ plan, jobs: makeJobs(plan, makeJob(job)) });
 
-	test.each([
-		["model:planned", stateOf({ plan })],
+	test.each<[string, Documents]>([
+		["model:planned", { plan }],
 		["model:running", at({ state: "running" })],
 		["model:running", at({ state: "succeeded" })],
 		["model:failed", at({ state: "failed" })],
-		["model:passed", stateOf(makeJudged())],
-		["model:failed", stateOf(makeJudged(makeScores({ night: 0.2 })))],
-		["model:inconclusive", stateOf(makeJudged(makeScores({ night: 0.05 })))],
-	])("%s", (name, state) => {
-		expect(labelsOf([state, state]).map((label) => label.name)).toEqual([name]);
-		expect(labelsOf([state])).toEqual([
+		["model:passed", makeJudged()],
+		["model:failed", makeJudged(makeScores({ night: 0.2 }))],
+		["model:inconclusive", makeJudged(makeScores({ night: 0.05 }))],
+	])("%s", (name, documents) => {
+		const check = checkRunOf(documents, "abc");
+		expect(labelsOf([check, check])).toEqual([
 			{ name, color: expect.stringMatching(/^[0-9a-f]{6}$/), description: expect.stringMatching(/^.{1,100}$/) },
 		]);
 	});

@@ -73,10 +73,12 @@ for (let n = 0; ; n++) await store.put("big/" + n, Buffer.alloc(4_000_000, 7));`
 	);
 	const child = fork(writer);
 	await new Promise((resolve) => child.once("message", resolve));
-	await new Promise((resolve) => setTimeout(resolve, 150));
+	const store = folder(path.join(temporary, "store"));
+	while ((await store.list("big/")).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+	// Somewhere in a later key.
+	await new Promise((resolve) => setTimeout(resolve, 20));
 	child.kill("SIGKILL");
 	await new Promise((resolve) => child.once("exit", resolve));
-	const store = folder(path.join(temporary, "store"));
 	const keys = await store.list("big/");
 	expect(keys.length).toBeGreaterThan(0);
 	for (const key of keys) expect((await store.get(key))!.length).toBe(4_000_000);

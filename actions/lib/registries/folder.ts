@@ -13,8 +13,7 @@ const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 /** A registry in a folder of this machine. */
 export function folder(root: string): Registry {
 	const lineOf = (model: string) => {
-		if (!NAME.test(model))
-			throw new InvalidInput(`${JSON.stringify(model)} is no name of a line of models.`);
+		if (!NAME.test(model)) throw new InvalidInput(`${JSON.stringify(model)} is no name of a line of models.`);
 		return path.join(root, model);
 	};
 

@@ -29,7 +29,9 @@ export function recorded(root: string): Registry {
 	}
 
 	const refuse = async () => {
-		throw new InvalidInput("The promotions in reports/ can be read, not changed: the registry itself is needed for that.");
+		throw new InvalidInput(
+			"The promotions in reports/ can be read, not changed: the registry itself is needed for that.",
+		);
 	};
 
 	async function history(model: string) {
