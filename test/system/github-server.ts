@@ -8,7 +8,7 @@ import { type ActionsState, actionsRoutes } from "./github/actions.ts";
 import { type CheckState, checkRoutes } from "./github/checks.ts";
 import { createFaults, type Fault } from "./github/faults.ts";
 import { issueRoutes, type Reaction, refuseLongBody } from "./github/issues.ts";
-import { mayDo, type Permissions } from "./github/permissions.ts";
+import { gitNeed, mayDo, type Permissions } from "./github/permissions.ts";
 import { type PullState, pullRoutes } from "./github/pulls.ts";
 import { type Answer, type Ask, type Routes, refuse, type Upstream } from "./github/route.ts";
 
@@ -211,14 +211,15 @@ async function handle(request: IncomingMessage, response: ServerResponse, parts:
 		/^(\/_run\/([^/]+)\/([^/]+))?(\/.*)$/.exec(request.url ?? "/") ?? [];
 	const token = (request.headers.authorization ?? "").replace(/^(bearer|token) /i, "");
 	const login = TOKENS[token as keyof typeof TOKENS] ?? null;
-	const operation = matchOperation(method, path)?.operation ?? null;
+	const [, need, level] = /^\/_needs\/([\w-]+)\/(read|write)$/.exec(path) ?? [];
+	const operation = need ? gitNeed(need, level!) : (matchOperation(method, path)?.operation ?? null);
 	const recorded: Recorded = { method, path, body: body ?? undefined, login, run, job, operation, status: 0 };
 	requests.push(recorded);
 	const base = `http://${request.headers.host}${prefix}`;
 	const asked = { method, path, body, token, login: login ?? "", base };
 
 	const fault = faults.take(method, path);
-	const refused = refuseRequest(recorded, grants);
+	const refused = refuseRequest(recorded, grants) ?? (need ? { status: 204 } : null);
 	const got = fault && !fault.worked ? null : (refused ?? (await answer(asked)));
 	if (got && got.status < 300 && method !== "GET" && /\/(git\/refs|contents|merge)/.test(path)) await git.moved?.();
 	const final = fault ? fault.answer : got;
@@ -236,20 +237,11 @@ async function handle(request: IncomingMessage, response: ServerResponse, parts:
 function refuseRequest(recorded: Recorded, grants: Map<string, Permissions>): Answer | null {
 	const { method, path, body, login, run, job, operation } = recorded;
 	// https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#failed-login-limit
-	if (!login) return refuse(401, "Bad credentials");
-	const permissions = run && job && login === BOT ? grants.get(`${run}/${job}`) : undefined;
+	if (!login && !path.startsWith("/_needs/")) return refuse(401, "Bad credentials");
+	const permissions = run && job && (login ?? BOT) === BOT ? grants.get(`${run}/${job}`) : undefined;
 	if (permissions && operation && !mayDo(operation, permissions))
 		return refuse(403, "Resource not accessible by integration");
-	const ask: Ask = {
-		method,
-		path,
-		query: new URLSearchParams(),
-		params: {},
-		body: { ...(body as object) },
-		login,
-		base: "",
-	};
-	return refuseLongBody(ask);
+	return refuseLongBody(method, path, { ...(body as object) });
 }
 
 /** Whether GitHub counts the request as creating content, of which it takes 80 a minute and 500 an hour. */

@@ -108,7 +108,7 @@ export function issueRoutes(reactions: Map<number, Reaction[]>): Routes {
 const LONGEST_BODY = 65_536;
 
 /** GitHub's refusal of a text that is too long; null where it may pass. */
-export function refuseLongBody({ method, path, body }: Ask): Answer | null {
+export function refuseLongBody(method: string, path: string, body: Record<string, unknown>): Answer | null {
 	const text = body["body"];
 	if (method === "GET" || !/\/(issues|pulls|comments)(\/|$)/.test(path) || typeof text !== "string") return null;
 	if ([...text].length <= LONGEST_BODY) return null;

@@ -132,8 +132,15 @@ const needs = new Map<string, Need>(
 	),
 );
 
+/** What a job does without the API, such as fetching by git, named like an operation. */
+export function gitNeed(permission: string, level: string): string {
+	return `needs ${permission}: ${level}`;
+}
+
 /** What a token needs for the operation; throws where the table doesn't know it. */
 export function needOf(operation: string): Need {
+	const [, permission, level] = /^needs ([\w-]+): (read|write)$/.exec(operation) ?? [];
+	if (permission) return { anyOf: [permission], level: level as Level };
 	const need = needs.get(operation);
 	if (!need) throw new Error(`${operation}: add it to permissions.ts, with what GitHub's documentation asks for.`);
 	return need;

@@ -1,0 +1,206 @@
+// A workflow run by act against the GitHub of the tests
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { checkRequest } from "../contract/github/operations.ts";
+import { makePlan } from "../fixtures.ts";
+import { runWorkflow } from "./act.ts";
+import { dispatchEvent, formEvent, pullRequestEvent, pushEvent } from "./github/events.ts";
+import { createOrigin, type Origin } from "./github/origin.ts";
+import { compareRights } from "./github/permissions.ts";
+import { type GitHubServer, startGitHub } from "./github-server.ts";
+
+const checkout = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0";
+
+const experiment = `
+name: experiment
+on: pull_request
+permissions: {}
+jobs:
+  plan:
+    name: Plan
+    runs-on: ubuntu-latest
+    permissions:
+      contents: read # to check the code out
+    outputs:
+      plans: \${{ steps.list.outputs.plans }}
+      runner: \${{ steps.list.outputs.runner }}
+    steps:
+      - uses: ${checkout}
+        with: { persist-credentials: false, fetch-depth: 0 }
+      - uses: ${checkout}
+        with: { persist-credentials: false, path: head, ref: "\${{ github.event.pull_request.head.sha }}" }
+      - id: list
+        shell: bash
+        run: |
+          echo "::warning file=experiments/b.yaml,line=2,title=slow::it %25 will%0Atake long"
+          echo "# Planned" >> "$GITHUB_STEP_SUMMARY"
+          echo "at=$(git rev-parse HEAD) $GITHUB_SHA $(git -C head rev-parse HEAD) $(git rev-list --count HEAD)" >> "$GITHUB_OUTPUT"
+          echo 'plans=["one","two"]' >> "$GITHUB_OUTPUT"
+          echo 'runner=["self-hosted","gpu"]' >> "$GITHUB_OUTPUT"
+  train:
+    name: Train \${{ matrix.plan }}
+    needs: plan
+    if: github.event.pull_request.head.repo.full_name == github.repository
+    runs-on: \${{ fromJSON(needs.plan.outputs.runner) }}
+    environment: training
+    permissions: {}
+    strategy:
+      fail-fast: false
+      matrix:
+        plan: \${{ fromJSON(needs.plan.outputs.plans) }}
+    steps:
+      - id: run
+        shell: bash
+        env: { PLAN: "\${{ matrix.plan }}", KEY: "\${{ secrets.KEY }}", WHERE: "\${{ vars.WHERE }}" }
+        run: |
+          echo "trained=$PLAN \${#KEY} $WHERE" >> "$GITHUB_OUTPUT"
+          echo "the key is $KEY"
+          test "$PLAN" = one
+  comment:
+    name: Comment
+    needs: [plan, train]
+    if: always() && needs.plan.result == 'success'
+    runs-on: ubuntu-latest
+    permissions:
+      contents: read # to check the code out
+      pull-requests: write # to comment
+      checks: write # to write the check run
+      issues: read # for nothing
+    steps:
+      - uses: ${checkout}
+        with: { persist-credentials: false }
+      - id: show
+        uses: $/actions/comment
+        with: { plan: plan.json }
+  never:
+    name: Never
+    if: github.event.action == 'closed'
+    runs-on: ubuntu-latest
+    steps:
+      - run: exit 1
+`;
+
+const push = `
+name: release
+on:
+  push:
+  repository_dispatch:
+  workflow_dispatch:
+    inputs:
+      name: { description: A name, required: true }
+permissions: {}
+jobs:
+  record:
+    name: Record
+    runs-on: ubuntu-latest
+    permissions:
+      contents: write # to push
+    steps:
+      - uses: ${checkout}
+      - id: push
+        shell: bash
+        env: { NAME: "\${{ inputs.name || github.event.client_payload.name || github.event.head_commit.author.username }}" }
+        run: |
+          git tag "by/$NAME"
+          git push --quiet origin "by/$NAME"
+`;
+
+let github: GitHubServer;
+let origin: Origin;
+beforeAll(async () => {
+	github = await startGitHub({ opened: false });
+	origin = await createOrigin(github, {
+		".github/workflows/experiment.yml": experiment,
+		".github/workflows/release.yml": push,
+		"plan.json": JSON.stringify(makePlan()),
+	});
+});
+afterAll(async () => {
+	await origin.close();
+	await github.close();
+});
+
+test("runs jobs with outputs, a matrix, a check-out and an action of ours, and reads back what they said", async () => {
+	const head = await origin.commit("night", { "experiments/b.yaml": "why: b\n" });
+	const { number } = await origin.open("night");
+	const event = await pullRequestEvent(github, number, "opened");
+	const ran = await runWorkflow({
+		github,
+		origin,
+		workflow: "experiment.yml",
+		event,
+		secrets: { KEY: "hush-hush" },
+		vars: { WHERE: "here" },
+	});
+	expect(ran.jobs.map(({ id, conclusion }) => [id, conclusion]).sort()).toEqual([
+		["comment", "success"],
+		["never", "skipped"],
+		["plan", "success"],
+		["train", "failure"],
+		["train", "success"],
+	]);
+	expect(ran.conclusion).toBe("failure");
+	const list = ran.job("plan").step("list");
+	const merge = origin.sha(`refs/pull/${number}/merge`);
+	expect(list.outputs["at"]).toBe(`${merge} ${merge} ${head} 3`);
+	expect(list.annotations).toEqual([
+		{ level: "warning", message: "it % will\ntake long", file: "experiments/b.yaml", line: "2", title: "slow" },
+	]);
+	expect(list.summary).toBe("# Planned\n");
+	const trained = ran.jobs.filter(({ id }) => id === "train").sort((a, b) => a.name.localeCompare(b.name));
+	expect(trained.map((job) => job.step("run").outputs["trained"])).toEqual(["one 9 here", "two 9 here"]);
+	expect(ran.log).not.toContain("hush-hush");
+
+	expect(ran.job("comment").step("show").outputs).toMatchObject({ comment: "created", "check-run": "created" });
+	const comments = await github.call<{ body: string; user: { login: string } }[]>(
+		"GET",
+		`/repos/ann/road/issues/${number}/comments`,
+	);
+	expect(comments).toMatchObject([{ user: { login: "github-actions[bot]" } }]);
+	const requests = ran.requests("comment");
+	expect(requests.length).toBeGreaterThan(3);
+	expect(requests.filter(({ path }) => !path.startsWith("/_needs")).flatMap(checkRequest)).toEqual([]);
+	const rights = (job: string) =>
+		compareRights(
+			ran.requests(job).map(({ operation }) => operation!),
+			ran.granted.get(job)!,
+		);
+	expect(rights("comment")).toEqual({ missing: [], spare: ["issues: read"] });
+	expect(rights("plan")).toEqual({ missing: [], spare: [] });
+	expect(github.actions.runs.at(-1)).toMatchObject({ conclusion: "failure", head_sha: head, event: "pull_request" });
+});
+
+test("gives a fork's pull request no secret, and a token that only reads", async () => {
+	await origin.commit("theirs", { "experiments/c.yaml": "why: c\n" }, { fork: true });
+	const { number } = await origin.open("theirs", { fork: true });
+	const event = await pullRequestEvent(github, number, "opened", "fan");
+	const ran = await runWorkflow({ github, origin, workflow: "experiment.yml", event, secrets: { KEY: "hush-hush" } });
+	expect(ran.job("plan").conclusion).toBe("success");
+	expect(ran.job("train").conclusion).toBe("skipped");
+	expect(ran.job("comment").conclusion).toBe("failure");
+	expect(ran.requests("comment").at(-1)).toMatchObject({ status: 403 });
+	expect(ran.log).toContain("Resource not accessible by integration");
+});
+
+test("lets a job push with the credentials that its check-out kept, and tells the server", async () => {
+	const before = origin.sha("main");
+	const after = await origin.commit("main", { "README.md": "more\n" });
+	const order = { github, origin, workflow: "release.yml" };
+	const pushed = await runWorkflow({ ...order, event: await pushEvent(github, origin, before, after) });
+	expect(pushed.conclusion).toBe("success");
+	const rights = compareRights(
+		pushed.requests("record").map(({ operation }) => operation!),
+		pushed.granted.get("record")!,
+	);
+	expect(rights).toEqual({ missing: [], spare: [] });
+	await runWorkflow({ ...order, event: await dispatchEvent(github, "dataset.published", { name: "data" }) });
+	await runWorkflow({ ...order, event: await formEvent(github, { name: "form" }) });
+	const tags = await github.call<{ ref: string; object: { sha: string } }[]>(
+		"GET",
+		"/repos/ann/road/git/matching-refs/tags/by/",
+	);
+	expect(tags.map(({ ref, object }) => [ref, object.sha])).toEqual([
+		["refs/tags/by/ann", after],
+		["refs/tags/by/data", after],
+		["refs/tags/by/form", after],
+	]);
+});

@@ -1,0 +1,292 @@
+// A workflow file of the test's repository and an event become what the run did, by job and step: act runs it as it stands, on this machine.
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parse } from "yaml";
+import { createReader, type JobResult } from "./act_log.ts";
+import type { Event } from "./github/events.ts";
+import type { Origin } from "./github/origin.ts";
+import type { Level, Permissions } from "./github/permissions.ts";
+import type { GitHubServer, Recorded } from "./github-server.ts";
+
+export interface Order {
+	github: GitHubServer;
+	origin: Origin;
+	/** Name of the file in .github/workflows, as it is at the event's ref. */
+	workflow: string;
+	event: Event;
+	secrets?: Record<string, string>;
+	vars?: Record<string, string>;
+	/** Only this job and what it needs. */
+	job?: string;
+	/** Folder that `$/actions/x` is found in; this project, where it isn't said. */
+	self?: string;
+	/** Folders that other repositories' actions are found in, by owner/name@ref. */
+	repositories?: Record<string, string>;
+	/** Environment of every step. */
+	environment?: Record<string, string>;
+}
+
+export interface Run {
+	id: string;
+	conclusion: "success" | "failure" | "cancelled";
+	jobs: JobResult[];
+	/** The one job, or all of a matrix, by its id. */
+	job(id: string): JobResult;
+	/** Everything that act wrote. */
+	log: string;
+	/** What the job asked of GitHub. */
+	requests(job: string): Recorded[];
+	/** What the job's token might do. */
+	granted: Map<string, Permissions>;
+}
+
+interface Workflow {
+	name?: string;
+	permissions?: Permissions;
+	jobs: Record<string, { permissions?: Permissions; uses?: string; name?: string }>;
+}
+
+const project = path.resolve(import.meta.dirname, "../..");
+const stubs = path.join(import.meta.dirname, "stubs");
+
+/** What stands in for the actions of others, by repository. */
+const STAND_INS: Record<string, string> = {
+	"actions/checkout": "checkout",
+	"actions/setup-node": "nothing",
+	"actions/setup-python": "nothing",
+	"actions/cache": "nothing",
+	"actions/upload-artifact": "upload-artifact",
+	"actions/download-artifact": "download-artifact",
+	"actions/create-github-app-token": "app-token",
+};
+
+/** Runs the workflow to its end. Jobs run as on GitHub, with what act doesn't hold (permissions, a fork's token) held by the server. */
+export async function runWorkflow(order: Order): Promise<Run> {
+	const { github, origin, event, workflow } = order;
+	const folder = await mkdtemp(path.join(tmpdir(), "act-"));
+	try {
+		const sha = origin.sha(event.ref);
+		const repository = path.join(folder, "repository");
+		checkOut(origin, event.ref, repository);
+		const { files, uses } = await rewriteWorkflows(repository);
+		const file = files.get(workflow);
+		if (!file) throw new Error(`There is no .github/workflows/${workflow} at ${event.ref}.`);
+		const fork = isFork(event);
+		const granted = grantPermissions(file, files, fork ? "read" : "write");
+		const id = String(github.actions.runs.length + 101);
+		for (const [job, permissions] of granted) github.grant(id, job, permissions);
+		const run = register(order, id, sha, file.name ?? workflow);
+		const reader = createReader(Object.keys(file.jobs));
+		const status = await runAct(order, { folder, repository, id, uses, fork }, reader.read, (stop) =>
+			github.actions.cancelled.set(run.id, stop),
+		);
+		const jobs = reader.finish();
+		const cancelled = run.conclusion === "cancelled";
+		const conclusion = cancelled ? "cancelled" : status === 0 ? "success" : "failure";
+		Object.assign(run, { status: "completed", conclusion });
+		await origin.push();
+		return {
+			id,
+			conclusion,
+			jobs,
+			job(name) {
+				const found = jobs.filter((job) => job.id === name);
+				if (found.length !== 1)
+					throw new Error(`${found.length} jobs ran as ${name}; there are: ${jobs.map((job) => job.id)}`);
+				return found[0]!;
+			},
+			log: reader.log(),
+			requests: (job) => github.requests.filter((request) => request.run === id && request.job === job),
+			granted,
+		};
+	} finally {
+		await rm(folder, { recursive: true, force: true });
+	}
+}
+
+/** A clone for act, which takes GITHUB_SHA from its head. */
+function checkOut(origin: Origin, ref: string, folder: string): void {
+	const branch = ref.replace(/^refs\/(heads\/)?/, "");
+	origin.git("init", "--quiet", folder);
+	origin.git("-C", folder, "fetch", "--quiet", origin.folder, `+${ref}:refs/heads/${branch}`);
+	origin.git("-C", folder, "checkout", "--quiet", branch);
+}
+
+/** A pull request from a fork gets no secret and a token that reads. */
+function isFork({ name, payload }: Event): boolean {
+	const pull = payload["pull_request"] as { head: { repo: { full_name: string } | null } } | undefined;
+	const own = (payload["repository"] as { full_name: string }).full_name;
+	return name === "pull_request" && pull?.head.repo?.full_name !== own;
+}
+
+/** Workflow files as act takes them (it knows no `$/`), and the remote actions that they use. */
+async function rewriteWorkflows(repository: string): Promise<{ files: Map<string, Workflow>; uses: Set<string> }> {
+	const folder = path.join(repository, ".github/workflows");
+	const files = new Map<string, Workflow>();
+	const uses = new Set<string>();
+	for (const name of await readdir(folder)) {
+		const text = await readFile(path.join(folder, name), "utf8");
+		files.set(name, parse(text) as Workflow);
+		const rewritten = text
+			.replaceAll(/(uses:\s*["']?)\$\/(\.github\/workflows\/)/g, "$1./$2")
+			.replaceAll(/(uses:\s*["']?)\$\/([\w./-]+)/g, "$1self/self/$2@self");
+		await writeFile(path.join(folder, name), rewritten);
+		for (const [, used] of rewritten.matchAll(/uses:\s*["']?([\w.-]+\/[\w./-]+@[\w./-]+)/g)) uses.add(used!);
+	}
+	return { files, uses };
+}
+
+/** The permissions of each job's token, no more than `most`: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#permissions */
+function grantPermissions(
+	file: Workflow,
+	files: Map<string, Workflow>,
+	most: Level,
+	limit?: Permissions,
+): Map<string, Permissions> {
+	const granted = new Map<string, Permissions>();
+	for (const [id, job] of Object.entries(file.jobs)) {
+		const declared = job.permissions ?? file.permissions ?? {};
+		const least = (name: string, level: Level | "none"): Level | "none" => {
+			const levels = [level, most, ...(limit ? [limit[name] ?? "none"] : [])];
+			return levels.includes("none") ? "none" : levels.includes("read") ? "read" : "write";
+		};
+		const permissions: Permissions = Object.fromEntries(
+			Object.entries(declared).map(([name, level]) => [name, least(name, level)]),
+		);
+		const called = /^[$.]\/\.github\/workflows\/(.+)$/.exec(job.uses ?? "")?.[1];
+		const inner = called ? files.get(called) : undefined;
+		if (inner)
+			for (const [name, rights] of grantPermissions(inner, files, most, permissions)) granted.set(name, rights);
+		else granted.set(id, permissions);
+	}
+	return granted;
+}
+
+function register({ github, workflow, event }: Order, id: string, sha: string, name: string) {
+	const pull = event.payload["pull_request"] as { head: { ref: string; sha: string } } | undefined;
+	const run = {
+		id: Number(id),
+		name,
+		path: `.github/workflows/${workflow}`,
+		event: event.name,
+		// A run of a pull request is listed under the head: https://docs.github.com/en/rest/actions/workflow-runs
+		head_branch: pull?.head.ref ?? event.ref.replace("refs/heads/", ""),
+		head_sha: pull?.head.sha ?? sha,
+		status: "in_progress" as const,
+		conclusion: null as string | null,
+		run_number: github.actions.runs.length + 1,
+		run_attempt: 1,
+		created_at: new Date().toISOString(),
+	};
+	github.actions.runs.push(run);
+	return run;
+}
+
+interface Place {
+	folder: string;
+	repository: string;
+	id: string;
+	uses: Set<string>;
+	fork: boolean;
+}
+
+async function runAct(
+	order: Order,
+	place: Place,
+	read: (line: string) => void,
+	stoppable: (stop: () => void) => void,
+): Promise<number> {
+	const { folder } = place;
+	const tools = path.join(folder, "bin");
+	await mkdir(tools);
+	// Every job has the one token and address that act was given; the address that node sees tells the jobs apart.
+	const wrapper = `#!/bin/sh
+case "$GITHUB_API_URL" in
+*/_run/*) ;;
+*) export GITHUB_API_URL="$GITHUB_API_URL/_run/$GITHUB_RUN_ID/$GITHUB_JOB" ;;
+esac
+exec '${process.execPath}' "$@"
+`;
+	await writeFile(path.join(tools, "node"), wrapper, { mode: 0o755 });
+	await mkdir(path.join(folder, "home"));
+	await mkdir(path.join(folder, "artifacts"));
+	await writeFile(path.join(folder, "event.json"), JSON.stringify(order.event.payload));
+	const bin = [
+		tools,
+		path.join(project, "node_modules/.bin"),
+		path.dirname(process.execPath),
+		"/usr/local/bin",
+		"/usr/bin",
+		"/bin",
+	];
+	// Nothing of the machine's own environment reaches the jobs.
+	const child = spawn(path.join(project, ".venv/bin/act"), actArguments(order, place), {
+		env: { HOME: path.join(folder, "home"), PATH: bin.join(":"), TMPDIR: folder },
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	stoppable(() => child.kill("SIGINT"));
+	const timer = setTimeout(() => child.kill("SIGKILL"), 300_000);
+	let rest = "";
+	for (const stream of [child.stdout, child.stderr])
+		stream.setEncoding("utf8").on("data", (chunk: string) => {
+			const lines = (rest + chunk).split("\n");
+			rest = lines.pop()!;
+			for (const line of lines) read(line);
+		});
+	const status = await new Promise<number>((resolve, reject) => {
+		child.on("error", reject);
+		child.on("close", (code) => resolve(code ?? 1));
+	});
+	clearTimeout(timer);
+	if (rest) read(rest);
+	return status;
+}
+
+function actArguments(order: Order, { folder, repository, id, uses, fork }: Place): string[] {
+	const { github, origin, workflow, event, secrets = {}, vars = {}, job, self = project } = order;
+	const all = (flag: string, values: Record<string, string>) =>
+		Object.entries(values).flatMap(([name, value]) => [flag, `${name}=${value}`]);
+	const environment = {
+		GITHUB_API_URL: github.url,
+		GITHUB_GRAPHQL_URL: `${github.url}/graphql`,
+		GITHUB_SERVER_URL: github.url,
+		GITHUB_REPOSITORY: github.repository,
+		GITHUB_REF: event.ref,
+		GITHUB_RUN_ID: id,
+		TEST_ORIGIN: origin.folder,
+		TEST_ARTIFACTS: path.join(folder, "artifacts"),
+		...order.environment,
+	};
+	const repositories = { ...standIns(uses, order.repositories ?? {}), "self/self@self": self, ...order.repositories };
+	const labels = ["ubuntu-latest", "self-hosted", "gpu"];
+	return [
+		event.name,
+		...["--workflows", `.github/workflows/${workflow}`, "--directory", repository],
+		...["--eventpath", path.join(folder, "event.json"), "--actor", event.actor],
+		...["--json", "--action-offline-mode", "--no-skip-checkout", "--no-cache-server"],
+		...["--action-cache-path", path.join(folder, "cache")],
+		...(job ? ["--job", job] : []),
+		...labels.flatMap((label) => ["--platform", `${label}=-self-hosted`]),
+		...all("--env", environment),
+		...all("--local-repository", repositories),
+		...all("--secret", { GITHUB_TOKEN: "bot-token", ...(fork ? {} : secrets) }),
+		...all("--var", vars),
+		...all("--input", event.name === "workflow_dispatch" ? (event.payload["inputs"] as Record<string, string>) : {}),
+	];
+}
+
+function standIns(uses: Set<string>, known: Record<string, string>): Record<string, string> {
+	const found: Record<string, string> = {};
+	for (const used of uses) {
+		const [name, ref] = used.split("@") as [string, string];
+		const repository = name.split("/").slice(0, 2).join("/");
+		const key = `${repository}@${ref}`;
+		if (repository === "self/self" || known[key]) continue;
+		const standIn = STAND_INS[repository];
+		if (!standIn) throw new Error(`${used}: nothing stands in for it; add it to STAND_INS in act.ts.`);
+		found[key] = path.join(stubs, standIn);
+	}
+	return found;
+}

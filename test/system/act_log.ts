@@ -1,0 +1,147 @@
+// The lines that act writes become jobs and steps: conclusions, outputs, annotations, summaries and logs.
+
+export interface StepResult {
+	id: string;
+	name: string;
+	/** Pre and Post are an action's own. */
+	stage: "Pre" | "Main" | "Post";
+	conclusion: "success" | "failure" | "skipped" | "running";
+	outputs: Record<string, string>;
+	annotations: {
+		level: "error" | "warning" | "notice";
+		message: string;
+		file?: string;
+		line?: string;
+		title?: string;
+	}[];
+	summary: string;
+	log: string;
+}
+
+export interface JobResult {
+	/** Its key in the workflow file. */
+	id: string;
+	name: string;
+	matrix: Record<string, unknown>;
+	conclusion: "success" | "failure" | "cancelled" | "skipped";
+	steps: StepResult[];
+	log: string;
+	/** The step by its id. */
+	step(id: string): StepResult;
+}
+
+interface Line {
+	msg: string;
+	level?: string;
+	job?: string;
+	jobID?: string;
+	matrix?: Record<string, unknown>;
+	jobResult?: string;
+	stage?: StepResult["stage"];
+	step?: string;
+	stepID?: string[];
+	stepResult?: StepResult["conclusion"];
+	command?: string;
+	name?: string;
+	arg?: string;
+	content?: string;
+	kvPairs?: Record<string, string>;
+	raw_output?: boolean;
+}
+
+/** Reads act's lines; `ids` are the jobs of the workflow, so that those which never started are known as skipped. */
+export function createReader(ids: string[]) {
+	const jobs = new Map<string, JobResult>();
+	const text: string[] = [];
+	const faults: string[] = [];
+
+	function jobOf({ jobID, job, matrix = {} }: Line): JobResult | null {
+		if (!jobID) return null;
+		const key = JSON.stringify([jobID, matrix]);
+		const found = jobs.get(key);
+		if (found) return found;
+		const made = newJob(jobID, (job ?? jobID).replace(/^[^/]*\//, ""), matrix);
+		jobs.set(key, made);
+		return made;
+	}
+
+	function read(line: string): void {
+		let entry: Line;
+		try {
+			entry = JSON.parse(line) as Line;
+		} catch {
+			text.push(line);
+			return;
+		}
+		text.push(`${entry.job ?? ""} ${entry.msg}`.trimEnd());
+		// An unmapped runner, or a file that act can't read, is a mistake of the test and no outcome.
+		if (entry.level === "fatal" || entry.msg.includes("Skipping unsupported platform")) faults.push(entry.msg);
+		const job = jobOf(entry);
+		if (!job) return;
+		if (entry.raw_output || entry.level === "error") job.log += entry.msg.endsWith("\n") ? entry.msg : `${entry.msg}\n`;
+		if (entry.jobResult) job.conclusion = entry.jobResult as JobResult["conclusion"];
+		if (entry.stage && entry.stepID) readStep(job, entry);
+	}
+
+	return {
+		read,
+		log: () => text.join("\n"),
+		/** The jobs; throws where act could not run what the test meant. */
+		finish(): JobResult[] {
+			if (faults.length > 0) throw new Error(`act: ${faults.join("; ")}\n${text.join("\n")}`);
+			const seen = new Set([...jobs.values()].map(({ id }) => id));
+			return [...jobs.values(), ...ids.filter((id) => !seen.has(id)).map((id) => newJob(id, id, {}))];
+		},
+	};
+}
+
+function newJob(id: string, name: string, matrix: Record<string, unknown>): JobResult {
+	const steps: StepResult[] = [];
+	return {
+		id,
+		name,
+		matrix,
+		conclusion: "skipped",
+		steps,
+		log: "",
+		step(wanted) {
+			const found = steps.find((step) => step.stage === "Main" && step.id === wanted);
+			if (!found)
+				throw new Error(`The job ${id} has no step ${wanted}; there are: ${steps.map((step) => step.id).join(", ")}`);
+			return found;
+		},
+	};
+}
+
+function readStep(job: JobResult, entry: Line): void {
+	const id = entry.stepID!.join("/");
+	let step = job.steps.find((other) => other.id === id && other.stage === entry.stage);
+	if (!step) {
+		step = {
+			id,
+			name: entry.step ?? id,
+			stage: entry.stage!,
+			conclusion: "running",
+			outputs: {},
+			annotations: [],
+			summary: "",
+			log: "",
+		};
+		job.steps.push(step);
+	}
+	if (entry.stepResult) step.conclusion = entry.stepResult;
+	if (entry.raw_output) step.log += entry.msg;
+	if (entry.command === "set-output") step.outputs[entry.name!] = entry.arg ?? "";
+	if (entry.command === "summary") step.summary += entry.content ?? "";
+	const level = entry.command;
+	if (level === "error" || level === "warning" || level === "notice") {
+		const { file, line, title } = entry.kvPairs ?? {};
+		step.annotations.push({
+			level,
+			message: entry.arg ?? "",
+			...(file ? { file } : {}),
+			...(line ? { line } : {}),
+			...(title ? { title } : {}),
+		});
+	}
+}
