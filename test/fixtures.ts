@@ -498,7 +498,8 @@ const JPEG =
 export function makeMeasured(evaluation: EvalReport): Evaluation {
 	const figures = makeFigures(evaluation.production !== null);
 	const figuresDigest = sha256(documentText(figures));
-	return { report: evaluation, digest: sha256(documentText(evaluation)), figures, figuresDigest, card: "# card\n" };
+	const digest = sha256(documentText(evaluation));
+	return { report: evaluation, digest, figures, figuresDigest, card: "# card\n", seeds: null };
 }
 
 export interface Judged {

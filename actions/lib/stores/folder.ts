@@ -27,7 +27,10 @@ export function folder(root: string): Store {
 		},
 
 		async list(prefix) {
-			const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
+			// Another line's thousands of checkpoints aren't walked through for one line's keys.
+			const from = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+			const start = from === "" ? root : locate(from);
+			const entries = await readdir(start, { recursive: true, withFileTypes: true }).catch(() => []);
 			return entries
 				.filter((entry) => entry.isFile() && !entry.name.startsWith(".tmp-"))
 				.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"))

@@ -1,0 +1,85 @@
+// What other seeds tell of a score becomes the noise of training in a figure, and words on it beside the figure's interval.
+import type { Report, Verdict, VerdictNoise } from "./generated/documents.d.ts";
+import { figure } from "./markdown.ts";
+import { decimalsOf, unitOf } from "./metrics.ts";
+
+type Check = Verdict["checks"][number];
+type Score = Pick<Report["scores"][number], "metric" | "slice">;
+type Name = (text: string) => string;
+
+/** How a figure is spread from seed to seed, and of how many of them; null for a model that tells nothing of it. */
+export type Noise = Omit<VerdictNoise, "next">;
+
+/** The noise of training in a model's own score, or in its change from production: of both models, or of the one that is known. */
+export function noiseOf(seeds: Report["seeds"], score: Score, of: "level" | "change"): Noise | null {
+	const find = (model: "candidate" | "production") =>
+		seeds?.[model]?.scores.find(({ metric, slice }) => metric === score.metric && slice === score.slice);
+	const own = find("candidate");
+	const other = of === "change" ? find("production") : undefined;
+	if (!own && !other) return null;
+	// Seeds are drawn apart for each of the two, so that their variances add up.
+	const deviation = Math.hypot(own?.deviation ?? 0, other?.deviation ?? 0);
+	return { deviation, candidate: own?.seeds ?? null, production: other?.seeds ?? null };
+}
+
+/** The noise in a check's figure, whose bound is met by `margin`, and the seed to run next where that is less; null where no second seed tells it. `scale` makes scores what the figure is in. */
+export function checkNoise(
+	seeds: Report["seeds"],
+	score: Score,
+	{ of, margin, scale }: { of: "level" | "change"; margin: number; scale: number },
+): VerdictNoise | null {
+	const noise = noiseOf(seeds, score, of);
+	if (!seeds || !noise) return null;
+	const deviation = noise.deviation * scale;
+	return { ...noise, deviation, next: Math.abs(margin) < deviation ? nextSeed(seeds, of) : null };
+}
+
+/** One more seed of the model that has fewer of them. */
+function nextSeed({ candidate, production }: NonNullable<Report["seeds"]>, of: "level" | "change") {
+	const other = of === "change" && production && production.next !== null ? production : candidate;
+	const { experiment, next } = other.runs.length < candidate.runs.length ? other : candidate;
+	return { experiment, seed: next! };
+}
+
+/** Noise as it stands beside an interval, in the unit of the figure. */
+export function noiseText(
+	{ deviation, candidate, production }: Noise,
+	{ metric, of, unit = unitOf(metric) }: { metric: string; of: "level" | "change"; unit?: string },
+): string {
+	const counts = [candidate, production].filter((count) => count !== null).join(" and ");
+	// Of a change the noise of one model is but a part.
+	const alone = of === "level" || (candidate !== null && production !== null) ? "" : " alone";
+	const whose = alone && (candidate === null ? " of production" : " of this model");
+	const shown = figure(deviation, unit === " %" ? 1 : decimalsOf(metric));
+	return `training noise ± ${shown}${unit} (${counts} seeds${whose}${alone})`;
+}
+
+/** A check's noise as it stands beside its interval; empty where no second seed tells it. */
+export function checkNoiseText({ noise, metric, bound }: Check): string {
+	if (!noise) return "";
+	if (bound === "min" || bound === "max") return noiseText(noise, { metric, of: "level" });
+	const unit = bound === "max_regression_percent" ? " %" : unitOf(metric);
+	return noiseText(noise, { metric, of: "change", unit });
+}
+
+/** That a check's figure is nearer to its bound than the noise of training, and which seed to run; empty where it isn't. */
+export function nearText({ noise }: Check, name: Name): string {
+	if (!noise?.next) return "";
+	const { experiment, seed } = noise.next;
+	return `Nearer to its bound than the noise of training: another seed may end otherwise. Next, run ${name(experiment)} with ${name(`seed: ${seed}`)}.`;
+}
+
+/** What is known of the noise of training, and that it is not in the intervals. */
+export function noiseSentence({ seeds, seed, experiment, baseline }: Report, name: Name): string {
+	if (!seeds) {
+		const lack = baseline ? "neither model has a second seed" : "there is no second seed";
+		const next = `${name(experiment.name)} with ${name(`seed: ${seed === 0 ? 1 : 0}`)}`;
+		return `The noise of training itself is not in them: ${lack}. ${next} would begin to tell it.`;
+	}
+	const list = ({ runs }: { runs: { seed: number }[] }) => runs.map((run) => run.seed).join(", ");
+	const told = [
+		`this model's seeds ${list(seeds.candidate)}`,
+		...(seeds.production ? [`production's ${list(seeds.production)}`] : []),
+	].join(", ");
+	return `The noise of training itself is not in them: it stands beside them as a standard deviation from seed to seed (${told}), of a change for both models together as far as both are known. It changes no outcome.`;
+}
