@@ -5,6 +5,7 @@ import type { Known } from "./author.ts";
 import { changedExperiments } from "./changes.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Jobs, Verdict } from "./generated/documents.d.ts";
+import { nearText } from "./noise.ts";
 import { liveLine, progressLine } from "./progress.ts";
 import { documentsOf, openProject, type Project } from "./project.ts";
 
@@ -123,7 +124,11 @@ export function annotateChecks({ checks, policy, waivers }: Verdict): void {
 	}
 	for (const check of checks.filter(({ blocking }) => blocking)) {
 		const title = `${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`;
-		core.error(check.why, { title, file: policy.file, startLine: check.line });
+		core.error([check.why, nearText(check)].filter(Boolean).join(" "), {
+			title,
+			file: policy.file,
+			startLine: check.line,
+		});
 	}
 }
 

@@ -3,6 +3,7 @@ import { foundText, whereText, worstFirst } from "./check_words.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import type { CheckRun } from "./github.ts";
 import { code, fold, renderTable, type Table } from "./markdown.ts";
+import { nearSection } from "./near.ts";
 import {
 	allChecks,
 	changesSection,
@@ -138,6 +139,7 @@ function compose(documents: Documents, rows: number): string {
 		startSection(plan),
 		differenceSection(plan, table),
 		state.is === "judged" ? checksSection(state.verdict, table) : "",
+		state.is === "judged" ? nearSection(state.verdict) : "",
 		state.is === "judged" ? waiversSection(state.verdict) : "",
 		report ? movedSection(report, table) : "",
 		report ? latencySection(report) : "",

@@ -41,32 +41,51 @@ function nextSeed({ candidate, production }: NonNullable<Report["seeds"]>, of: "
 	return { experiment, seed: next! };
 }
 
-/** Noise as it stands beside an interval, in the unit of the figure. */
-export function noiseText(
-	{ deviation, candidate, production }: Noise,
-	{ metric, of, unit = unitOf(metric) }: { metric: string; of: "level" | "change"; unit?: string },
-): string {
-	const counts = [candidate, production].filter((count) => count !== null).join(" and ");
-	// Of a change the noise of one model is but a part.
-	const alone = of === "level" || (candidate !== null && production !== null) ? "" : " alone";
-	const whose = alone && (candidate === null ? " of production" : " of this model");
-	const shown = figure(deviation, unit === " %" ? 1 : decimalsOf(metric));
-	return `training noise ± ${shown}${unit} (${counts} seeds${whose}${alone})`;
+/** The noise in a score's change, or in its level where there is no production to compare with, as it stands beside an interval; empty where no second seed tells it. */
+export function scoreNoise({ seeds }: Pick<Report, "seeds">, score: Report["scores"][number]): string {
+	const noise = noiseOf(seeds, score, score.delta === null ? "level" : "change");
+	return noise ? noiseText(noise, decimalsOf(score.metric), unitOf(score.metric)) : "";
 }
 
-/** A check's noise as it stands beside its interval; empty where no second seed tells it. */
+/** A check's noise as it stands beside its interval, and of how many seeds; empty where no second seed tells it. */
 export function checkNoiseText({ noise, metric, bound }: Check): string {
 	if (!noise) return "";
-	if (bound === "min" || bound === "max") return noiseText(noise, { metric, of: "level" });
-	const unit = bound === "max_regression_percent" ? " %" : unitOf(metric);
-	return noiseText(noise, { metric, of: "change", unit });
+	const { candidate, production } = noise;
+	const percent = bound === "max_regression_percent";
+	const shown = noiseText(noise, percent ? 1 : decimalsOf(metric), percent ? " %" : unitOf(metric));
+	const level = bound === "min" || bound === "max";
+	const counts = [candidate, production].filter((count) => count !== null).join(" and ");
+	// Of a change the noise of one model is but a part.
+	const part = level || (candidate !== null && production !== null) ? "" : partOf(noise);
+	return `${shown} (${counts} seeds${part})`;
 }
 
-/** That a check's figure is nearer to its bound than the noise of training, and which seed to run; empty where it isn't. */
-export function nearText({ noise }: Check, name: Name): string {
+function noiseText({ deviation }: Noise, decimals: number, unit: string): string {
+	return `training noise ± ${figure(deviation, decimals)}${unit}`;
+}
+
+function partOf({ candidate }: Noise): string {
+	return candidate === null ? " of production alone" : " of this model alone";
+}
+
+/** A seed as an experiment's file has it. */
+export function seedText({ seed }: NonNullable<VerdictNoise["next"]>): string {
+	return `seed: ${seed}`;
+}
+
+/** That a check's figure is nearer to its bound than the noise of training, and which seed to run, in plain text; empty where it isn't. */
+export function nearText({ noise }: Check): string {
 	if (!noise?.next) return "";
-	const { experiment, seed } = noise.next;
-	return `Nearer to its bound than the noise of training: another seed may end otherwise. Next, run ${name(experiment)} with ${name(`seed: ${seed}`)}.`;
+	return `Nearer to the bound than the noise of training: another seed may well end otherwise. To know more, run ${noise.next.experiment} with ${seedText(noise.next)}.`;
+}
+
+/** Of how many seeds the noise beside the scores is; empty where there is no second seed. */
+export function seedsSentence({ seeds }: Report): string {
+	if (!seeds) return "";
+	const counted = ({ runs }: { runs: unknown[] }) => (runs.length > 1 ? runs.length : null);
+	const [own, other] = [counted(seeds.candidate), seeds.production && counted(seeds.production)];
+	const of = [own && `${own} of this model`, other && `${other} of production`].filter(Boolean).join(" and ");
+	return `Training noise is the standard deviation from seed to seed, by ${of}; it is not in the intervals.`;
 }
 
 /** What is known of the noise of training, and that it is not in the intervals. */
@@ -74,12 +93,10 @@ export function noiseSentence({ seeds, seed, experiment, baseline }: Report, nam
 	if (!seeds) {
 		const lack = baseline ? "neither model has a second seed" : "there is no second seed";
 		const next = `${name(experiment.name)} with ${name(`seed: ${seed === 0 ? 1 : 0}`)}`;
-		return `The noise of training itself is not in them: ${lack}. ${next} would begin to tell it.`;
+		return `The noise of training itself is not in them: ${lack}, which ${next} would give.`;
 	}
 	const list = ({ runs }: { runs: { seed: number }[] }) => runs.map((run) => run.seed).join(", ");
-	const told = [
-		`this model's seeds ${list(seeds.candidate)}`,
-		...(seeds.production ? [`production's ${list(seeds.production)}`] : []),
-	].join(", ");
-	return `The noise of training itself is not in them: it stands beside them as a standard deviation from seed to seed (${told}), of a change for both models together as far as both are known. It changes no outcome.`;
+	const told = `this model's seeds ${list(seeds.candidate)}${seeds.production ? `; production's ${list(seeds.production)}` : ""}`;
+	const together = baseline ? ", of a change for both models together as far as both are known" : "";
+	return `The noise of training itself is not in them: it stands beside them, as the standard deviation from seed to seed (${told})${together}. It changes no outcome.`;
 }

@@ -9,13 +9,16 @@ import {
 	makeJob,
 	makeJobs,
 	makeJudged,
+	makeNoisy,
 	makePlan,
 	makePromotion,
 	makeRule,
 	makeScore,
 	makeScores,
+	makeSeeds,
 	makeWaived,
 	spreadOf,
+	withSeeds,
 } from "../fixtures.ts";
 import { renderMarkdown } from "../screenshot.ts";
 
@@ -103,6 +106,7 @@ describe("is one document that a reviewer can decide from", () => {
 		["promoted", { ...judged, promotion: makePromotion(judged) }],
 		["failed", makeJudged(makeScores({ overall: 0.09, day: 0.01, night: 0.2 }))],
 		["inconclusive", makeJudged(makeScores({ night: 0.05 }))],
+		["noisy", makeNoisy()],
 		["guarded", makeGuarded()],
 		["waived", makeWaived()],
 		["waived_in_vain", makeWaived({ overall: 0.2 })],
