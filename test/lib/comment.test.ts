@@ -397,7 +397,12 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 				image: `i${text}`,
 			},
 		});
-		const judged = makeJudged(scores, plan);
+		const seeds = makeSeeds(text);
+		const wide = seeds.candidate.scores.map((score) => ({ ...score, deviation: 1 }));
+		const judged = withSeeds(makeJudged(scores, plan), {
+			...seeds,
+			candidate: { ...seeds.candidate, next: 3, scores: wide },
+		});
 		const evaluation = makeEvaluation(plan, scores);
 		const { exports, training, latency } = evaluation;
 		const report = {
