@@ -9,7 +9,7 @@ import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
 import { loadExperiment, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
-import { seedText } from "./lib/noise.ts";
+import { seedsToRun } from "./lib/noise.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
@@ -402,16 +402,10 @@ function verdictText({ outcome, checks, counts }: Verdict): string {
 		failed.length > 0
 			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
 			: "";
+	const seeds = seedsToRun(checks, (text) => text);
+	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
 	const counted = `${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
-	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${seedWords(checks)}`;
-}
-
-/** How many figures are nearer to their bound than the noise of training, and which seed to run; empty where it is none. */
-function seedWords(checks: Verdict["checks"]): string {
-	const near = checks.filter(({ noise }) => noise?.next);
-	const next = new Set(near.map(({ noise }) => `${noise!.next!.experiment} with ${seedText(noise!.next!)}`));
-	if (near.length === 0) return "";
-	return `; ${near.length} nearer to the bound than the noise of training: to know more, run ${[...next].join(", and ")}`;
+	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
 }
 
 function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {

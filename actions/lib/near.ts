@@ -2,7 +2,7 @@
 import { boundText, measuredText, outcomeText, whereText, worstFirst } from "./check_words.ts";
 import type { Verdict } from "./generated/documents.d.ts";
 import { code } from "./markdown.ts";
-import { checkNoiseText, seedText } from "./noise.ts";
+import { checkNoiseText, seedsToRun } from "./noise.ts";
 
 type Check = Verdict["checks"][number];
 
@@ -15,13 +15,10 @@ export function nearSection({ checks }: Verdict): string {
 	if (near.length === 0) return "";
 	const left = near.length - MOST;
 	const rest = left > 0 ? `\n- …and ${left} more, in verdict.json` : "";
-	const seeds = new Set(
-		near.map(({ noise }) => `${code(noise!.next!.experiment)} with ${code(seedText(noise!.next!))}`),
-	);
 	return [
 		"**Nearer to the bound than the noise of training:** another seed of the same training may well end otherwise.",
 		`${near.slice(0, MOST).map(lineOf).join("\n")}${rest}`,
-		`To know more, run ${[...seeds].join(", and ")}, in a copy of its experiment file: this verdict is of this very model, and stays.`,
+		`To know more, run ${seedsToRun(near, code)}, in a copy of its experiment file: this verdict is of this very model, and stays.`,
 	].join("\n\n");
 }
 

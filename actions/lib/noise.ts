@@ -68,15 +68,23 @@ function partOf({ candidate }: Noise): string {
 	return candidate === null ? " of production alone" : " of this model alone";
 }
 
-/** A seed as an experiment's file has it. */
-export function seedText({ seed }: NonNullable<VerdictNoise["next"]>): string {
-	return `seed: ${seed}`;
+/** That a check's figure is nearer to its bound than the noise of training, and which seed to run, in plain text; empty where it isn't. */
+export function nearText(check: Check): string {
+	const next = seedsToRun([check], (text) => text);
+	return (
+		next &&
+		`Nearer to the bound than the noise of training: another seed may well end otherwise. To know more, run ${next}.`
+	);
 }
 
-/** That a check's figure is nearer to its bound than the noise of training, and which seed to run, in plain text; empty where it isn't. */
-export function nearText({ noise }: Check): string {
-	if (!noise?.next) return "";
-	return `Nearer to the bound than the noise of training: another seed may well end otherwise. To know more, run ${noise.next.experiment} with ${seedText(noise.next)}.`;
+/** The seeds that checks name to be run, each once; empty where they name none. */
+export function seedsToRun(checks: readonly Check[], name: Name): string {
+	const named = checks.flatMap(({ noise }) => (noise?.next ? [noise.next] : []));
+	return [...new Set(named.map(({ experiment, seed }) => seedOf(experiment, seed, name)))].join(", and ");
+}
+
+function seedOf(experiment: string, seed: number, name: Name): string {
+	return `${name(experiment)} with ${name(`seed: ${seed}`)}`;
 }
 
 /** Of how many seeds the noise beside the scores is; empty where there is no second seed. */
@@ -92,7 +100,7 @@ export function seedsSentence({ seeds }: Report): string {
 export function noiseSentence({ seeds, seed, experiment, baseline }: Report, name: Name): string {
 	if (!seeds) {
 		const lack = baseline ? "neither model has a second seed" : "there is no second seed";
-		const next = `${name(experiment.name)} with ${name(`seed: ${seed === 0 ? 1 : 0}`)}`;
+		const next = seedOf(experiment.name, seed === 0 ? 1 : 0, name);
 		return `The noise of training itself is not in them: ${lack}, which ${next} would give.`;
 	}
 	const list = ({ runs }: { runs: { seed: number }[] }) => runs.map((run) => run.seed).join(", ");
