@@ -26,7 +26,7 @@ const vitest = (...files: string[]) => [
 const suites: Record<string, Suite> = {
 	gate: {
 		file: "actions/lib/gate.ts",
-		tests: vitest("test/lib/gate.test.ts", "test/lib/waivers.test.ts"),
+		tests: vitest("test/lib/gate.test.ts", "test/lib/waivers.test.ts", "test/lib/noise.test.ts"),
 		folder: ".",
 		faults: [
 			["const LEVEL = 0.025", "const LEVEL = 0.05"],
@@ -71,6 +71,9 @@ const suites: Record<string, Suite> = {
 			["const times = 2 *", "const times = "],
 			["Math.ceil((times - 1) * units)", "Math.ceil(times * units)"],
 			["if (failing) {", "if (failing && value > 0) {"],
+			['isLevel(rule) ? "level" : "change"', '"change"'],
+			["units: score.units, scale, found", "units: score.units, scale: 1, found"],
+			["...(noise ? { noise } : {})", ""],
 		],
 	},
 	waivers: {
@@ -135,7 +138,6 @@ const suites: Record<string, Suite> = {
 			["isRepeatable(known!, run) ? other.next : null", "other.next"],
 			['kind !== "evaluations" || ', ""],
 			['file !== "manifest.json" ||', 'file !== "eval_report.json" ||'],
-			["deeper.length > 0 ||", ""],
 			['document?.kind !== "train" ||', ""],
 			["|| document.id !== run", ""],
 			["if (!run.startsWith(", "if (false && !run.startsWith("],

@@ -34,8 +34,8 @@ export async function findSeeds({ run, baseline }: Plan, measured: EvalReport, s
 /** Folders of the evaluations whose manifest, which is written last, is there, by the training that they judge. */
 function finishedEvaluations(keys: readonly string[]): Map<RunId, string[]> {
 	const folders = keys.flatMap((key) => {
-		const [, , run, kind, evaluation, file, ...deeper] = key.split("/");
-		if (kind !== "evaluations" || file !== "manifest.json" || deeper.length > 0 || !run || !evaluation) return [];
+		const [, , run, kind, evaluation, file] = key.split("/");
+		if (kind !== "evaluations" || file !== "manifest.json" || !run || !evaluation) return [];
 		return [{ run, folder: path.posix.dirname(key) }];
 	});
 	const grouped = Map.groupBy(folders, ({ run }) => run);
@@ -53,7 +53,7 @@ async function readTrainings(runs: readonly RunId[], store: Store): Promise<RunT
 async function readTraining(run: RunId, store: Store): Promise<RunTrain | null> {
 	const document = await readAnother("run", `documents/${run}.json`, store);
 	if (document?.kind !== "train" || document.id !== run) return null;
-	// The id begins with the experiment and is made of plain letters: what identify() takes in can be written canonically.
+	// The id is made of plain letters, and so is the experiment's name that it begins with: identify() takes no other.
 	if (!run.startsWith(`${document.experiment}-`)) return null;
 	return document;
 }

@@ -68,7 +68,7 @@ describe("finds the same training with other seeds", () => {
 		await leave(third!, { scores: [map(0.36)] });
 		const own = await leave(first!, { scores: [map(0.3)] });
 		await leave(second!, { scores: [map(0.33)] });
-		const seeds = await found(first!);
+		const seeds = await found(second!);
 		expect(seeds).toMatchObject({
 			candidate: {
 				experiment: "more-night",
@@ -267,6 +267,28 @@ describe("passes over what can't be told", () => {
 		expect((await found(own))!.candidate.runs).toMatchObject([{ seed: 0 }, { seed: 1 }]);
 	});
 
+	test("a document of production that is of another run", async () => {
+		const [production, again] = [0, 1].map((seed) => training({ seed, experiment: "old", processes: 4 }));
+		await store.put(`documents/${production!.id}.json`, documentText(again));
+		await leave(again!);
+		await leave(training({ seed: 2, experiment: "old", processes: 4 }));
+		const own = training();
+		await leave(own);
+		await leave(other);
+		expect((await found(own, [makeScore()], production!))!.production).toBeNull();
+	});
+
+	test("an evaluation that lies in no place of evaluations", async () => {
+		const own = training();
+		await leave(own);
+		const { run } = await leave(other, { finished: false });
+		const key = evaluationKey(other.model, other.id, run);
+		const place = key.replace("/evaluations/", "/drafts/");
+		await store.put(`${place}/eval_report.json`, (await store.get(`${key}/eval_report.json`))!);
+		await store.put(`${place}/manifest.json`, "{}");
+		expect(await found(own)).toBeNull();
+	});
+
 	test("files with names that nobody gave", async () => {
 		const own = training();
 		await leave(own);
@@ -301,7 +323,7 @@ test("reads no evaluation but those of the same training, and no document but th
 	await leave(own);
 	await leave(training({ seed: 1 }));
 	for (let n = 0; n < 40; n += 1) await leave(training({ seed: 1, processes: n + 3 }));
-	for (let n = 0; n < 40; n += 1) await leave(training({ seed: n, model: "another-line" }));
+	for (let n = 0; n < 40; n += 1) await leave(training({ seed: n, model: `${own.model}-${n}` }));
 	const asked: string[] = [];
 	const get = (key: string) => {
 		asked.push(key);
