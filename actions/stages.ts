@@ -9,6 +9,7 @@ import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
 import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
+import { seedsToRun } from "./lib/noise.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
@@ -387,7 +388,10 @@ function verdictText({ outcome, checks, counts }: Verdict): string {
 		failed.length > 0
 			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
 			: "";
-	return `${outcome}${waivedWords(counts.waived)} (${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline)${lost}`;
+	const seeds = seedsToRun(checks, (text) => text);
+	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
+	const counted = `${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
+	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
 }
 
 function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {

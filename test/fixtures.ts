@@ -500,7 +500,8 @@ const JPEG =
 export function makeMeasured(evaluation: EvalReport): Evaluation {
 	const figures = makeFigures(evaluation.production !== null);
 	const figuresDigest = sha256(documentText(figures));
-	return { report: evaluation, digest: sha256(documentText(evaluation)), figures, figuresDigest, card: "# card\n" };
+	const digest = sha256(documentText(evaluation));
+	return { report: evaluation, digest, figures, figuresDigest, card: "# card\n", seeds: null };
 }
 
 export interface Judged {
@@ -517,6 +518,41 @@ export function makeJudged(scores: Score[] = makeScores(), changes: Partial<Plan
 	const evaluation = makeEvaluation(plan, scores);
 	const report = makeReport(plan, jobs, makeMeasured(evaluation), "/repository");
 	return { plan, jobs, report, verdict: judge(report, now) };
+}
+
+/** Three seeds of the candidate and two of production, with the noise of training in the scores of makeScores(). */
+export function makeSeeds(experiment = "more-night"): NonNullable<Report["seeds"]> {
+	const scores = makeScores().filter(({ metric }) => !metric.startsWith("latency_"));
+	const spread = (seeds: number, deviation: number) =>
+		scores.map(({ metric, slice }) => ({ metric, slice, seeds, deviation, low: 0.3, high: 0.3 + 2 * deviation }));
+	const runOf = (name: string, seed: number) => ({ seed, run: `${name}-${seed}`, evaluation: `${name}-${seed}-e` });
+	return {
+		candidate: {
+			experiment,
+			runs: [0, 1, 2].map((seed) => runOf(experiment, seed)),
+			next: 3,
+			scores: spread(3, 0.012),
+		},
+		production: {
+			experiment: "baseline",
+			runs: [0, 4].map((seed) => runOf("baseline", seed)),
+			next: 1,
+			scores: spread(2, 0.009),
+		},
+	};
+}
+
+/** Documents whose report knows other seeds, judged again. */
+export function withSeeds<J extends Judged>(judged: J, seeds = makeSeeds()): J {
+	const report = { ...judged.report, seeds };
+	return { ...judged, report, verdict: judge(report) };
+}
+
+/** A model that can't be told on the night and passes overall, both by less than the noise of training. */
+export function makeNoisy(seeds = makeSeeds()): Judged {
+	const [overall, ...others] = makeScores({ night: 0.05 });
+	const held = makeScore({ drop: 0.02, spread: 0.008 });
+	return withSeeds(makeJudged([{ ...overall, ...held }, ...others]), seeds);
 }
 
 /** A model that loses the day and overall: one waiver lets the day by, and one for overall has ended. */

@@ -1,5 +1,5 @@
 // Small faults put into the code of gate, waivers and intervals, one at a time: its tests must notice every one.
-// Run: node test/mutations.ts [gate | waivers | waiver_file | author | student | intervals]
+// Run: node test/mutations.ts [gate | waivers | noise | seeds | waiver_file | author | student | intervals]
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ const vitest = (...files: string[]) => [
 const suites: Record<string, Suite> = {
 	gate: {
 		file: "actions/lib/gate.ts",
-		tests: vitest("test/lib/gate.test.ts", "test/lib/waivers.test.ts"),
+		tests: vitest("test/lib/gate.test.ts", "test/lib/waivers.test.ts", "test/lib/noise.test.ts"),
 		folder: ".",
 		faults: [
 			["const LEVEL = 0.025", "const LEVEL = 0.05"],
@@ -71,6 +71,9 @@ const suites: Record<string, Suite> = {
 			["const times = 2 *", "const times = "],
 			["Math.ceil((times - 1) * units)", "Math.ceil(times * units)"],
 			["if (failing) {", "if (failing && value > 0) {"],
+			['isLevel(rule) ? "level" : "change"', '"change"'],
+			["units: score.units, scale, found", "units: score.units, scale: 1, found"],
+			["...(noise ? { noise } : {})", ""],
 		],
 	},
 	waivers: {
@@ -99,6 +102,70 @@ const suites: Record<string, Suite> = {
 			["=== waiver.who.toLowerCase()", "!== waiver.who.toLowerCase()"],
 			['outcome !== "fail" || actual !== null', "actual !== null"],
 			['outcome !== "fail" || actual !== null', 'outcome !== "fail"'],
+		],
+	},
+	noise: {
+		file: "actions/lib/noise.ts",
+		tests: vitest("test/lib/noise.test.ts"),
+		folder: ".",
+		faults: [
+			["metric === score.metric &&", ""],
+			["&& slice === score.slice", ""],
+			['of === "change" ? find("production") : undefined', 'find("production")'],
+			["if (!own && !other) return null;", "if (!own || !other) return null;"],
+			["Math.hypot(own?.deviation ?? 0, other?.deviation ?? 0)", "(own?.deviation ?? 0) + (other?.deviation ?? 0)"],
+			["Math.hypot(own?.deviation ?? 0, other?.deviation ?? 0)", "own?.deviation ?? 0"],
+			["noise.deviation * scale", "noise.deviation"],
+			["Math.abs(margin) < deviation", "margin < deviation"],
+			["Math.abs(margin) < deviation", "Math.abs(margin) > deviation"],
+			['of === "change" && production &&', "production &&"],
+			["&& production.next !== null", ""],
+			["other.runs.length < candidate.runs.length", "other.runs.length <= candidate.runs.length + 1"],
+			["other.runs.length < candidate.runs.length", "other.runs.length > candidate.runs.length"],
+			['score.delta === null ? "level" : "change"', '"change"'],
+			["runs.length > 1", "runs.length > 0"],
+			["seed === 0 ? 1 : 0", "seed + 1"],
+		],
+	},
+	seeds: {
+		file: "actions/lib/seeds.ts",
+		tests: vitest("test/lib/seeds.test.ts"),
+		folder: ".",
+		faults: [
+			["run.model}/`))", "run.model}`))"],
+			["&& measuresAlike(known, run)", ""],
+			["?.runs.length ?? 0) < 2", "?.runs.length ?? 0) < 1"],
+			["isRepeatable(known!, run) ? other.next : null", "other.next"],
+			['kind !== "evaluations" || ', ""],
+			['file !== "manifest.json" ||', 'file !== "eval_report.json" ||'],
+			['document?.kind !== "train" ||', ""],
+			["|| document.id !== run", ""],
+			["if (!run.startsWith(", "if (false && !run.startsWith("],
+			["if (error instanceof InvalidInput) return null;", ""],
+			["Number(b.id === own.id) - Number(a.id === own.id) ||", ""],
+			["if (reports.has(training.seed)) continue;", ""],
+			[".toSorted(([a], [b]) => a - b)", ""],
+			["{ ...training, id, experiment, seed }", "{ ...training, id, experiment }"],
+			["{ ...training, id, experiment, seed }", "{ ...training, id, seed }"],
+			["{ ...training, id, experiment, seed }", "{ ...training, id, experiment, seed, code: own.code }"],
+			["identify(training).id === training.id", "true"],
+			["report?.run !== path.posix.basename(folder) ||", "!report ||"],
+			["|| report.candidate.run !== id", ""],
+			['kept.of === "candidate" &&', ""],
+			["kept.model === report.candidate.manifest &&", ""],
+			["kept.data === data.version &&", ""],
+			["kept.frames === data.manifests.test.sha256 &&", ""],
+			["&&\n\t\t\t\tkept.code === code", ""],
+			["[manifests.test.sha256, categories, tracks]", "[categories, tracks]"],
+			["[manifests.test.sha256, categories, tracks]", "[manifests.test.sha256, tracks]"],
+			["code === run.code && weights === null", "weights === null"],
+			["code === run.code && weights === null", "code === run.code"],
+			["while (taken.has(seed)) seed += 1;", "seed = taken.size;"],
+			["isLatency(metric) ||", ""],
+			["values.length < 2", "values.length < 1"],
+			["[name, where, category]", "[name, category]"],
+			["return Number.isFinite(value);", "return value !== undefined;"],
+			["squares / (seeds - 1)", "squares / seeds"],
 		],
 	},
 	waiver_file: {

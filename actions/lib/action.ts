@@ -9,6 +9,7 @@ import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
 import type { GitHubOptions } from "./github/connect.ts";
 import type { GitHub } from "./github.ts";
+import { nearText } from "./noise.ts";
 import { unpackPlan } from "./planned.ts";
 import { liveLine, progressLine } from "./progress.ts";
 import { documentsOf, type OpenOptions, openProject, type Project } from "./project.ts";
@@ -129,7 +130,11 @@ export function annotateChecks({ checks, policy, waivers }: Verdict): void {
 	}
 	for (const check of checks.filter(({ blocking }) => blocking)) {
 		const title = `${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`;
-		core.error(check.why, { title, file: policy.file, startLine: check.line });
+		core.error([check.why, nearText(check)].filter(Boolean).join(" "), {
+			title,
+			file: policy.file,
+			startLine: check.line,
+		});
 	}
 }
 

@@ -2,6 +2,7 @@
 import type { Verdict } from "./generated/documents.d.ts";
 import { change, code, figure, interval } from "./markdown.ts";
 import { decimalsOf, unitOf } from "./metrics.ts";
+import { checkNoiseText } from "./noise.ts";
 
 type Check = Verdict["checks"][number];
 
@@ -90,8 +91,10 @@ export function measuredText(check: Check, actual: number): string {
 	return `${valueText(check, actual)}${unit}`;
 }
 
-/** What a check found with its interval, in a table's cell. */
+/** What a check found with its interval and the noise beside that, in a table's cell. */
 export function actualText(check: Check): string {
 	if (check.actual === null) return "–";
-	return `${measuredText(check, check.actual)}<br><sub>${interval(check.interval, (value) => valueText(check, value))}</sub>`;
+	const beside = [interval(check.interval, (value) => valueText(check, value)), checkNoiseText(check)];
+	const small = beside.filter(Boolean).map((text) => `<br><sub>${text}</sub>`);
+	return `${measuredText(check, check.actual)}${small.join("")}`;
 }

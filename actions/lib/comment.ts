@@ -4,6 +4,7 @@ import type { Problem } from "./errors.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import type { Annotation, CheckRun } from "./github.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "./markdown.ts";
+import { nearSection } from "./near.ts";
 import { costSection, progressText, runningSection, spentLine } from "./running.ts";
 import {
 	allChecks,
@@ -152,6 +153,7 @@ function compose(documents: Documents, rows: number): string {
 		startSection(plan),
 		differenceSection(plan, table),
 		state.is === "judged" ? checksSection(state.verdict, table) : "",
+		state.is === "judged" ? nearSection(state.verdict) : "",
 		state.is === "judged" ? waiversSection(state.verdict) : "",
 		report ? movedSection(report, table) : "",
 		report ? latencySection(report) : "",

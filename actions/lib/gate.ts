@@ -2,6 +2,7 @@
 import { documentText, sha256 } from "./documents.ts";
 import type { PlanRule, Report, Verdict } from "./generated/documents.d.ts";
 import { decimalsOf, isLatency, unitOf } from "./metrics.ts";
+import { checkNoise } from "./noise.ts";
 import { studentBelow, studentQuantile } from "./student.ts";
 import { waive } from "./waivers.ts";
 
@@ -15,6 +16,8 @@ interface Margin {
 	value: number;
 	error: number;
 	units: number;
+	/** What makes scores of it: percents are per cent of production's. */
+	scale: number;
 	found: string;
 	bound: string;
 }
@@ -24,8 +27,8 @@ const LEVEL = 0.025;
 /** Of more than so many times the units that there are, nobody would be helped by the number. */
 const MOST_TIMES = 100;
 
-/** What a policy is held against: scores with their intervals, and the slices they are of. */
-export type Measured = Pick<Report, "policy" | "scores" | "slices"> & {
+/** What a policy is held against: scores with their intervals, the slices they are of, and what other seeds tell of them. */
+export type Measured = Pick<Report, "policy" | "scores" | "slices" | "seeds"> & {
 	uncertainty: Pick<Report["uncertainty"], "unit">;
 };
 
@@ -131,6 +134,8 @@ function toCheck(
 	const slice = score ? score.slice : rule.slice;
 	const isProtected = report.slices.some((other) => other.name === slice && other.protected);
 	const blocksWhenInconclusive = rule.inconclusive === "block" || isProtected;
+	const of = isLevel(rule) ? "level" : "change";
+	const noise = score && margin && checkNoise(report.seeds, score, { of, margin: margin.value, scale: margin.scale });
 	return {
 		metric: rule.metric,
 		slice,
@@ -145,6 +150,7 @@ function toCheck(
 		units: score?.units ?? 0,
 		p_fail: margin ? pFail(margin) : null,
 		settle,
+		...(noise ? { noise } : {}),
 		objects: score?.objects ?? null,
 		min_frames: rule.min_frames,
 		reason: rule.reason,
@@ -162,6 +168,11 @@ function absent(rule: PlanRule): Finding {
 	};
 }
 
+/** Whether a rule asks for a level of the candidate's own, rather than for its change from production. */
+function isLevel({ bound }: PlanRule): boolean {
+	return bound === "min" || bound === "max";
+}
+
 function assess(rule: PlanRule, score: Score): Finding {
 	if (!isNumber(score.candidate)) {
 		return {
@@ -171,7 +182,7 @@ function assess(rule: PlanRule, score: Score): Finding {
 			why: `There was nothing to measure ${rule.metric} on; what is not measured does not pass.`,
 		};
 	}
-	const level = rule.bound === "min" || rule.bound === "max";
+	const level = isLevel(rule);
 	// Before frames are counted: a first model isn't held up by a comparison that nobody could make.
 	if (!level && score.production === null && score.delta === null) {
 		return {
@@ -196,7 +207,8 @@ function assessLevel(rule: PlanRule, score: Score, level: number): Finding {
 	const bound = `${rule.bound === "min" ? "at least" : "at most"} ${format(rule.value, metric)}`;
 	const value = rule.bound === "min" ? level - rule.value : rule.value - level;
 	const found = `${format(level, metric)}${interval ? ` (${formatInterval(interval, metric)})` : ""}`;
-	return toMargin({ actual: level, interval, value, error: score.candidate_error, units: score.units, found, bound });
+	const error = score.candidate_error;
+	return toMargin({ actual: level, interval, value, error, units: score.units, scale: 1, found, bound });
 }
 
 /** The change from production, with the paired interval. */
@@ -222,7 +234,7 @@ function assessChange(rule: PlanRule, score: Score): Finding {
 	const value = percent ? rule.value - change : change + rule.value;
 	const error = score.delta_error === null ? null : score.delta_error * scale;
 	const found = `${shown(change)}${interval ? ` (${shown(interval[0])} to ${shown(interval[1])})` : ""}`;
-	return toMargin({ actual: change, interval, value, error, units: score.units, found, bound });
+	return toMargin({ actual: change, interval, value, error, units: score.units, scale, found, bound });
 }
 
 /** Of zero there is no percentage, and yet what surely hasn't risen meets every bound: a miss rate may well be zero. */

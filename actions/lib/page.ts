@@ -5,6 +5,7 @@ import writeFileAtomic from "write-file-atomic";
 import { writeDocument } from "./documents.ts";
 import type { Report, Verdict } from "./generated/documents.d.ts";
 import { isLatency, moved } from "./metrics.ts";
+import { scoreNoise } from "./noise.ts";
 import { confusionSection, curvesSection, examplesSection, latencySection, trainingSection } from "./page/evidence.ts";
 import { changesSection, dataSection, exportsSection, lineageSection } from "./page/lineage.ts";
 import { htmlPage } from "./page/look.ts";
@@ -54,10 +55,12 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 const MAIN = ["map", "ap50", "miou", "lane_f1", "min_ade", "min_fde", "miss_rate"];
 
 /** The main figures, overall. */
-function tiles({ scores, baseline }: Report): ComponentChild {
+function tiles(report: Report): ComponentChild {
+	const { scores, baseline } = report;
 	const overall = scores.filter(({ slice, metric }) => slice === null && (MAIN.includes(metric) || isLatency(metric)));
-	const made = overall.map((score) =>
-		h(
+	const made = overall.map((score) => {
+		const noise = scoreNoise(report, score);
+		return h(
 			"div",
 			{ class: "tile" },
 			h("p", { class: "line" }, score.metric),
@@ -69,8 +72,9 @@ function tiles({ scores, baseline }: Report): ComponentChild {
 					? [h("span", { class: moved(score) }, changeText(score)), h("small", {}, ` (${intervalText(score)})`)]
 					: h("small", {}, "nothing to compare with"),
 			),
-		),
-	);
+			noise && h("small", {}, noise),
+		);
+	});
 	return h("div", { class: "tiles" }, ...made);
 }
 

@@ -4,6 +4,7 @@ import writeFileAtomic from "write-file-atomic";
 import { documentText, parseDocument, sha256, writeDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
 import type { EvalReport, Figures, Jobs, Plan, Report } from "./generated/documents.d.ts";
+import { findSeeds } from "./seeds.ts";
 import { evaluationKey, isEvaluated, type Store } from "./train.ts";
 
 /** The evaluation's documents, and the digests of those that became part of the report. */
@@ -13,10 +14,13 @@ export interface Evaluation {
 	figures: Figures;
 	figuresDigest: string;
 	card: string;
+	/** What other seeds of the two models tell; null where there are none. */
+	seeds: Report["seeds"] | null;
 }
 
-/** Reads what the evaluation left in the store; throws InvalidInput where it hasn't succeeded. */
-export async function readEvaluation({ run }: Plan, jobs: Jobs, store: Store): Promise<Evaluation> {
+/** Reads what the evaluation left in the store, and what other seeds of both models left there; throws InvalidInput where it hasn't succeeded. */
+export async function readEvaluation(plan: Plan, jobs: Jobs, store: Store): Promise<Evaluation> {
+	const { run } = plan;
 	if (!isEvaluated(jobs)) {
 		const states = jobs.jobs
 			.map((job) => `${job.kind} ${job.state}${job.diagnosis ? ` (${job.diagnosis})` : ""}`)
@@ -42,6 +46,7 @@ export async function readEvaluation({ run }: Plan, jobs: Jobs, store: Store): P
 		figures: await parseDocument("figures", drawn, `${key}/figures.json`),
 		figuresDigest,
 		card: Buffer.from(card).toString("utf8"),
+		seeds: await findSeeds(plan, report, store),
 	};
 }
 
@@ -53,7 +58,7 @@ export function digestPlan(plan: Plan): string {
 
 /** Joins the documents; throws InvalidInput where they don't belong together. `root` is the repository. */
 export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: string): Report {
-	const { report: evaluation, digest, figures, figuresDigest } = measured;
+	const { report: evaluation, digest, figures, figuresDigest, seeds } = measured;
 	const disagreements = [
 		[evaluation.run, jobs.evaluation, "evaluation"],
 		[evaluation.candidate.run, plan.run.id, "run"],
@@ -92,6 +97,7 @@ export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: s
 		spent: spentOn(jobs),
 		code: plan.run.code,
 		seed: plan.run.seed,
+		...(seeds ? { seeds } : {}),
 		evidence: { plan: digestPlan(plan), eval_report: digest, figures: figuresDigest },
 		files: jobs.jobs.map((job) => ({
 			name: job.kind === "train" ? "model" : "evaluation",

@@ -3,6 +3,7 @@ import { actualText, boundText, familySentence, outcomeText, whereText, worstFir
 import type { Plan, Report, Verdict } from "./generated/documents.d.ts";
 import { change, code, duration, figure, fold, interval, type Table } from "./markdown.ts";
 import { decimalsOf, gain, isLatency, moved } from "./metrics.ts";
+import { noiseSentence, scoreNoise, seedsSentence } from "./noise.ts";
 import { exportsFold, trainingFold } from "./training.ts";
 
 type Score = Report["scores"][number];
@@ -135,13 +136,15 @@ export function movedSection(report: Report, table: Show): string {
 	const summary = overall
 		.map((score) => {
 			const ends = score.delta_interval ? `, ${interval(score.delta_interval, (value) => change(value))}` : "";
-			return `${code(score.metric)} ${figure(score.production)} → ${figure(score.candidate)} (${change(score.delta)}${ends})`;
+			const noise = scoreNoise(report, score);
+			const shown = `${change(score.delta)}${ends}${noise && `; ${noise}`}`;
+			return `${code(score.metric)} ${figure(score.production)} → ${figure(score.candidate)} (${shown})`;
 		})
 		.join("; ");
-	const intro = `**Overall:** ${summary || "no score in common with production"}.`;
+	const intro = `**Overall:** ${summary || "no score in common with production"}. ${seedsSentence(report)}`.trimEnd();
 	const scores = Map.groupBy(report.scores, ({ slice }) => slice);
 	const slices = report.slices
-		.map((slice) => sliceScores(slice, scores.get(slice.name) ?? []))
+		.map((slice) => sliceScores(slice, scores.get(slice.name) ?? [], report))
 		.filter((slice) => slice.scores.some((score) => score.delta !== null));
 	const moved = slices.filter((slice) => slice.scores.some(hasMoved)).toSorted((a, b) => a.worst - b.worst);
 	const still = slices.filter((slice) => !slice.scores.some(hasMoved)).map(({ name }) => code(name));
@@ -179,7 +182,7 @@ const MAIN = ["map", "miou", "lane_f1", "min_fde"];
 const hasMoved = (score: Score) => moved(score) !== "same";
 
 /** A slice's main scores: a cell for each head, and the worst change, by which slices are sorted. */
-function sliceScores({ name, frames, objects }: Report["slices"][number], scores: Score[]) {
+function sliceScores({ name, frames, objects }: Report["slices"][number], scores: Score[], report: Report) {
 	const own = scores.filter(({ metric }) => MAIN.includes(metric) || metric.startsWith("ap/"));
 	const cells: Record<string, string> = {};
 	for (const score of own) {
@@ -188,24 +191,25 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
 		const before = score.production === null ? "" : `${figure(score.production)} → `;
 		// Three heads side by side fit a pull request's column only where the change stands below, in small.
-		cells[column] =
-			`${mark}${before}${figure(score.candidate)}<br><sub>${`${change(score.delta)}${ends}`.replaceAll(" ", "\u00A0")}</sub>`;
+		const beside = [`${change(score.delta)}${ends}`.replaceAll(" ", "\u00A0"), scoreNoise(report, score)];
+		const small = beside.filter(Boolean).map((text) => `<br><sub>${text}</sub>`);
+		cells[column] = `${mark}${before}${figure(score.candidate)}${small.join("")}`;
 	}
 	// What moved for sure decides the place; what didn't comes after it, however large its figure.
 	const worst = Math.min(...own.map((score) => (hasMoved(score) ? gain(score)! : 0)));
 	return { name, frames, objects, scores: own, cells, worst };
 }
 
-function scoreCells(score: Score): string[] {
+function scoreCells(score: Score, report: Report): string[] {
 	const decimals = decimalsOf(score.metric);
-	const shown =
-		score.delta === null
-			? "–"
-			: `${change(score.delta, decimals)} (${interval(score.delta_interval, (value) => change(value, decimals))})`;
+	const noise = scoreNoise(report, score);
+	const below = noise && `<br><sub>${noise}</sub>`;
+	const own = figure(score.candidate, decimals);
+	const ends = interval(score.delta_interval, (value) => change(value, decimals));
 	return [
-		figure(score.candidate, decimals),
+		score.delta === null ? `${own}${below}` : own,
 		figure(score.production, decimals),
-		shown,
+		score.delta === null ? "–" : `${change(score.delta, decimals)} (${ends})${below}`,
 		String(score.frames),
 		score.objects === null ? "–" : String(score.objects),
 	];
@@ -227,12 +231,16 @@ export function latencySection({ scores, latency }: Report): string {
 
 /** Everything else that was measured. */
 export function foldedReport(report: Report, table: Show): string[] {
-	const scores = report.scores.map((score) => [code(score.metric), whereText(score.slice), ...scoreCells(score)]);
+	const scores = report.scores.map((score) => [
+		code(score.metric),
+		whereText(score.slice),
+		...scoreCells(score, report),
+	]);
 	const { training, uncertainty } = report;
 	return [
 		fold(
 			`All ${report.scores.length} scores`,
-			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${unitsText(report)} (seed ${uncertainty.seed}), both models on the same draws. The noise of training itself is not in them.`,
+			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${unitsText(report)} (seed ${uncertainty.seed}), both models on the same draws. ${noiseSentence(report, code)}`,
 		),
 		trainingFold(report, table, duration(training.seconds)),
 		exportsFold(report, table),

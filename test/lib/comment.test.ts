@@ -16,13 +16,16 @@ import {
 	makeJob,
 	makeJobs,
 	makeJudged,
+	makeNoisy,
 	makePlan,
 	makePromotion,
 	makeRule,
 	makeScore,
 	makeScores,
+	makeSeeds,
 	makeWaived,
 	spreadOf,
+	withSeeds,
 } from "../fixtures.ts";
 import { renderMarkdown } from "../screenshot.ts";
 
@@ -127,6 +130,7 @@ describe("is one document that a reviewer can decide from", () => {
 		["promoted", { ...judged, promotion: makePromotion(judged) }],
 		["failed", makeJudged(makeScores({ overall: 0.09, day: 0.01, night: 0.2 }))],
 		["inconclusive", makeJudged(makeScores({ night: 0.05 }))],
+		["noisy", makeNoisy()],
 		["guarded", makeGuarded()],
 		["waived", makeWaived()],
 		["waived_in_vain", makeWaived({ overall: 0.2 })],
@@ -507,7 +511,12 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 				image: `i${text}`,
 			},
 		});
-		const judged = makeJudged(scores, plan);
+		const seeds = makeSeeds(text);
+		const wide = seeds.candidate.scores.map((score) => ({ ...score, deviation: 1 }));
+		const judged = withSeeds(makeJudged(scores, plan), {
+			...seeds,
+			candidate: { ...seeds.candidate, next: 3, scores: wide },
+		});
 		const evaluation = makeEvaluation(plan, scores);
 		const { exports, training, latency } = evaluation;
 		const report = {

@@ -10,7 +10,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { documentText, writeDocument } from "../../actions/lib/documents.ts";
 import { renderPage, writePage } from "../../actions/lib/page.ts";
 import { readReports, writePages } from "../../actions/lib/pages.ts";
-import { type Judged, makeJudged, makePromotion, makeScores, makeWaived } from "../fixtures.ts";
+import {
+	type Judged,
+	makeJudged,
+	makeNoisy,
+	makePromotion,
+	makeScores,
+	makeWaived,
+	spreadOf,
+	withSeeds,
+} from "../fixtures.ts";
 import { launchChromium } from "../screenshot.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -101,8 +110,51 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await passed.page.locator(".badge").textContent()).toBe("passed with 1 waived check");
 	});
 
+	test("shows the noise of training beside the intervals, and which seed to run where a bound is nearer", async () => {
+		const { page, noise } = await open(await draw(makeNoisy()));
+		const night = page.getByRole("region", { name: "Checks that did not pass" }).getByRole("row", { name: "night" });
+		expect(await night.textContent()).toContain("training noise ± 0.015 (3 and 2 seeds)");
+		expect(await night.textContent()).toContain("To know more, run baseline with seed: 1.");
+		expect(await page.locator("#checks summary").textContent()).toBe(
+			"3 that passed or had nothing to be compared with; 1 nearer to its bound than the noise of training",
+		);
+		expect(await page.locator(".tile").first().textContent()).toContain("training noise ± 0.015");
+		const rows = page.locator("#slice-table tbody tr");
+		expect(await rows.filter({ hasText: "training noise ± 0.015" }).count()).toBe(4);
+		const at = async (part: string, name: string) => Number(await rows.first().locator(part).getAttribute(name));
+		const interval = (await at(".range", "x2")) - (await at(".range", "x1"));
+		// 0.015 to both sides of the change, on the scale on which the interval reaches 0.008.
+		expect((await at(".noise", "width")) / interval).toBeCloseTo(0.015 / 0.008);
+		expect(await page.locator("#slices .note").textContent()).toContain(
+			"(this model's seeds 0, 1, 2; production's 0, 4)",
+		);
+		expect(await page.locator("#lineage").textContent()).toContain("4: baseline-4");
+		expect(await violations(page)).toEqual([]);
+		expect(noise).toEqual([]);
+
+		const without = await open(await draw());
+		expect(await without.page.locator(".noise").count()).toBe(0);
+		expect(await without.page.locator("#slices .note").textContent()).toContain(
+			"neither model has a second seed, which more-night with seed: 1 would give.",
+		);
+		expect(await without.page.locator("body").textContent()).not.toContain("training noise");
+	});
+
+	test("shows the noise of a first model beside its level", async () => {
+		const scores = makeScores().map((score) => ({
+			...score,
+			production: null,
+			delta: null,
+			...spreadOf("delta", null),
+		}));
+		const { page } = await open(await draw(withSeeds(makeJudged(scores, { baseline: null }))));
+		const cells = page.locator("#slice-table tbody tr").first().locator("td");
+		expect(await cells.nth(4).textContent()).toContain("training noise ± 0.012");
+		expect(await cells.nth(6).textContent()).not.toContain("training noise");
+	});
+
 	test("is read at 360 pixels without scrolling sideways", async () => {
-		const { page } = await open(await draw(makeJudged(makeScores({ night: 0.2 }))), { width: 360 });
+		const { page } = await open(await draw(makeNoisy()), { width: 360 });
 		expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
 		expect(await violations(page)).toEqual([]);
 	});
@@ -165,7 +217,7 @@ describe.skipIf(!there)("a report's page", () => {
 
 	test("takes every text as text", async () => {
 		const hostile = `</script><img src=x onerror=alert(1)><style>*{display:none}</style>"'&amp;`;
-		const { report, verdict } = makeJudged(makeScores({ night: 0.2 }));
+		const { report, verdict } = makeNoisy();
 		const strings = new Set<string>();
 		const spoil = <T>(value: T): T =>
 			JSON.parse(JSON.stringify(value), (key, item) => {

@@ -61,8 +61,10 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true }));
 
-async function plan(history: { versions: Version[]; approvals: Approval[] } = { versions: [], approvals: [] }) {
-	const resolved = await loadExperiment("experiments/mine.yaml", { root });
+type History = { versions: Version[]; approvals: Approval[] };
+
+async function plan(history: History = { versions: [], approvals: [] }, name = "mine") {
+	const resolved = await loadExperiment(`experiments/${name}.yaml`, { root });
 	const dataset = await readDataset("mini", resolved.data.value, path.join(root, "data/mini"));
 	return planRun({ resolved, dataset, start: null, replay: null, tracking: {}, code, image: null, history });
 }
@@ -126,6 +128,18 @@ describe("names a run", () => {
 		await write("data/mini/images/train.jpg", "other pixels");
 		ids.add((await plan()).run.id);
 		expect(ids.size).toBe(5);
+	});
+
+	test("and with another seed the same training in all but that and its id, whatever the experiment's file is called", async () => {
+		const { run, changes: _, ...rest } = await plan();
+		await write("experiments/mine.yaml", `${experiment}seed: 7\n`);
+		const { run: other, changes: __, ...others } = await plan();
+		expect(other).toEqual({ ...run, seed: 7, id: other.id });
+		expect(other.id).not.toBe(run.id);
+		expect(others).toEqual(rest);
+		await write("experiments/copy.yaml", `${experiment}seed: 7\n`);
+		const copied = (await plan(undefined, "copy")).run;
+		expect(copied).toEqual({ ...other, experiment: "copy", id: copied.id });
 	});
 
 	test("apart from the production model it is compared with", async () => {

@@ -44,11 +44,17 @@ function conforms(name: string, open: () => Promise<Store>): void {
 			for (const key of ["runs/b/2", "runs/a/1", "runs/b/1", "other"]) await store.put(key, "x");
 			expect(await store.list("runs/")).toEqual(["runs/a/1", "runs/b/1", "runs/b/2"]);
 			expect(await store.list("none/")).toEqual([]);
+			expect(await store.list("runs/b")).toEqual(["runs/b/1", "runs/b/2"]);
+			expect(await store.list("runs/b/1/")).toEqual([]);
+			expect(await store.list("o")).toEqual(["other"]);
+			expect(await store.list("")).toHaveLength(4);
 		});
 
 		test("refuses a key that leads out of it", async () => {
 			for (const key of ["../outside", "/etc/passwd", "a/../../b", ""])
 				await expect(store.put(key, "x")).rejects.toThrow("is no key of a store");
+			for (const prefix of ["../", "a/../../"])
+				await expect(store.list(prefix)).rejects.toThrow("is no key of a store");
 		});
 	});
 }

@@ -130,6 +130,17 @@ test("judges against what is production by now, from stored statistics, where th
 	expect(judged.err).toContain("production v2 has become production v3: compared anew");
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "pass", baseline: 3 });
 	const report = JSON.parse(await readFile(path.join(root, "reports/open/report.json"), "utf8")) as Report;
+	// Three experiments have been the same training with other seeds; the second has started from weights.
+	const told = [
+		{ seed: 0, run: expect.stringMatching(/^first-/) },
+		{ seed: 2, run: report.run },
+		{ seed: 3, run: expect.stringMatching(/^other-/) },
+	];
+	expect(report.seeds).toMatchObject({ candidate: { runs: told, next: 1 }, production: { runs: told, next: 1 } });
+	expect(report.seeds!.candidate.scores).toContainEqual(
+		expect.objectContaining({ metric: "miou", slice: null, seeds: 3 }),
+	);
+	expect(JSON.parse(judged.out).checks[0].noise).toMatchObject({ candidate: 3, production: null });
 	const folder = path.join(
 		root,
 		".proving-ground/store/models/small-line",

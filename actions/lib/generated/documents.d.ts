@@ -1382,6 +1382,51 @@ export interface Report {
     name: string;
     location: string;
   }[];
+  /**
+   * The noise of training, as far as other seeds tell it; absent where neither model has a second seed.
+   */
+  seeds?: {
+    candidate: ReportSeedsOf;
+    /**
+     * null where there is none, or it isn't known on these test frames.
+     */
+    production: null | ReportSeedsOf;
+  };
+}
+/**
+ * A training, and the same training with other seeds: those of them that have a finished evaluation on these test frames.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "report_seeds_of".
+ */
+export interface ReportSeedsOf {
+  experiment: string;
+  /**
+   * One for each seed, by seed.
+   */
+  runs: {
+    seed: number;
+    run: string;
+    evaluation: string;
+  }[];
+  /**
+   * The smallest seed that is not among the runs; null where another seed can't be the same training any more.
+   */
+  next: number | null;
+  /**
+   * How each score is spread over the seeds that have it, two at least. Latencies are left out: their spread is the machine's.
+   */
+  scores: {
+    metric: string;
+    slice: string | null;
+    seeds: number;
+    /**
+     * Standard deviation, of n - 1.
+     */
+    deviation: number;
+    low: number;
+    high: number;
+  }[];
 }
 /**
  * The gate's verdict, one record per check.
@@ -1478,6 +1523,7 @@ export interface Verdict {
     reason: string;
     line: number;
     waived?: VerdictWaiver;
+    noise?: VerdictNoise;
   }[];
 }
 /**
@@ -1514,6 +1560,33 @@ export interface VerdictWaiver {
    * Where it stands in the file of waivers.
    */
   line: number;
+}
+/**
+ * The noise of training in a check's figure. It changes no outcome.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "verdict_noise".
+ */
+export interface VerdictNoise {
+  /**
+   * Standard deviation of the figure from seed to seed, in its unit; of a change, of both models together or of the one that is known.
+   */
+  deviation: number;
+  /**
+   * Seeds of the candidate that it comes from; null where they tell nothing.
+   */
+  candidate: number | null;
+  /**
+   * The same of production.
+   */
+  production: number | null;
+  /**
+   * The seed to run next where the figure is nearer to its bound than the noise; else null.
+   */
+  next: null | {
+    experiment: string;
+    seed: number;
+  };
 }
 /**
  * What became production, what it replaced, and on whose word.

@@ -80,6 +80,17 @@ export function exportsSection({ exports, parameters }: Report): ComponentChild 
 	);
 }
 
+/** Runs with other seeds, from which the noise of training is told. */
+function otherSeeds({ seeds, run, baseline }: Report): [string, string][] {
+	const own = [run, baseline?.run];
+	const list = (runs: { seed: number; run: string }[] = []) =>
+		runs.flatMap(({ seed, run }) => (own.includes(run) ? [] : [`${seed}: ${run}`])).join(", ");
+	return [
+		["this model", list(seeds?.candidate.runs)],
+		["production", list(seeds?.production?.runs)],
+	];
+}
+
 /** Digests of everything that the verdict rests on. */
 export function lineageSection(report: Report, verdict: Verdict | undefined): ComponentChild {
 	const { data, baseline, experiment, evidence, spent } = report;
@@ -95,6 +106,7 @@ export function lineageSection(report: Report, verdict: Verdict | undefined): Co
 		["machine", experiment.machine],
 		["code", report.code],
 		["seed", String(report.seed)],
+		...otherSeeds(report).map(([name, value]): [string, string] => [`other seeds of ${name}`, value]),
 		["production", baseline && `v${baseline.version}, ${baseline.run}, ${baseline.manifest}`],
 		["evaluated at", report.measured_at],
 		["took", `${Math.round(spent.seconds)} s${spent.cost_usd > 0 ? `, $${spent.cost_usd.toFixed(2)}` : ""}`],

@@ -94,14 +94,20 @@ export function intervalText({ delta_interval: ends, metric }: Score): string {
 const WIDTH = 180;
 const HEIGHT = 18;
 
-/** A change and its interval on a scale from -reach to reach; what goes beyond is cut at an arrow. `allowed` is the policy's own line. */
-export function intervalBar(score: Score, reach: number, allowed: number | null): ComponentChild {
+/** A change and its interval on a scale from -reach to reach; what goes beyond is cut at an arrow. `allowed` is the policy's own line, `noise` the training's deviation. */
+export function intervalBar(
+	score: Score,
+	reach: number,
+	{ allowed, noise }: { allowed: number | null; noise: number | null },
+): ComponentChild {
 	const { delta, delta_interval: ends } = score;
 	if (delta === null) return "–";
 	const at = (value: number) => WIDTH / 2 + (Math.max(-reach, Math.min(reach, value)) / reach) * (WIDTH / 2 - 6);
 	const middle = HEIGHT / 2;
 	const arrows = [...(ends ?? [])].filter((end) => Math.abs(end) > reach);
+	const band = noise === null ? null : [at(delta - noise), at(delta + noise)];
 	const parts = [
+		band && h("rect", { class: "noise", x: band[0], y: 3, width: band[1]! - band[0]!, height: HEIGHT - 6, rx: 2 }),
 		h("line", { class: "zero", x1: at(0), x2: at(0), y1: 1, y2: HEIGHT - 1 }),
 		allowed === null ? null : h("line", { class: "allowed", x1: at(allowed), x2: at(allowed), y1: 3, y2: HEIGHT - 3 }),
 		ends && h("line", { class: "range", x1: at(ends[0]), x2: at(ends[1]), y1: middle, y2: middle }),

@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { gain, isLatency, moved, unitOf } from "../metrics.ts";
+import { noiseOf, noiseSentence, scoreNoise } from "../noise.ts";
 import {
 	changeText,
 	intervalBar,
@@ -70,7 +71,8 @@ function scaleNote(report: Report, reaches: Map<string, number>): string {
 		reaches.size > 0
 			? `Bars are on a common scale for each unit (${scales}); the dashed tick is the drop that the policy allows. `
 			: "";
-	return `${bars}Intervals: ${method}, ${resamples} resamples by ${unit}, seed ${seed}, both models on the same draws.`;
+	const drawn = report.seeds && reaches.size > 0 ? " The pale bands show it." : "";
+	return `${bars}Intervals: ${method}, ${resamples} resamples by ${unit}, seed ${seed}, both models on the same draws. ${noiseSentence(report, (text) => text)}${drawn}`;
 }
 
 function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, reach: number): Row {
@@ -79,6 +81,7 @@ function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, re
 	const info = report.slices.find(({ name }) => name === slice);
 	const where = Object.entries(info?.where ?? {}).map(([key, value]) => `${key}: ${[value].flat().join(" or ")}`);
 	const state = moved(score);
+	const noise = scoreNoise(report, score);
 	const allowed = check?.bound === "max_drop" ? -check.value : null;
 	return {
 		data: { "data-slice": slice ?? "overall", "data-metric": metric, "data-moved": String(state !== "same") },
@@ -94,9 +97,15 @@ function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, re
 			{ show: report.uncertainty.unit === "sequence" ? `${units} (${frames} frames)` : String(frames), sort: units },
 			{ show: objects === null ? "–" : String(objects), sort: objects },
 			{ show: levelText(score.production, metric), sort: score.production },
-			{ show: levelText(score.candidate, metric), sort: score.candidate },
+			{ show: [levelText(score.candidate, metric), score.delta === null && small(noise)], sort: score.candidate },
 			{ show: changeText(score), sort: gain(score), class: state },
-			{ show: [intervalBar(score, reach, allowed), h("span", { class: "ends" }, intervalText(score))] },
+			{
+				show: [
+					intervalBar(score, reach, { allowed, noise: noiseOf(report.seeds, score, "change")?.deviation ?? null }),
+					h("span", { class: "ends" }, intervalText(score)),
+					score.delta !== null && noise && h("span", { class: "ends" }, noise),
+				],
+			},
 			check
 				? {
 						show: check.outcome === "no_baseline" ? "no baseline" : check.outcome,
@@ -105,6 +114,10 @@ function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, re
 				: "–",
 		],
 	};
+}
+
+function small(text: string): ComponentChild {
+	return text === "" ? null : [h("br", {}), h("small", {}, text)];
 }
 
 /** Overall first, then what is surely worse, what is surely better, and the rest as it comes. */

@@ -64,6 +64,7 @@ th[aria-sort=descending] .sort::after { content: " ↓"; color: inherit; }
 .bar.better { color: var(--good); } .bar.worse { color: var(--bad); }
 .bar .zero { stroke: var(--line); stroke-width: 1.5; }
 .bar .allowed { stroke: var(--fail); stroke-width: 1.5; stroke-dasharray: 2 2; }
+.bar .noise { fill: currentColor; opacity: .22; }
 .bar .range { stroke: currentColor; stroke-width: 2.5; }
 .bar .dot, .bar .tip { fill: currentColor; }
 .ends { display: block; color: var(--muted); font-size: .78rem; text-align: center; width: 180px; }

@@ -3,6 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../check_words.ts";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { interval } from "../markdown.ts";
+import { checkNoiseText, nearText } from "../noise.ts";
 import { waivedWords } from "../waivers.ts";
 import { fold, type Row, section, table } from "./parts.ts";
 
@@ -44,11 +45,21 @@ export function checksSection(verdict: Verdict | undefined): ComponentChild {
 		"Checks",
 		open.length === 0 ? h("p", {}, "Every check that could be made holds.") : shown,
 		rest.length > 0
-			? fold(`${rest.length} that passed or had nothing to be compared with`, checkTable("Other checks", rest, verdict))
+			? fold(
+					`${rest.length} that passed or had nothing to be compared with${nearWords(rest)}`,
+					checkTable("Other checks", rest, verdict),
+				)
 			: null,
 		idleWaivers(verdict),
 		h("p", { class: "note" }, familySentence(verdict)),
 	);
+}
+
+/** How many of some checks another seed may end otherwise; empty where it is none. */
+function nearWords(checks: Check[]): string {
+	const { length } = checks.filter(({ noise }) => noise?.next);
+	if (length === 0) return "";
+	return `; ${length} nearer to ${length === 1 ? "its bound" : "their bounds"} than the noise of training`;
 }
 
 /** Waivers that name a check which blocks, and why they don't let it by. */
@@ -76,7 +87,8 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 	const rows = checks.map((check): Row => {
 		const { slice, metric, outcome, blocking, why, reason, line, waived } = check;
 		// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
-		const words = check.actual === null || outcome === "inconclusive" ? why : null;
+		const words = check.actual === null || outcome === "inconclusive" ? why : "";
+		const notes = [checkNoiseText(check), words, nearText(check)].filter(Boolean);
 		return {
 			cells: [
 				{
@@ -86,7 +98,10 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 				metric,
 				{ show: outcomeWords(check), class: blocking ? "fail" : outcome },
 				boundText(check),
-				{ show: [foundCell(check), words && h("p", { class: "note" }, words)], class: words ? "words" : "" },
+				{
+					show: [foundCell(check), ...notes.map((text) => h("p", { class: "note" }, text))],
+					class: notes.length > 0 ? "words" : "",
+				},
 				{
 					show: [
 						reason,
