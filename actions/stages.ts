@@ -15,6 +15,7 @@ import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
 import { waivedWords } from "./lib/waivers.ts";
+import { windowWords } from "./lib/window.ts";
 
 export interface Context {
 	project: Project;
@@ -380,7 +381,7 @@ function planText({ run, data, baseline, promoted, changes, estimate }: Plan): s
 				? `against production v${baseline.version}`
 				: "no production model yet";
 	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
-	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
 }
 
 function jobsText({ jobs }: Jobs): string {

@@ -85,19 +85,36 @@ export interface LoadOptions {
 /** Loads an experiment and its recipes; throws InvalidFile with every problem of every file. */
 export async function loadExperiment(file: string, options: LoadOptions): Promise<ResolvedExperiment> {
 	const { root } = options;
-	const base = options.base ?? root;
 	const relative = path.relative(root, path.resolve(root, file)).split(path.sep).join("/");
 	const name = path.basename(relative).replace(/\.ya?ml$/, "");
 	const problems: Problem[] = [];
 	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems);
-	if (!NAME.test(name) || name.length > 40) {
-		problems.push({
-			file: relative,
-			line: 1,
-			column: 1,
-			message: `the file's name ${JSON.stringify(name)} names the experiment; it must match ${NAME.source} and have at most 40 characters`,
-		});
-	}
+	problems.push(...checkName(relative, name, "experiment", 40));
+	return resolveExperiment({ name, file: relative, experiment, problems }, options);
+}
+
+/** A file's name that can't be the name of what it holds. */
+export function checkName(file: string, name: string, what: string, most: number): Problem[] {
+	if (NAME.test(name) && name.length <= most) return [];
+	const message = `the file's name ${JSON.stringify(name)} names the ${what}; it must match ${NAME.source} and have at most ${most} characters`;
+	return [{ file, line: 1, column: 1, message }];
+}
+
+/** An experiment that was read, and what was wrong with it already. */
+export interface ReadExperiment {
+	name: string;
+	file: string;
+	experiment: Loaded<Experiment>;
+	problems: readonly Problem[];
+}
+
+/** Adds the recipes that an experiment names; throws InvalidFile with every problem of every file. */
+export async function resolveExperiment(
+	{ name, file, experiment, problems: found }: ReadExperiment,
+	options: LoadOptions,
+): Promise<ResolvedExperiment> {
+	const { root, base = root } = options;
+	const problems = [...found];
 	const written = (experiment.source.value ?? {}) as Partial<Experiment>;
 	const recipe = async <T>(
 		from: string,
@@ -132,7 +149,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 
 	const resolved: ResolvedExperiment = {
 		name,
-		file: relative,
+		file,
 		experiment,
 		model,
 		data,

@@ -4,6 +4,7 @@ import type { JobsJob, Plan, Report, Verdict } from "./generated/documents.d.ts"
 import { change, code, figure, fold, interval, type Table } from "./markdown.ts";
 import { decimalsOf, gain, isLatency, moved } from "./metrics.ts";
 import { exportsFold, trainingFold } from "./training.ts";
+import { windowWords } from "./window.ts";
 
 type Score = Report["scores"][number];
 
@@ -232,7 +233,7 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 		machine.price_usd_per_hour === 0
 			? "a machine that is paid for"
 			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
+	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
 }
 
 /** Everything else that was measured. */

@@ -587,6 +587,7 @@ export interface RunTrain {
     share: number;
     data: RunData;
   };
+  window?: RunWindow;
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -626,6 +627,16 @@ export interface RunManifest {
   file: string;
   sha256: RunSha256;
   frames: number;
+}
+/**
+ * Days, in UTC, of which the training frames are taken, by their `captured`.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "run_window".
+ */
+export interface RunWindow {
+  from: string;
+  to: string;
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -1605,6 +1616,7 @@ export interface Entry {
     };
     [k: string]: unknown;
   };
+  window?: RunWindow;
   seconds: number;
   /**
    * Epochs times training frames: with `seconds`, what the next estimate is made from.
@@ -1705,6 +1717,19 @@ export interface Experiment {
      * Share of the frames of each batch.
      */
     share: number;
+  };
+  /**
+   * Days, in UTC, of which the training frames are taken: those whose manifest line has `captured` inside. Validation and test stay whole.
+   */
+  window?: {
+    /**
+     * The first day, YYYY-MM-DD.
+     */
+    from: string;
+    /**
+     * The last day, YYYY-MM-DD.
+     */
+    to: string;
   };
   /**
    * What differs from the recipe's own `train`.
