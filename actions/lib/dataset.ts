@@ -193,7 +193,7 @@ async function readManifest(file: string): Promise<Frame[]> {
 				);
 			}
 		}
-		if (frame?.captured !== undefined && dayOf(frame.captured) === null) {
+		if ((frame?.captured ?? null) !== null && dayOf(frame.captured) === null) {
 			const found = JSON.stringify(frame.captured);
 			throw refuse(number, `captured: found ${found}; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z`);
 		}
