@@ -139,6 +139,20 @@ export type Slices1 = {
    */
   protected?: boolean;
 }[];
+/**
+ * The data's name: a file of recipes/data, without its ending.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "publication_data".
+ */
+export type PublicationData = string;
+/**
+ * The revision that was published: a tag, a branch or a commit.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "publication_revision".
+ */
+export type PublicationRevision = string;
 
 export interface Documents {
   run?: Run;
@@ -158,6 +172,8 @@ export interface Documents {
   machine?: Machine;
   gate?: Gate;
   waivers?: Waivers;
+  proposal?: Proposal;
+  publication?: Publication;
   config?: Config;
 }
 /**
@@ -2911,6 +2927,51 @@ export interface Waivers {
      */
     until: string;
   }[];
+}
+/**
+ * An experiment that is proposed by a pull request again and again: on a schedule, or when something was published. The file's name is the proposal's name, of at most 24 characters.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "proposal".
+ */
+export interface Proposal {
+  /**
+   * What it is for, in a sentence for the reviewer.
+   */
+  description: string;
+  /**
+   * What it is proposed on: a schedule, or an event.
+   */
+  on: {
+    [k: string]: unknown;
+  };
+  /**
+   * Of several that are due, the higher comes first; 0 where it is left out.
+   */
+  priority?: number;
+  /**
+   * While so many of its pull requests are open, it waits, and is caught up later. Only for a schedule: an event comes once and is never held back.
+   */
+  max_open?: number;
+  /**
+   * A rolling window, for a schedule: the experiment trains on frames captured in so many days before the day or week that it is proposed for.
+   */
+  window?: {
+    /**
+     * How many days.
+     */
+    days: number;
+  };
+  experiment: Experiment;
+}
+/**
+ * What was published, as the client_payload of the event or the fields of the form say it, with the event's name.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "publication".
+ */
+export interface Publication {
+  [k: string]: unknown;
 }
 /**
  * Where this repository runs.
