@@ -11,9 +11,9 @@ const stages = ["experiment", "plan", "train", "report", "gate", "comment", "pro
 
 /** A package that talks to a service, and the only files that may import it. */
 const sdks: Record<string, string[]> = {
-	"@octokit/rest": ["actions/lib/github.ts"],
-	"@octokit/plugin-retry": ["actions/lib/github.ts"],
-	"@octokit/plugin-throttling": ["actions/lib/github.ts"],
+	"@octokit/rest": ["actions/lib/github/connect.ts"],
+	"@octokit/plugin-retry": ["actions/lib/github/connect.ts"],
+	"@octokit/plugin-throttling": ["actions/lib/github/connect.ts"],
 };
 
 async function importsOf(file: string): Promise<string[]> {

@@ -1,0 +1,183 @@
+// What is true of an experiment becomes the check run of its name on a commit, with annotations on the author's lines.
+import { sha256 } from "../documents.ts";
+import type { CheckRun, GitHub } from "../github.ts";
+import { type Client, call, converge, same } from "./connect.ts";
+
+/** Annotations that GitHub takes in a request; those of later requests are added. */
+const BATCH = 50;
+/** More than a reader scrolls through, and four requests. */
+const MOST = 200;
+
+/** A check run as GitHub has it. */
+interface Run {
+	id: number;
+	name: string;
+	status: string;
+	conclusion: string | null;
+	title: string;
+	summary: string;
+	/** How many annotations it has, and by their digest which. */
+	annotations: number;
+	digest: string;
+}
+
+export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns"> {
+	const { octokit, place, author } = client;
+
+	/** Our check runs on a commit, the last made first. */
+	async function ours(sha: string, name?: string): Promise<Run[]> {
+		const named = name === undefined ? {} : { check_name: name };
+		const found = await call("list check runs", () =>
+			octokit.paginate(octokit.rest.checks.listForRef, {
+				...place,
+				...named,
+				ref: sha,
+				filter: "latest",
+				per_page: 100,
+			}),
+		);
+		// Another app may use the name, and its runs are not ours to change; only some servers say whose a run is.
+		return found
+			.filter((run) => !run.app?.slug || `${run.app.slug}[bot]` === author)
+			.map(toRun)
+			.sort((a, b) => b.id - a.id);
+	}
+
+	/** The check run that GitHub shows: the last that was made. */
+	async function latest({ name, sha }: Wanted): Promise<Run | undefined> {
+		return (await ours(sha, name)).find((run) => run.name === name);
+	}
+
+	async function start(wanted: Wanted, before: number): Promise<Run> {
+		const { name, sha, annotations } = wanted;
+		return converge(
+			client,
+			"create check run",
+			async () => {
+				const { data } = await octokit.rest.checks.create({
+					...place,
+					name,
+					head_sha: sha,
+					...contentOf(wanted, annotations.slice(0, BATCH)),
+				});
+				return { ...toRun(data), annotations: Math.min(annotations.length, BATCH) };
+			},
+			async () => {
+				const found = await latest(wanted);
+				return found && found.id > before && isAt(found, wanted) ? found : null;
+			},
+		);
+	}
+
+	/** Sends what a run shows with its next annotations; returns how many it has then. */
+	async function append({ id }: Run, wanted: Wanted, have: number): Promise<number> {
+		const batch = wanted.annotations.slice(have, have + BATCH);
+		// Sent again they would be there twice: another look tells whether they are.
+		const request = batch.length > 0 ? { retries: 0 } : {};
+		return converge(
+			client,
+			"update check run",
+			async () => {
+				await octokit.rest.checks.update({ ...place, check_run_id: id, ...contentOf(wanted, batch), request });
+				return have + batch.length;
+			},
+			async () => {
+				const found = await latest(wanted);
+				return batch.length > 0 && found?.id === id && found.annotations >= have + batch.length
+					? found.annotations
+					: null;
+			},
+		);
+	}
+
+	return {
+		async upsertCheckRun(check) {
+			const wanted = toWanted(check);
+			const found = await latest(wanted);
+			// GitHub never takes back that a run is completed, nor an annotation: what a job that runs again on the same
+			// commit has to say needs a new run.
+			const over =
+				found &&
+				((found.status === "completed" && !isAt(found, wanted)) ||
+					(found.annotations > 0 && found.digest !== wanted.digest));
+			const made = !found || over;
+			const run = made ? await start(wanted, found?.id ?? 0) : found;
+			const total = wanted.annotations.length;
+			if (!made && run.annotations >= total && shows(run, wanted)) return "unchanged";
+			let have = run.annotations;
+			if (!made) have = await append(run, wanted, have);
+			while (have < total) have = await append(run, wanted, have);
+			return found ? "updated" : "created";
+		},
+
+		async checkRuns(sha) {
+			const first = new Map<string, Run>();
+			for (const run of await ours(sha)) if (!first.has(run.name)) first.set(run.name, run);
+			return [...first.values()].map(({ name, status, conclusion, title }) => ({ name, status, conclusion, title }));
+		},
+	};
+}
+
+interface Wanted extends CheckRun {
+	annotations: NonNullable<CheckRun["annotations"]>;
+	digest: string;
+}
+
+/** A check with no annotation twice, and no more of them than are shown. */
+function toWanted(check: CheckRun): Wanted {
+	const all = [...new Map((check.annotations ?? []).map((one) => [JSON.stringify(one), one])).values()];
+	const left = all.length - MOST;
+	const more = left > 0 ? `\n\nAnnotations: the first ${MOST} are shown, ${left} more are left out.\n` : "";
+	return {
+		...check,
+		summary: check.summary + more,
+		annotations: all.slice(0, MOST),
+		digest: all.length > 0 ? sha256(JSON.stringify(all)) : "",
+	};
+}
+
+function contentOf({ status, conclusion, title, summary, digest }: Wanted, annotations: Wanted["annotations"]) {
+	const shown = annotations.map(({ path, line, level, title, message }) => ({
+		path,
+		start_line: line,
+		end_line: line,
+		annotation_level: level,
+		title,
+		message,
+	}));
+	return {
+		...(conclusion ? { status: "completed" as const, conclusion } : { status }),
+		...(digest ? { external_id: digest } : {}),
+		output: { title, summary, ...(shown.length > 0 ? { annotations: shown } : {}) },
+	};
+}
+
+interface Shown {
+	id: number;
+	name: string;
+	status: string;
+	conclusion: string | null;
+	external_id: string | null;
+	output: { title: string | null; summary: string | null; annotations_count: number };
+}
+
+function toRun({ id, name, status, conclusion, external_id, output }: Shown): Run {
+	return {
+		id,
+		name,
+		status,
+		conclusion: conclusion ?? null,
+		title: output.title ?? "",
+		summary: output.summary ?? "",
+		annotations: output.annotations_count ?? 0,
+		digest: external_id ?? "",
+	};
+}
+
+function isAt(found: Run, { status, conclusion }: CheckRun): boolean {
+	return found.status === status && found.conclusion === conclusion;
+}
+
+function shows(found: Run, wanted: CheckRun): boolean {
+	return isAt(found, wanted) && found.title === wanted.title && same(found.summary, wanted.summary);
+}

@@ -1,0 +1,64 @@
+// A text becomes the one comment of a pull request that bears its marker.
+import { ServiceError } from "../errors.ts";
+import type { GitHub } from "../github.ts";
+import { type Client, call, converge, orNull, repeatable, same } from "./connect.ts";
+
+interface Comment {
+	id: number;
+	body: string;
+}
+
+export function comments(client: Client): Pick<GitHub, "upsertComment" | "react"> {
+	const { octokit, place, author } = client;
+
+	/** Our comments with the marker, oldest first, over all pages. */
+	async function ours(pullRequest: number, marker: string): Promise<Comment[]> {
+		const found = await call("list comments", () =>
+			octokit.paginate(octokit.rest.issues.listComments, { ...place, issue_number: pullRequest, per_page: 100 }),
+		);
+		// Anyone may write the marker: it must stand at the very start, and the author must be us.
+		return found
+			.filter((comment) => comment.user?.login === author && (comment.body ?? "").startsWith(marker))
+			.map(({ id, body }) => ({ id, body: body ?? "" }))
+			.sort((a, b) => a.id - b.id);
+	}
+
+	/** All of ours after one was made, by us or by a run that raced. */
+	async function create(pullRequest: number, marker: string, body: string): Promise<Comment[]> {
+		const look = async () => {
+			const found = await ours(pullRequest, marker);
+			return found.length > 0 ? found : null;
+		};
+		const make = () => octokit.rest.issues.createComment({ ...place, issue_number: pullRequest, body }).then(() => []);
+		const found = await converge<Comment[]>(client, "create comment", make, look);
+		return found.length > 0 ? found : ours(pullRequest, marker);
+	}
+
+	return {
+		async upsertComment(pullRequest, marker, body, keep = () => false) {
+			const before = await ours(pullRequest, marker);
+			const made = before.length === 0;
+			const [oldest, ...twins] = made ? await create(pullRequest, marker, body) : before;
+			if (!oldest)
+				throw new ServiceError(
+					"GitHub",
+					`The comment on pull request ${pullRequest} was made by another login than ${author}: set the input author.`,
+				);
+			// Two runs that raced have each made one: both keep the oldest.
+			for (const { id } of twins)
+				await call("delete comment", () => orNull(octokit.rest.issues.deleteComment({ ...place, comment_id: id })));
+			if (same(oldest.body, body) || keep(oldest.body))
+				return made ? "created" : twins.length > 0 ? "updated" : "unchanged";
+			await call("update comment", () => octokit.rest.issues.updateComment({ ...place, comment_id: oldest.id, body }));
+			return "updated";
+		},
+
+		async react(commentId, content) {
+			const reaction = { ...place, comment_id: commentId, content };
+			// The same reaction again is the one that is there.
+			await call("react to a comment", () =>
+				octokit.rest.reactions.createForIssueComment({ ...reaction, ...repeatable }),
+			);
+		},
+	};
+}

@@ -1,0 +1,173 @@
+// A token and an address become a client of GitHub's API that waits where GitHub asks for it and makes nothing twice.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Octokit } from "@octokit/rest";
+import { InvalidInput, ServiceError } from "../errors.ts";
+
+/** Where and as whom to write. */
+export interface GitHubOptions {
+	token: string;
+	/** owner/name */
+	repository: string;
+	/** The API's address; GITHUB_API_URL on a runner. */
+	apiUrl: string;
+	/** Login that our own comments are written by. */
+	author: string;
+	/** Milliseconds that a second takes which GitHub asks us to wait; fewer against a server that asks for none. */
+	second?: number;
+}
+
+/** What each part of GitHub works with. */
+export interface Client {
+	octokit: Octokit;
+	place: { owner: string; repo: string };
+	author: string;
+	second: number;
+}
+
+/** Longest wait for a rate limit, in seconds: longer costs more on a runner than failing and being run again. */
+const MOST_WAIT = 60;
+/** Tries of a call that makes something. */
+const TRIES = 3;
+/** For a POST that is the same when it is sent twice. */
+export const repeatable = { request: { retries: 3 } };
+
+/** Connects; the SDK is loaded here, so that a stage that writes nothing doesn't wait for it. */
+export async function connect({ token, repository, apiUrl, author, second = 1000 }: GitHubOptions): Promise<Client> {
+	const [owner, repo, ...more] = repository.split("/");
+	if (!owner || !repo || more.length > 0)
+		throw new InvalidInput(`${JSON.stringify(repository)} is no repository; it is owner/name.`);
+	const [{ Octokit }, { retry }, { throttling }] = await Promise.all([
+		import("@octokit/rest"),
+		import("@octokit/plugin-retry"),
+		import("@octokit/plugin-throttling"),
+	]);
+	const retryLimit = (after: number, _: object, __: object, attempt: number) => attempt < 2 && after <= MOST_WAIT;
+	const octokit = new (Octokit.plugin(nameLimits, retry, throttling))({
+		auth: token,
+		baseUrl: apiUrl,
+		userAgent: userAgent(),
+		log: { debug() {}, info() {}, warn() {}, error() {} },
+		// A limit is waited for by its headers alone: the other plugin's own pauses would only use it up.
+		retry: { doNotRetry: [400, 401, 403, 404, 409, 410, 422, 429, 451], retryAfterBaseValue: second },
+		throttle: {
+			retryAfterBaseValue: second,
+			// GitHub asks for a second between writes, and for three where people are notified. Typed as the plugin's own queues.
+			write: paced(second) as never,
+			notifications: paced(3 * second) as never,
+			onRateLimit: retryLimit,
+			onSecondaryRateLimit: retryLimit,
+		},
+	});
+	octokit.hook.before("request", (options) => {
+		// A creating call whose answer was lost would be made twice.
+		if (options.method === "POST") options.request = { retries: 0, ...options.request };
+	});
+	return { octokit, place: { owner, repo }, author, second };
+}
+
+/** The throttling plugin tells a secondary limit by the words of its message alone; the header says it as well. */
+function nameLimits({ hook }: Pick<Octokit, "hook">): void {
+	hook.error("request", (error) => {
+		const { status, message, response } = error as Failure;
+		if ((status === 403 || status === 429) && response?.headers?.["retry-after"] && !/secondary rate/i.test(message))
+			(error as Error).message = `${message} (secondary rate limit)`;
+		throw error;
+	});
+}
+
+/** Lets requests through one by one, so many milliseconds apart. */
+function paced(milliseconds: number) {
+	let next = 0;
+	return {
+		key: () => ({
+			async schedule(_: object, work: () => Promise<unknown>): Promise<unknown> {
+				const wait = next - Date.now();
+				next = Math.max(next, Date.now()) + milliseconds;
+				if (wait > 0) await sleep(wait);
+				return work();
+			},
+		}),
+	};
+}
+
+function userAgent(): string {
+	const { GITHUB_WORKFLOW: workflow, GITHUB_JOB: job } = process.env;
+	// A header holds no line break, and a comment in it no bracket.
+	const word = (text: string) => text.replaceAll(/[^\w. -]/g, "_").slice(0, 60);
+	return workflow && job ? `proving-ground (${word(workflow)}/${word(job)})` : "proving-ground";
+}
+
+interface Failure {
+	status?: number;
+	message: string;
+	response?: { headers?: Record<string, string | undefined> };
+}
+
+/** Whether nobody knows if it was done, or it may be done at the next try. */
+function isPassing({ status }: Failure): boolean {
+	return status === undefined || status >= 500;
+}
+
+/** What GitHub answered, or one ServiceError that says what could not be done. */
+export async function call<T>(what: string, request: () => Promise<T>): Promise<T> {
+	try {
+		return await request();
+	} catch (error) {
+		throw error instanceof ServiceError ? error : failed(what, error as Failure);
+	}
+}
+
+/**
+ * Makes what isn't there, and returns it. An answer may be lost and the thing made, so that only another look can tell:
+ * it comes before every other try, and ends them.
+ */
+export async function converge<T>(
+	{ second }: Client,
+	what: string,
+	make: () => Promise<T>,
+	look: () => Promise<T | null>,
+): Promise<T> {
+	for (let attempt = 1; ; attempt += 1) {
+		try {
+			return await make();
+		} catch (error) {
+			const found = await look();
+			if (found !== null) return found;
+			if (attempt === TRIES || !isPassing(error as Failure)) throw failed(what, error as Failure);
+			await sleep(attempt ** 2 * second);
+		}
+	}
+}
+
+/** Null for what isn't there. */
+export async function orNull<T>(request: Promise<T>): Promise<T | null> {
+	try {
+		return await request;
+	} catch (error) {
+		if ((error as Failure).status === 404) return null;
+		throw error;
+	}
+}
+
+function failed(what: string, { status, response, message }: Failure): ServiceError {
+	const id = response?.headers?.["x-github-request-id"];
+	return new ServiceError(
+		"GitHub",
+		`could not ${what}: ${status ?? "no answer"} ${message}.${hint(status, response?.headers ?? {})}`,
+		`request ${id ?? "without an id"}: ${message}`,
+	);
+}
+
+function hint(status: number | undefined, headers: Record<string, string | undefined>): string {
+	if (status !== 403 && status !== 404 && status !== 429) return "";
+	const reset = headers["x-ratelimit-remaining"] === "0" ? Number(headers["x-ratelimit-reset"]) : null;
+	const after = headers["retry-after"] ?? (reset && Math.max(0, Math.ceil(reset - Date.now() / 1000)));
+	if (after !== null) return ` The rate limit is reached; GitHub takes requests again in ${Number(after)} s.`;
+	return " Has the token the permissions that the action's README names? Personal tokens can't write check runs.";
+}
+
+/** GitHub may give a text back with other line ends and without trailing space. */
+export function same(shown: string, wanted: string): boolean {
+	const normal = (text: string) => text.replaceAll("\r\n", "\n").trimEnd();
+	return normal(shown) === normal(wanted);
+}

@@ -1,0 +1,173 @@
+// Pull requests and issues become what the stages ask of them, and one is opened once.
+import type { GitHub, PullRequest } from "../github.ts";
+import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
+
+/** GitHub refuses a longer title. */
+const MAX_TITLE = 256;
+
+type Found = "pullRequest" | "openPullRequests" | "pullRequestsOf" | "pullRequestsFrom" | "labelled" | "permissionOf";
+
+export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | "openIssue"> {
+	const { octokit, place, author } = client;
+
+	async function list(state: "open" | "all", head?: string): Promise<PullRequest[]> {
+		const asked = { ...place, ...(head === undefined ? {} : { head: `${place.owner}:${head}` }) };
+		const found = await call("list pull requests", () =>
+			octokit.paginate(octokit.rest.pulls.list, { ...asked, state, sort: "created", direction: "asc", per_page: 100 }),
+		);
+		return found.map(toPullRequest);
+	}
+
+	async function pullRequest(number: number): Promise<PullRequest> {
+		const { data } = await call(`read pull request ${number}`, () =>
+			octokit.rest.pulls.get({ ...place, pull_number: number }),
+		);
+		return toPullRequest(data);
+	}
+
+	/** The first pull request of a branch of this repository. */
+	async function of(branch: string): Promise<PullRequest | null> {
+		return (await list("all", branch)).find(({ head }) => head.ref === branch && !head.fork) ?? null;
+	}
+
+	/** Our issues with the marker, oldest first, whatever their state. */
+	async function issuesWith(marker: string) {
+		const found = await call("list issues", () =>
+			octokit.paginate(octokit.rest.issues.listForRepo, { ...place, creator: author, state: "all", per_page: 100 }),
+		);
+		return found
+			.filter(({ user, body, pull_request }) => user?.login === author && !pull_request && body?.startsWith(marker))
+			.map(({ number, state }) => ({ number, state }))
+			.sort((a, b) => a.number - b.number);
+	}
+
+	return {
+		pullRequest,
+		openPullRequests: () => list("open"),
+
+		async pullRequestsOf(sha) {
+			const found = await call("list the pull requests of a commit", () =>
+				octokit.paginate(octokit.rest.repos.listPullRequestsAssociatedWithCommit, {
+					...place,
+					commit_sha: sha,
+					per_page: 100,
+				}),
+			);
+			// The list doesn't say who has merged.
+			return Promise.all(found.map(({ number }) => pullRequest(number)));
+		},
+
+		async pullRequestsFrom(prefix) {
+			return (await list("all")).filter(({ head }) => !head.fork && head.ref.startsWith(prefix));
+		},
+
+		async labelled(label) {
+			const wanted = label.toLowerCase();
+			const having = ({ labels }: PullRequest) => labels.some((name) => name.toLowerCase() === wanted);
+			return (await list("open")).filter(having).map(({ number }) => number);
+		},
+
+		async permissionOf(login) {
+			const answer = await call("read a permission", () =>
+				orNull(octokit.rest.repos.getCollaboratorPermissionLevel({ ...place, username: login })),
+			);
+			const { permission = "none", role_name = permission } = answer?.data ?? {};
+			// An organisation names roles of its own; each stands on one of these.
+			return LEVELS.find((level) => level === role_name) ?? LEVELS.find((level) => level === permission) ?? "none";
+		},
+
+		async openPullRequest({ branch, base, title, body, labels }) {
+			const look = async () => {
+				const found = await of(branch);
+				return found && { ...found, created: false };
+			};
+			const make = async () => {
+				const fields = { ...place, head: branch, base, title: cut(title), body };
+				const { data } = await octokit.rest.pulls.create(fields);
+				return { ...toPullRequest(data), created: true };
+			};
+			const opened = (await look()) ?? (await converge(client, "open a pull request", make, look));
+			const { number, state, created } = opened;
+			const missing = labels.filter((label) => !opened.labels.includes(label));
+			// An earlier run may have been stopped before it labelled.
+			if (state === "open" && missing.length > 0)
+				await call("add labels", () =>
+					octokit.rest.issues.addLabels({ ...place, issue_number: number, labels: missing, ...repeatable }),
+				);
+			return { number, created };
+		},
+
+		async openIssue({ marker, title, body, labels }) {
+			const [before] = await issuesWith(marker);
+			if (before) return { number: before.number, created: false };
+			const text = body.startsWith(marker) ? body : `${marker}\n${body}`;
+			const look = async () => (await issuesWith(marker))[0]?.number ?? null;
+			const made = await converge(
+				client,
+				"open an issue",
+				async () => (await octokit.rest.issues.create({ ...place, title: cut(title), body: text, labels })).data.number,
+				look,
+			);
+			// Two runs that raced have each opened one: both keep the oldest.
+			const [oldest, ...twins] = await issuesWith(marker);
+			for (const { number, state } of twins)
+				if (state === "open")
+					await call("close an issue", () =>
+						octokit.rest.issues.update({
+							...place,
+							issue_number: number,
+							state: "closed",
+							state_reason: "not_planned",
+						}),
+					);
+			return { number: oldest?.number ?? made, created: (oldest?.number ?? made) === made };
+		},
+	};
+}
+
+const LEVELS = ["admin", "maintain", "write", "triage", "read", "none"] as const;
+
+function cut(title: string): string {
+	const characters = [...title];
+	return characters.length > MAX_TITLE ? `${characters.slice(0, MAX_TITLE - 1).join("")}…` : title;
+}
+
+interface Side {
+	sha: string;
+	ref: string;
+	repo: { id: number } | null;
+}
+
+interface Shown {
+	number: number;
+	title: string;
+	user: { login: string } | null;
+	state: string;
+	draft?: boolean | undefined;
+	merged_at: string | null;
+	merged_by?: { login: string } | null;
+	merge_commit_sha: string | null;
+	labels: { name: string }[];
+	head: Side;
+	base: Side;
+}
+
+function toPullRequest(shown: Shown): PullRequest {
+	const { number, title, user, state, draft = false, merged_at, merged_by, labels, head, base } = shown;
+	const merged = merged_at !== null;
+	return {
+		number,
+		title,
+		author: user?.login ?? "ghost",
+		state: state === "open" ? "open" : "closed",
+		merged,
+		draft,
+		// A fork that was deleted has no repository any more.
+		head: { sha: head.sha, ref: head.ref, fork: head.repo?.id !== base.repo?.id },
+		base: { sha: base.sha, ref: base.ref },
+		labels: labels.map(({ name }) => name),
+		mergedBy: merged_by?.login ?? null,
+		// Before a merge it is a trial that GitHub makes.
+		mergeCommit: merged ? shown.merge_commit_sha : null,
+	};
+}

@@ -1,0 +1,63 @@
+// An event becomes a workflow's run, and runs that nobody waits for any more are cancelled.
+import { InvalidInput } from "../errors.ts";
+import type { GitHub } from "../github.ts";
+import { type Client, call, repeatable } from "./connect.ts";
+
+export function workflows({ octokit, place }: Client): Pick<GitHub, "dispatchWorkflow" | "emit" | "cancelRuns"> {
+	return {
+		async dispatchWorkflow(file, ref, inputs) {
+			const event = { ...place, workflow_id: file, ref, inputs };
+			await call(`start the workflow ${file}`, () =>
+				octokit.rest.actions.createWorkflowDispatch({ ...event, ...repeatable }),
+			);
+		},
+
+		async emit(type, payload) {
+			const event = { ...place, event_type: type, client_payload: payload };
+			await call(`emit ${type}`, () => octokit.rest.repos.createDispatchEvent({ ...event, ...repeatable }));
+		},
+
+		async cancelRuns(workflowFile, { branch, headSha }) {
+			if (branch === undefined && headSha === undefined)
+				throw new InvalidInput("Neither a branch nor a commit says which runs to cancel.");
+			const asked = {
+				...(branch === undefined ? {} : { branch }),
+				...(headSha === undefined ? {} : { head_sha: headSha }),
+			};
+			const runs = await call("list workflow runs", () =>
+				octokit.paginate(octokit.rest.actions.listWorkflowRuns, {
+					...place,
+					...asked,
+					workflow_id: workflowFile,
+					per_page: 100,
+				}),
+			);
+			const repository = `${place.owner}/${place.repo}`.toLowerCase();
+			const isOurs = ({ full_name }: { full_name: string }) => full_name.toLowerCase() === repository;
+			const running = runs.filter(
+				(run) =>
+					run.status !== "completed" &&
+					(branch === undefined || run.head_branch === branch) &&
+					(headSha === undefined || run.head_sha === headSha) &&
+					// A fork may have a branch of the same name.
+					(headSha !== undefined || !run.head_repository || isOurs(run.head_repository)) &&
+					// Whoever asks may be such a run.
+					String(run.id) !== process.env["GITHUB_RUN_ID"],
+			);
+			let cancelled = 0;
+			for (const { id } of running) if (await call("cancel a run", () => cancel(id))) cancelled += 1;
+			return cancelled;
+		},
+	};
+
+	/** False where the run has ended by itself. */
+	async function cancel(id: number): Promise<boolean> {
+		try {
+			await octokit.rest.actions.cancelWorkflowRun({ ...place, run_id: id, ...repeatable });
+			return true;
+		} catch (error) {
+			if ((error as { status?: number }).status === 409) return false;
+			throw error;
+		}
+	}
+}
