@@ -12,6 +12,7 @@ import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/doc
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
+import { loadProposals } from "./lib/proposal_file.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs } from "./lib/train.ts";
 import { waivedWords } from "./lib/waivers.ts";
@@ -43,6 +44,7 @@ export interface Options {
 	by?: string;
 	against?: string;
 	slices?: string;
+	now?: string;
 }
 
 /** Checks experiment files; throws InvalidFile with the problems of all of them. */
@@ -53,14 +55,15 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 			? files
 			: (await namesIn(path.join(root, "experiments"))).map((name) => `experiments/${name}.yaml`);
 	const problems: Problem[] = [];
-	for (const file of chosen) {
-		try {
-			await loadExperiment(file, { root, ...baseOf(context) });
-		} catch (error) {
+	const check = async (load: Promise<unknown>) => {
+		await load.catch((error: unknown) => {
 			if (!(error instanceof InvalidFile)) throw error;
 			problems.push(...error.problems);
-		}
-	}
+		});
+	};
+	for (const file of chosen) await check(loadExperiment(file, { root, ...baseOf(context) }));
+	// What stands for experiments of later is checked with all of them.
+	if (files.length === 0) await check(loadProposals({ root, ...baseOf(context) }));
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
 	return { document: { valid: chosen }, text: `${chosen.length} experiment${chosen.length === 1 ? "" : "s"} valid` };
 }

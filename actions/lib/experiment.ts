@@ -201,6 +201,7 @@ export async function loadFile<T>(
 	file: string,
 	validate: ValidateFunction,
 	problems: Problem[],
+	schema = schemaOf.get(validate) ?? {},
 ): Promise<Loaded<T>> {
 	let text: string;
 	try {
@@ -208,19 +209,24 @@ export async function loadFile<T>(
 	} catch (error) {
 		throw new InvalidInput(`${file}: the file can't be read (${(error as NodeJS.ErrnoException).code}).`);
 	}
-	return parseFile<T>(file, text, validate, problems);
+	return parseFile<T>(file, text, { validate, schema }, problems);
 }
 
-function parseFile<T>(file: string, text: string, validate: ValidateFunction, problems: Problem[]): Loaded<T> {
+function parseFile<T>(
+	file: string,
+	text: string,
+	{ validate, schema }: { validate: ValidateFunction; schema: Record<string, unknown> },
+	problems: Problem[],
+): Loaded<T> {
 	const source = parseYaml(file, text);
-	problems.push(...source.problems, ...checkSchema(source, validate, [schemaOf.get(validate) ?? {}, ...schemas]));
+	problems.push(...source.problems, ...checkSchema(source, validate, [schema, ...schemas]));
 	return { value: source.value as T, source };
 }
 
 /** A gate policy from the text of its file; throws InvalidFile with every mistake in it. */
 export function parsePolicy(file: string, text: string): PlanPolicy {
 	const problems: Problem[] = [];
-	const gate = parseFile<Gate>(file, text, validateGate, problems);
+	const gate = parseFile<Gate>(file, text, { validate: validateGate, schema: gateSchema }, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return policyOf(path.basename(file, ".yaml"), gate);
 }
