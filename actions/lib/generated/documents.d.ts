@@ -139,20 +139,6 @@ export type Slices1 = {
    */
   protected?: boolean;
 }[];
-/**
- * The data's name: a file of recipes/data, without its ending.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "publication_data".
- */
-export type PublicationData = string;
-/**
- * The revision that was published: a tag, a branch or a commit.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "publication_revision".
- */
-export type PublicationRevision = string;
 
 export interface Documents {
   run?: Run;
