@@ -4,6 +4,7 @@ import path from "node:path";
 import { Command, CommanderError } from "commander";
 import { documentText } from "./lib/documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "./lib/errors.ts";
+import { showDue } from "./lib/forecast.ts";
 import { openProject, type Project } from "./lib/project.ts";
 import * as stages from "./stages.ts";
 
@@ -58,6 +59,11 @@ stage(
 	"check experiment files and the recipes they name; all of them where none is named",
 	(context, args) => stages.validate(context, args),
 ).argument("[experiments...]", "experiments/<name>.yaml");
+stage(
+	"propose",
+	"what the schedules of recipes/proposals ask for and no experiment here stands for; opens nothing",
+	({ project }, _, { now }) => showDue(project.root, now),
+).option("--now <time>", "the moment to look from, as 2026-11-25T03:00:00Z");
 stage("plan", "what would run, on which data, against which production model, at what cost", (context, [file]) =>
 	stages.plan(context, file!),
 ).argument(...EXPERIMENT);

@@ -28,6 +28,8 @@ const schemas = {
 	machine: "recipes/machines/machine.schema.json",
 	gate: "recipes/gates/gate.schema.json",
 	waivers: "recipes/gates/waivers.schema.json",
+	proposal: "recipes/proposals/proposal.schema.json",
+	publication: "actions/lib/schemas/publication.schema.json",
 	config: ".github/proving-ground.schema.json",
 } as const;
 
@@ -35,7 +37,12 @@ const schemas = {
 async function renderGenerated(): Promise<Record<string, string>> {
 	const loaded = new Map<string, SchemaObject>();
 	for (const [name, file] of Object.entries(schemas)) {
-		loaded.set(name, JSON.parse(await readFile(path.join(root, file), "utf8")));
+		// An editor finds a schema of another folder by its path, a validator by its name.
+		const text = (await readFile(path.join(root, file), "utf8")).replaceAll(
+			/("\$ref": ")[^"#]*\/(?=\w+\.schema)/g,
+			"$1",
+		);
+		loaded.set(name, JSON.parse(text));
 	}
 	return {
 		...renderValidators(loaded),

@@ -13,9 +13,11 @@ import { seedsToRun } from "./lib/noise.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
+import { loadProposals } from "./lib/proposal_file.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
 import { waivedWords } from "./lib/waivers.ts";
+import { windowWords } from "./lib/window.ts";
 
 export interface Context {
 	project: Project;
@@ -43,6 +45,7 @@ export interface Options {
 	by?: string;
 	against?: string;
 	slices?: string;
+	now?: string;
 }
 
 /** Checks experiment files; throws InvalidFile with the problems of all of them. */
@@ -53,14 +56,15 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 			? files
 			: (await namesIn(path.join(root, "experiments"))).map((name) => `experiments/${name}.yaml`);
 	const problems: Problem[] = [];
-	for (const file of chosen) {
-		try {
-			await loadExperiment(file, { root, ...baseOf(context) });
-		} catch (error) {
+	const check = async (load: Promise<unknown>) => {
+		await load.catch((error: unknown) => {
 			if (!(error instanceof InvalidFile)) throw error;
 			problems.push(...error.problems);
-		}
-	}
+		});
+	};
+	for (const file of chosen) await check(loadExperiment(file, { root, ...baseOf(context) }));
+	// What stands for experiments of later is checked with all of them.
+	if (files.length === 0) await check(loadProposals({ root, ...baseOf(context) }));
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
 	return { document: { valid: chosen }, text: `${chosen.length} experiment${chosen.length === 1 ? "" : "s"} valid` };
 }
@@ -367,7 +371,7 @@ function planText({ run, data, baseline, promoted, changes, estimate }: Plan): s
 				? `against production v${baseline.version}`
 				: "no production model yet";
 	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
-	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
 }
 
 function jobsText({ jobs }: Jobs): string {

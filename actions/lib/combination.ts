@@ -5,6 +5,7 @@ import type { SliceFile } from "./generated/documents.d.ts";
 import { isLatency, isLowerBetter, TRACK_METRICS } from "./metrics.ts";
 import { notAmong, problemAt } from "./problems.ts";
 import { checkWaived } from "./waiver_file.ts";
+import { checkWindow } from "./window.ts";
 
 type Slice = SliceFile["slices"][number];
 
@@ -15,6 +16,7 @@ export function checkCombination(resolved: ResolvedExperiment, slices: readonly 
 		...checkArchitecture(resolved),
 		...checkData(resolved),
 		...checkTraining(resolved),
+		...checkWindow(resolved),
 		...checkSlices(resolved, slices),
 		...checkRules(resolved, slices),
 		...checkWaived(resolved, slices),

@@ -8,9 +8,10 @@ import { documentText, sha256 } from "./documents.ts";
 import { fetchPinned, sealPinned } from "./dvc.ts";
 import { InvalidFile, InvalidInput } from "./errors.ts";
 import { type Loaded, loadSlices } from "./experiment.ts";
-import type { Data, PlanSlice, PlanSource, PlanSplit, RunData } from "./generated/documents.d.ts";
+import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "./generated/documents.d.ts";
 import { readPinned } from "./pin.ts";
 import { runTrainer, type Trainer } from "./trainer.ts";
+import { type Captured, dayOf, isInside } from "./window.ts";
 import { parseYaml } from "./yaml.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
@@ -25,9 +26,18 @@ export interface Dataset {
 	source: PlanSource | null;
 	run: RunData;
 	splits: Record<Split, PlanSplit>;
+	/** Frames of the whole training manifest that say when they were captured; null where none does. */
+	captured: Captured | null;
 	/** Frames that have labels of each head, by split. */
 	labelled: Record<Split, Record<(typeof HEADS)[number], number>>;
 	slices: PlanSlice[];
+}
+
+export interface Preparation {
+	/** Called when the dataset is about to be fetched or made, which takes a while. */
+	onMake?: (name: string) => void;
+	/** Days of which the training frames are counted; all of them where it is left out. */
+	window?: RunWindow;
 }
 
 /** A recipe's dataset: fetched or made where it is absent, counted, and in shards where the recipe wants them; safe to repeat. */
@@ -35,7 +45,7 @@ export async function prepareDataset(
 	{ root, trainer }: { root: string; trainer: Trainer },
 	name: string,
 	data: Loaded<Data>,
-	onMake: (name: string) => void = () => {},
+	{ onMake = () => {}, window }: Preparation = {},
 ): Promise<Dataset> {
 	const recipe = data.value;
 	const location = path.resolve(root, recipe.location);
@@ -45,7 +55,7 @@ export async function prepareDataset(
 		if (recipe.importer && !(await isFolder(location))) onMake(name);
 		await importDataset(name, recipe, location, trainer);
 	}
-	const dataset = await readDataset(name, recipe, location, source);
+	const dataset = await readDataset(name, recipe, location, { source, window });
 	if (source) await sealPinned({ root, data, source }, dataset.run.version);
 	if (!recipe.shards) return dataset;
 	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
@@ -87,13 +97,14 @@ export async function readDataset(
 	name: string,
 	recipe: Data,
 	location: string,
-	source: PlanSource | null = null,
+	{ source = null, window }: { source?: PlanSource | null; window?: RunWindow | undefined } = {},
 ): Promise<Dataset> {
 	const content = new Map<string, string>();
 	const splits = {} as Dataset["splits"];
 	const labelled = {} as Dataset["labelled"];
 	const manifests = {} as RunData["manifests"];
 	let test: Frame[] = [];
+	let captured: Captured | null = null;
 	for (const split of SPLITS) {
 		const file = `golden_${split}.manifest`;
 		const frames = await readManifest(path.join(location, file));
@@ -101,13 +112,9 @@ export async function readDataset(
 			throw new InvalidFile([
 				{ file: path.join(location, file), line: 1, column: 1, message: "the manifest has no frames" },
 			]);
-		splits[split] = countFrames(frames);
-		labelled[split] = {
-			detection: frames.filter((frame) => frame.detection).length,
-			segmentation: frames.filter((frame) => frame["segmentation-ref"] !== undefined).length,
-			lanes: frames.filter((frame) => frame.lanes).length,
-			trajectory: frames.filter((frame) => frame.tracks && frame.tracks.length > 0).length,
-		};
+		const used = window && split === "train" ? frames.filter((frame) => isInside(frame.captured, window)) : frames;
+		splits[split] = countFrames(used);
+		labelled[split] = countLabelled(used);
 		manifests[split] = { file, sha256: await digestFile(path.join(location, file)), frames: frames.length };
 		content.set(file, manifests[split].sha256);
 		for (const frame of frames) {
@@ -117,6 +124,7 @@ export async function readDataset(
 			}
 		}
 		if (split === "test") test = frames;
+		if (split === "train") captured = spanOf(frames);
 	}
 	const slicesDigest = await digestFile(path.join(location, "slices.yaml"));
 	content.set("slices.yaml", slicesDigest);
@@ -125,6 +133,7 @@ export async function readDataset(
 		location,
 		source,
 		splits,
+		captured,
 		labelled,
 		slices: countSlices(await loadSlices(path.join(location, "slices.yaml")), test),
 		run: {
@@ -144,6 +153,8 @@ interface Frame {
 	"source-ref"?: string;
 	id?: string;
 	"segmentation-ref"?: string;
+	/** When it was taken: a day or a time. */
+	captured?: unknown;
 	attributes?: Record<string, string>;
 	detection?: { category: string; crowd?: boolean }[];
 	lanes?: unknown[];
@@ -182,6 +193,10 @@ async function readManifest(file: string): Promise<Frame[]> {
 				);
 			}
 		}
+		if ((frame?.captured ?? null) !== null && dayOf(frame.captured) === null) {
+			const found = JSON.stringify(frame.captured);
+			throw refuse(number, `captured: found ${found}; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z`);
+		}
 		frames.push(frame);
 	}
 	return frames;
@@ -190,6 +205,26 @@ async function readManifest(file: string): Promise<Frame[]> {
 /** Tracks need no image: a line of them alone is named by its id. */
 function isTracksAlone(frame: Frame | null): boolean {
 	return typeof frame?.id === "string" && frame.id !== "" && Array.isArray(frame.tracks);
+}
+
+/** The days of the frames that say when they were captured. */
+function spanOf(frames: Frame[]): Captured | null {
+	const days = frames.flatMap((frame) => dayOf(frame.captured) ?? []);
+	if (days.length === 0) return null;
+	const [from, to] = days.reduce(
+		([first, last], day) => [day < first! ? day : first!, day > last! ? day : last!],
+		[days[0]!, days[0]!],
+	);
+	return { frames: days.length, from: from!, to: to! };
+}
+
+function countLabelled(frames: Frame[]): Dataset["labelled"][Split] {
+	return {
+		detection: frames.filter((frame) => frame.detection).length,
+		segmentation: frames.filter((frame) => frame["segmentation-ref"] !== undefined).length,
+		lanes: frames.filter((frame) => frame.lanes).length,
+		trajectory: frames.filter((frame) => frame.tracks && frame.tracks.length > 0).length,
+	};
 }
 
 function countFrames(frames: Frame[]): PlanSplit {

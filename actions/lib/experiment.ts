@@ -90,19 +90,36 @@ export function nameOfFile(file: string): string {
 /** Loads an experiment and its recipes; throws InvalidFile with every problem of every file. */
 export async function loadExperiment(file: string, options: LoadOptions): Promise<ResolvedExperiment> {
 	const { root } = options;
-	const base = options.base ?? root;
 	const relative = path.relative(root, path.resolve(root, file)).split(path.sep).join("/");
 	const name = nameOfFile(relative);
 	const problems: Problem[] = [];
 	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems);
-	if (!NAME.test(name) || name.length > 40) {
-		problems.push({
-			file: relative,
-			line: 1,
-			column: 1,
-			message: `the file's name ${JSON.stringify(name)} names the experiment; it must match ${NAME.source} and have at most 40 characters`,
-		});
-	}
+	problems.push(...checkName(relative, name, "experiment", 40));
+	return resolveExperiment({ name, file: relative, experiment, problems }, options);
+}
+
+/** A file's name that can't be the name of what it holds. */
+export function checkName(file: string, name: string, what: string, most: number): Problem[] {
+	if (NAME.test(name) && name.length <= most) return [];
+	const message = `the file's name ${JSON.stringify(name)} names the ${what}; it must match ${NAME.source} and have at most ${most} characters`;
+	return [{ file, line: 1, column: 1, message }];
+}
+
+/** An experiment that was read, and what was wrong with it already. */
+export interface ReadExperiment {
+	name: string;
+	file: string;
+	experiment: Loaded<Experiment>;
+	problems: readonly Problem[];
+}
+
+/** Adds the recipes that an experiment names; throws InvalidFile with every problem of every file. */
+export async function resolveExperiment(
+	{ name, file, experiment, problems: found }: ReadExperiment,
+	options: LoadOptions,
+): Promise<ResolvedExperiment> {
+	const { root, base = root } = options;
+	const problems = [...found];
 	const written = (experiment.source.value ?? {}) as Partial<Experiment>;
 	const recipe = async <T>(
 		from: string,
@@ -137,7 +154,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 
 	const resolved: ResolvedExperiment = {
 		name,
-		file: relative,
+		file,
 		experiment,
 		model,
 		data,
@@ -189,6 +206,7 @@ export async function loadFile<T>(
 	file: string,
 	validate: ValidateFunction,
 	problems: Problem[],
+	schema = schemaOf.get(validate) ?? {},
 ): Promise<Loaded<T>> {
 	let text: string;
 	try {
@@ -196,19 +214,24 @@ export async function loadFile<T>(
 	} catch (error) {
 		throw new InvalidInput(`${file}: the file can't be read (${(error as NodeJS.ErrnoException).code}).`);
 	}
-	return parseFile<T>(file, text, validate, problems);
+	return parseFile<T>(file, text, { validate, schema }, problems);
 }
 
-function parseFile<T>(file: string, text: string, validate: ValidateFunction, problems: Problem[]): Loaded<T> {
+function parseFile<T>(
+	file: string,
+	text: string,
+	{ validate, schema }: { validate: ValidateFunction; schema: Record<string, unknown> },
+	problems: Problem[],
+): Loaded<T> {
 	const source = parseYaml(file, text);
-	problems.push(...source.problems, ...checkSchema(source, validate, [schemaOf.get(validate) ?? {}, ...schemas]));
+	problems.push(...source.problems, ...checkSchema(source, validate, [schema, ...schemas]));
 	return { value: source.value as T, source };
 }
 
 /** A gate policy from the text of its file; throws InvalidFile with every mistake in it. */
 export function parsePolicy(file: string, text: string): PlanPolicy {
 	const problems: Problem[] = [];
-	const gate = parseFile<Gate>(file, text, validateGate, problems);
+	const gate = parseFile<Gate>(file, text, { validate: validateGate, schema: gateSchema }, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return policyOf(path.basename(file, ".yaml"), gate);
 }

@@ -95,6 +95,8 @@ export function planRun(inputs: PlanInputs): Plan {
 		image,
 		weights: start && { manifest: start.manifest, file: start.file, rename: start.rename, leave: start.leave },
 		replay: replay && { share: replay.share, data: replay.dataset.run },
+		// Absent where there is none: runs of before there were windows keep their ids.
+		...(experiment.value.window ? { window: experiment.value.window } : {}),
 	});
 	const { baseline, promoted } = chooseBaseline(run.id, history);
 	const {
@@ -210,11 +212,11 @@ function chooseBaseline(
 }
 
 function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
-	const { seed, processes, architecture, train, code } = entry;
+	const { seed, processes, architecture, train, code, window } = entry;
 	// Slices are in the difference of the data.
 	const { slices: _, ...data } = entry.data;
 	const { name, version, dvc } = run.data;
-	const before = flatten({ seed, processes, architecture, train, data, code });
+	const before = flatten({ seed, processes, architecture, train, data, code, window });
 	const after = flatten({
 		seed: run.seed,
 		processes: run.processes,
@@ -222,6 +224,7 @@ function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]
 		train: run.train,
 		data: { name, version, dvc, splits },
 		code: run.code,
+		window: run.window,
 	});
 	const paths = [...new Set([...before.keys(), ...after.keys()])];
 	return paths

@@ -135,6 +135,7 @@ const patterns: Record<string, string> = {
 	"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters and digits, joined by single hyphens",
 	"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, YYYY-MM-DD",
 	"^[A-Za-z0-9][A-Za-z0-9_-]*$": "a GitHub login, without an @",
+	"^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9._/-]*$": "a tag, a branch or a commit",
 	"\\S": "a text that says something",
 };
 

@@ -3,12 +3,12 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { authorsOf, type Known } from "./author.ts";
 import { checkCombination } from "./combination.ts";
-import { type Dataset, prepareDataset } from "./dataset.ts";
+import { type Dataset, type Preparation, prepareDataset } from "./dataset.ts";
 import { writeDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
 import { allExecutors, chooseExecutor } from "./executors/index.ts";
 import { loadExperiment, loadFile, type ResolvedExperiment } from "./experiment.ts";
-import type { Config, Plan, PlanMachine, SliceFile } from "./generated/documents.d.ts";
+import type { Config, Plan, PlanMachine, RunWindow, SliceFile } from "./generated/documents.d.ts";
 import validateConfig from "./generated/validate_config.js";
 import { approvalOf, planRun, type Registry } from "./plan.ts";
 import { problemAt } from "./problems.ts";
@@ -18,6 +18,7 @@ import { chooseStore } from "./stores/index.ts";
 import type { Executor, Store } from "./train.ts";
 import { digestTrainer, ENTRY, findTrainer, type Trainer } from "./trainer.ts";
 import { describeTransfer, findWeights } from "./weights.ts";
+import { checkCaptured } from "./window.ts";
 
 const CONFIG = ".github/proving-ground.yaml";
 
@@ -84,6 +85,8 @@ function projectOf(config: Config, home: string, root: string): Project {
 export interface PlanOptions {
 	/** A checkout of the base branch, whose gates, waivers and machines apply; empty for the project's own. */
 	base?: string;
+	/** A folder with the experiment and its recipes as they would be, where that isn't the project's own. */
+	head?: string;
 	/** Digest of the image the job runs in; empty outside a container. */
 	image?: string;
 	/** What is known of the experiments' authors beside git. */
@@ -150,10 +153,10 @@ export function distinctProblems(problems: readonly Problem[]): Problem[] {
 export async function planExperiment(project: Project, file: string, options: PlanOptions = {}): Promise<Plan> {
 	const { root, trainer, registry } = project;
 	const resolved = await loadExperiment(file, {
-		root,
-		...(options.base ? { base: path.resolve(root, options.base) } : {}),
+		root: options.head ?? root,
+		...(options.base || options.head ? { base: path.resolve(root, options.base ?? "") } : {}),
 	});
-	const dataset = await prepareDataset(project, resolved.experiment.value.data, resolved.data, options.onImport);
+	const dataset = await prepareOwn(project, resolved, options.onImport);
 	// What labels the data has is known only now, and so are slices of data that wasn't there before.
 	const optional = resolved.model.value.optional_heads ?? [];
 	resolved.heads = resolved.heads.filter((head) => !optional.includes(head) || dataset.labelled.train[head] > 0);
@@ -179,6 +182,23 @@ export async function planExperiment(project: Project, file: string, options: Pl
 	return { ...plan, weights: { ...plan.weights, transfer } };
 }
 
+/** The data that an experiment trains on; throws InvalidFile where its window holds none of them. */
+async function prepareOwn(
+	project: Project,
+	resolved: ResolvedExperiment,
+	onImport: PlanOptions["onImport"],
+): Promise<Dataset> {
+	const { data, window } = resolved.experiment.value;
+	const dataset = await prepareDataset(project, data, resolved.data, preparation(onImport, window));
+	const problems = checkCaptured(resolved, dataset);
+	if (problems.length > 0) throw new InvalidFile(problems);
+	return dataset;
+}
+
+function preparation(onMake: PlanOptions["onImport"], window?: RunWindow): Preparation {
+	return { ...(onMake ? { onMake } : {}), ...(window ? { window } : {}) };
+}
+
 /** The older data that an experiment replays; throws InvalidFile where they can't stand in one batch with its own. */
 async function prepareReplay(
 	project: Project,
@@ -194,5 +214,5 @@ async function prepareReplay(
 		if (JSON.stringify(replay.value[key]) === JSON.stringify(data.value[key])) continue;
 		throw refuse("data", `replay.data: ${replay.source.file} has other ${key} than ${data.source.file}`);
 	}
-	return { dataset: await prepareDataset(project, wanted.data, replay, onImport), share: wanted.share };
+	return { dataset: await prepareDataset(project, wanted.data, replay, preparation(onImport)), share: wanted.share };
 }

@@ -141,11 +141,12 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		architecture: run.architecture,
 		train: run.train,
 		data: entryData(run, report.data.splits as Plan["data"]["splits"], plan.data.slices),
+		...(run.window ? { window: run.window } : {}),
 		code: run.code,
 		seed: run.seed,
 		processes: run.processes,
 		seconds: report.training.seconds,
-		frames_trained: run.train.epochs * run.data.manifests.train.frames,
+		frames_trained: run.train.epochs * plan.data.splits.train.frames,
 		...waivedOf(verdict),
 	};
 }

@@ -1,6 +1,7 @@
 // What a job says of itself becomes the words and the bar of a comment: how far it is, what it takes, what is spent.
 import type { Jobs, JobsJob, Plan, Report } from "./generated/documents.d.ts";
 import { code, duration, figure, link } from "./markdown.ts";
+import { windowWords } from "./window.ts";
 
 /** Characters of the bar. */
 const WIDTH = 20;
@@ -14,7 +15,7 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 		machine.price_usd_per_hour === 0
 			? "a machine that is paid for"
 			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
+	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
 }
 
 /** What the jobs took. */

@@ -4,6 +4,7 @@ import type { Problem } from "./errors.ts";
 import type { Loaded, ResolvedExperiment } from "./experiment.ts";
 import type { PlanPolicy, PlanWaiver, SliceFile, Waivers } from "./generated/documents.d.ts";
 import { notAmong, problemAt } from "./problems.ts";
+import { isDay } from "./window.ts";
 
 /** Its name beside the policies; no policy may bear it. */
 export const WAIVERS = "waivers";
@@ -34,19 +35,13 @@ export function checkWaivers(file: Loaded<Waivers>): Problem[] {
 		const problems: Problem[] = [];
 		const at = (key: string, message: string) =>
 			problems.push(problemAt(file.source, `/waivers/${index}${key}`, message));
-		if (!isDate(until)) at("/until", `waivers.${index}.until: found "${until}"; there is no such day`);
+		if (!isDay(until)) at("/until", `waivers.${index}.until: found "${until}"; there is no such day`);
 		const key = JSON.stringify([metric, slice, model, experiment]);
 		const first = seen.get(key);
 		if (first !== undefined) at("", `waivers.${index}: the same check is waived on line ${first}; keep one`);
 		else seen.set(key, line);
 		return problems;
 	});
-}
-
-function isDate(text: string): boolean {
-	const date = new Date(`${text}T00:00:00Z`);
-	// Where a month has no such day, the date is of the next month.
-	return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
 /** Waivers of this experiment for what its data and its heads don't have; `slices` is null where the dataset is not there yet. */

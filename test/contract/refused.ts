@@ -71,6 +71,11 @@ export const refused: Record<string, string> = {
 	"replay of nothing": add("replay: { data: scenes-more-night, share: 0 }\n"),
 	"replay alone": add("replay: { data: scenes-more-night, share: 1 }\n"),
 	"replay of less than a frame": add("replay: { data: scenes-more-night, share: 0.001 }\n"),
+	"a window without an end": add("window: { from: 2026-11-01 }\n"),
+	"a window of days without a length": add("window: { days: 28 }\n"),
+	"a window in another order of day and month": add("window: { from: 01.11.2026, to: 2026-11-28 }\n"),
+	"a window to a day that no calendar has": add("window: { from: 2026-02-01, to: 2026-02-30 }\n"),
+	"a window that ends before it begins": add("window: { from: 2026-11-28, to: 2026-11-01 }\n"),
 	"the same key twice": add("model: other\n"),
 	"an anchor and its alias": replace(
 		"recipe: hydranet-small\ndata: scenes",

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,14 @@ class Replay:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """Days, in UTC, of which the training frames are taken: both ends are inside."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainRun:
     """A training's document."""
 
@@ -125,6 +134,7 @@ class TrainRun:
     train: Training
     weights: dict[str, Any] | None
     replay: Replay | None
+    window: Window | None
     document: dict[str, Any]
 
 
@@ -167,7 +177,16 @@ def read_run(file: Path, kind: str) -> TrainRun | EvaluateRun:
         train=train,
         weights=document["weights"],
         replay=replay and Replay(share=replay["share"], data=read_data(replay["data"])),
+        window=read_window(document.get("window"), file),
     )
+
+
+def read_window(value: dict[str, str] | None, file: Path) -> Window | None:
+    """Window from its document form; raises Refused for days that no calendar has."""
+    try:
+        return value and Window(first=date.fromisoformat(value["from"]), last=date.fromisoformat(value["to"]))
+    except ValueError as error:
+        raise Refused(f"{file}: window: {error}") from error
 
 
 def read_architecture(value: dict[str, Any]) -> Architecture:

@@ -13,7 +13,7 @@ import torch
 from proving_ground import checkpoint
 from proving_ground.checkpoint import Keeper, State
 from proving_ground.checks import check_sanity, smoke_determinism
-from proving_ground.config import Conditions, Data, Training, TrainRun
+from proving_ground.config import Conditions, Data, Training, TrainRun, Window
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.data.loader import Order, TrainingFrames, evaluation_loader, training_batches
 from proving_ground.data.manifest import read_manifest
@@ -165,7 +165,7 @@ def prepare_determinism(config: Training) -> None:
 
 def open_training(run: TrainRun, places: Places) -> tuple[TrainingFrames, Order]:
     """Open the frames to train on, replayed ones included, and their order."""
-    datasets = [open_frames(run, places.data, "train")]
+    datasets = [open_frames(run, places.data, "train", window=run.window)]
     replayed, old = 0, 0
     if run.replay is not None:
         if places.replay is None:
@@ -182,11 +182,20 @@ def open_training(run: TrainRun, places: Places) -> tuple[TrainingFrames, Order]
     return TrainingFrames(datasets, run.train, run.seed), order
 
 
-def open_frames(run: TrainRun, data: Path, split: str, of: Data | None = None) -> FrameDataset:
-    """Open a manifest of the run's data, or of other data; raises Refused where it isn't what the run names."""
+def open_frames(
+    run: TrainRun, data: Path, split: str, of: Data | None = None, window: Window | None = None
+) -> FrameDataset:
+    """Open a manifest of the run's data, or of other data, or its frames of a window of days.
+
+    Raises Refused where it isn't what the run names, or where no frame was captured in the window.
+    """
     described = of or run.data
     manifest = described.manifests[split]
     frames = read_manifest(data / manifest.file, manifest.sha256, list(described.detection))
+    if window is not None:
+        frames = [frame for frame in frames if frame.captured and window.first <= frame.captured <= window.last]
+        if not frames:
+            raise Refused(f"{data / manifest.file}: no frame was captured from {window.first} to {window.last}")
     return FrameDataset(data, frames, described, run.architecture)
 
 

@@ -158,6 +158,8 @@ export interface Documents {
   machine?: Machine;
   gate?: Gate;
   waivers?: Waivers;
+  proposal?: Proposal;
+  publication?: Publication;
   config?: Config;
 }
 /**
@@ -587,6 +589,7 @@ export interface RunTrain {
     share: number;
     data: RunData;
   };
+  window?: RunWindow;
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -626,6 +629,16 @@ export interface RunManifest {
   file: string;
   sha256: RunSha256;
   frames: number;
+}
+/**
+ * Days, in UTC, of which the training frames are taken, by their `captured`.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "run_window".
+ */
+export interface RunWindow {
+  from: string;
+  to: string;
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -1680,6 +1693,7 @@ export interface Entry {
     };
     [k: string]: unknown;
   };
+  window?: RunWindow;
   seconds: number;
   /**
    * Epochs times training frames: with `seconds`, what the next estimate is made from.
@@ -1780,6 +1794,19 @@ export interface Experiment {
      * Share of the frames of each batch.
      */
     share: number;
+  };
+  /**
+   * Days, in UTC, of which the training frames are taken: those whose manifest line has `captured` inside. Validation and test stay whole.
+   */
+  window?: {
+    /**
+     * The first day, YYYY-MM-DD.
+     */
+    from: string;
+    /**
+     * The last day, YYYY-MM-DD.
+     */
+    to: string;
   };
   /**
    * What differs from the recipe's own `train`.
@@ -2982,6 +3009,51 @@ export interface Waivers {
      */
     until: string;
   }[];
+}
+/**
+ * An experiment that is proposed by a pull request again and again: on a schedule, or when something was published. The file's name is the proposal's name, of at most 24 characters.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "proposal".
+ */
+export interface Proposal {
+  /**
+   * What it is for, in a sentence for the reviewer.
+   */
+  description: string;
+  /**
+   * What it is proposed on: a schedule, or an event.
+   */
+  on: {
+    [k: string]: unknown;
+  };
+  /**
+   * Of several that are due, the higher comes first; 0 where it is left out.
+   */
+  priority?: number;
+  /**
+   * While so many of its pull requests are open, it waits, and is caught up later. Only for a schedule: an event comes once and is never held back.
+   */
+  max_open?: number;
+  /**
+   * A rolling window, for a schedule: the experiment trains on frames captured in so many days before the day or week that it is proposed for.
+   */
+  window?: {
+    /**
+     * How many days.
+     */
+    days: number;
+  };
+  experiment: Experiment;
+}
+/**
+ * What was published, as the client_payload of the event or the fields of the form say it, with the event's name.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "publication".
+ */
+export interface Publication {
+  [k: string]: unknown;
 }
 /**
  * Where this repository runs.

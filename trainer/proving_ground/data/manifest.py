@@ -1,8 +1,10 @@
 """Lines of a manifest become frames, strictly; an importer's frames become a dataset, whole or not at all."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +18,12 @@ SPLITS = ("train", "val", "test")
 
 # Coordinates become float32: what is larger would be infinite there.
 LARGEST = 3.4e38
+# Years of four digits that both languages count with; what has no offset is in UTC.
+CAPTURED = re.compile(
+    r"([12]\d{3}-\d{2}-\d{2})"
+    r"(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?)?",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +32,7 @@ class Frame:
 
     `source` is the image's path in the dataset, or the frame's id where it has no image but only tracks. `sequence`
     names the drive that it was taken from: frames of one drive are alike, and are drawn together when intervals are
-    made.
+    made. `captured` is the day in UTC on which it was taken.
     """
 
     source: str
@@ -36,6 +44,7 @@ class Frame:
     lanes: list[list[list[float]]] | None = None
     tracks: list[dict[str, Any]] | None = None
     sequence: str | None = None
+    captured: date | None = None
 
     @property
     def has_image(self) -> bool:
@@ -94,8 +103,9 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     tracks, sequence = parse_tracks(value.get("tracks")), value.get("sequence")
     if sequence is not None and not (isinstance(sequence, str) and sequence):
         raise Refused(f"sequence: found {shorten(sequence)}; it is the name of a drive")
+    captured = parse_captured(value.get("captured"))
     if "source-ref" not in value and "id" in value:
-        return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence)
+        return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence, captured=captured)
     for side in ("width", "height"):
         if "source-ref" in value and (type(value[side]) is not int or value[side] < 1):
             raise Refused(f"{side}: found {shorten(value[side])}; it is a whole number of pixels, 1 or more")
@@ -110,7 +120,26 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
         lanes=parse_lanes(value.get("lanes")),
         tracks=tracks,
         sequence=sequence,
+        captured=captured,
     )
+
+
+def parse_captured(value: object) -> date | None:
+    """The day in UTC of a day or a time; raises Refused for anything else."""
+    if value is None:
+        return None
+    match = CAPTURED.fullmatch(value) if isinstance(value, str) else None
+    try:
+        if match is None:
+            raise ValueError
+        day, time, offset = match.groups()
+        if time is None:
+            return date.fromisoformat(day)
+        return datetime.fromisoformat(f"{day}T{time}{offset or 'Z'}").astimezone(UTC).date()
+    except ValueError as error:
+        raise Refused(
+            f"captured: found {shorten(value)}; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z"
+        ) from error
 
 
 def parse_tracks_alone(value: dict[str, Any], attributes: dict[str, str], tracks: list[dict[str, Any]] | None) -> Frame:

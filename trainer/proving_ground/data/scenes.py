@@ -5,6 +5,7 @@ right and z ahead.
 """
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,12 @@ class Scene:
 def import_scenes(spec: dict[str, Any], out: Path) -> None:
     """Write the dataset that an importer's settings describe; raises Refused for shares that can't be met."""
     chosen = {name: attributes_of(spec, name) for name in SPLITS}
+    days = {name: days_of(spec, name) for name in SPLITS}
 
     def draw(split: str, index: int, folder: Path) -> dict[str, Any]:
-        return draw_frame(spec, split, index, chosen[split][index], folder)
+        line = draw_frame(spec, split, index, chosen[split][index], folder)
+        day = days[split][index]
+        return line if day is None else {**line, "captured": day.isoformat()}
 
     write_dataset(out, spec, {name: len(frames) for name, frames in chosen.items()}, draw)
 
@@ -100,6 +104,25 @@ def attributes_of(spec: dict[str, Any], split: str) -> list[dict[str, str]]:
             columns[name] = [column[place] for place in order]
         frames += [{name: columns[name][index] for name in ATTRIBUTES} for index in range(count)]
     return frames
+
+
+def days_of(spec: dict[str, Any], split: str) -> list[date | None]:
+    """The day of each frame of a split; a part's frames are spread evenly over its days, in order."""
+    days: list[date | None] = []
+    for number, part in enumerate(spec["splits"][split]):
+        where, span = f"splits.{split}[{number}].captured", part.get("captured")
+        if span is None:
+            days += [None] * part["frames"]
+            continue
+        try:
+            first, last = date.fromisoformat(span["from"]), date.fromisoformat(span["to"])
+        except ValueError as error:
+            raise Refused(f"{where}: {error}") from error
+        if last < first:
+            raise Refused(f"{where}: it ends on {last}, before it begins on {first}")
+        count = (last - first).days + 1
+        days += [first + timedelta(days=index * count // part["frames"]) for index in range(part["frames"])]
+    return days
 
 
 def share_out(count: int, shares: dict[str, float]) -> dict[str, int]:

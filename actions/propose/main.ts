@@ -1,0 +1,35 @@
+// Opens the pull requests that are due: what a schedule asks for, what was published, what the form names.
+import * as core from "@actions/core";
+import { booleanInput, numberInput, openWorkspace, requiredInput, runAction } from "../lib/action.ts";
+import { forecastPlan, readProposals } from "../lib/forecast.ts";
+import { forgeOn } from "../lib/forge.ts";
+import { openGitHub } from "../lib/github.ts";
+import { proposeDue } from "../lib/propose.ts";
+import { readEvent } from "../lib/publication.ts";
+
+await runAction(async () => {
+	const { context } = await import("@actions/github");
+	const asked = readEvent(context.eventName, context.payload);
+	const project = await openWorkspace();
+	const github = await openGitHub({
+		token: requiredInput("token"),
+		author: requiredInput("author"),
+		repository: process.env["GITHUB_REPOSITORY"] ?? "",
+		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
+	});
+	const forge = forgeOn(github, { base: requiredInput("base"), dispatch: booleanInput("dispatch") });
+
+	const moment = {
+		...(await readProposals(project.root)),
+		...asked,
+		now: new Date(),
+		maxOpen: numberInput("max-open"),
+	};
+	const { proposed, waiting } = await proposeDue({ forge, forecast: (due) => forecastPlan(project, due) }, moment);
+
+	for (const { title, result } of proposed) core.info(`${result}: ${title}`);
+	for (const tick of waiting) core.info(`waits until fewer pull requests are open: ${tick}`);
+	if (asked.publication && !proposed.length) core.notice("Nothing new is proposed on this event.");
+	core.setOutput("proposed", JSON.stringify(proposed.filter(({ result }) => result === "created")));
+	core.setOutput("waiting", JSON.stringify(waiting));
+});
