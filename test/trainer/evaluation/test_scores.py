@@ -25,9 +25,10 @@ def test_come_overall_first_and_then_by_slice() -> None:
     slices = [part("even", np.arange(12) % 2 == 0), part("riders", np.ones(12, dtype=bool), "rider")]
     rows = compare(measure_sample(1, 12), measure_sample(2, 12), slices, resamples=100, seed=1)
     overall = ["map", "ap50", "ar", *(f"ap/{name}" for name in CATEGORIES)]
-    overall += ["miou", *(f"iou/{name}" for name in CLASSES), "lane_f1"]
+    lanes = ["lane_f1", "lane_accuracy", "lane_fp", "lane_fn"]
+    overall += ["miou", *(f"iou/{name}" for name in CLASSES), *lanes]
     expected = [(name, None) for name in overall]
-    expected += [(name, "even") for name in ("map", "ap50", "ar", "miou", "lane_f1")] + [("ap/rider", "riders")]
+    expected += [(name, "even") for name in ("map", "ap50", "ar", "miou", *lanes)] + [("ap/rider", "riders")]
     assert [(row["metric"], row["slice"]) for row in rows] == expected
     assert all(list(row) == SCORE["items"]["required"] for row in rows)
 
@@ -86,7 +87,7 @@ def test_are_null_where_nothing_can_be_measured() -> None:
     slices = [part("nobody", nobody), part("unlabelled", unlabelled), part("rider-of-none", nobody, "rider")]
     rows = compare(measure_sample(1, 12, 9), measure_sample(2, 12, 9), slices, resamples=100, seed=1)
     empty = [row for row in rows if row["slice"] is not None]
-    assert len(empty) == 11
+    assert len(empty) == 2 * 8 + 1
     for row in empty:
         assert (row["frames"], row["units"]) == (0, 0)
         assert not row["objects"]

@@ -17,7 +17,8 @@ from proving_ground.evaluation.detection import (
     single_category,
 )
 from proving_ground.evaluation.intervals import draw_weights, spread_of
-from proving_ground.evaluation.lanes import lane_f1
+from proving_ground.evaluation.lanes import METRICS as LANE_METRICS
+from proving_ground.evaluation.lanes import lane_scores, sum_lanes
 from proving_ground.evaluation.matching import Boxes, for_each, match
 from proving_ground.evaluation.segmentation import segmentation_scores
 from proving_ground.evaluation.statistics import Statistics
@@ -26,7 +27,7 @@ from proving_ground.evaluation.trajectories import METRICS, sum_tracks, trajecto
 # The order in which scores are listed.
 HEADS = ("detection", "segmentation", "lanes", "trajectory")
 # What is scored on a slice that names no category; overall has the scores of each category and class beside these.
-SLICE_METRICS = ("map", "ap50", "ar", "miou", "lane_f1", *METRICS)
+SLICE_METRICS = ("map", "ap50", "ar", "miou", *LANE_METRICS, *METRICS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Part:
 class Tables:
     """A model's statistics by frame of the manifest, ready to be summed.
 
-    labelled: by head, [F] bool. ordered: detections. confusion [F, K, K], lanes [F, 3] and tracks [F, 6] are zero for
+    labelled: by head, [F] bool. ordered: detections. confusion [F, K, K], lanes [F, 7] and tracks [F, 6] are zero for
     frames without labels.
     """
 
@@ -73,15 +74,13 @@ def tabulate(statistics: Statistics, total: int) -> Tables:
     matches = match(found, columns["detections/score"], truth, columns["truth/crowd"])
     confusion = np.zeros((total, len(statistics.classes), len(statistics.classes)), dtype=np.int64)
     confusion[columns["confusion/frame"]] = columns["confusion/matrix"]
-    lanes = np.zeros((total, 3), dtype=np.int64)
-    lanes[columns["lane_counts/frame"]] = columns["lane_counts/counts"]
     return Tables(
         categories=statistics.categories,
         classes=statistics.classes,
         labelled={head: columns[f"frames/{head}"] for head in HEADS if head in statistics.heads},
         ordered=order(matches, len(statistics.categories), total),
         confusion=confusion,
-        lanes=lanes,
+        lanes=sum_lanes(columns, total),
         tracks=sum_tracks(columns, total),
     )
 
@@ -187,6 +186,7 @@ def check_same_labels(candidate: Statistics, production: Statistics) -> None:
         elif same:
             hits_and_misses = [columns["lane_counts/counts"][:, [0, 2]].sum(axis=1) for columns in (one, other)]
             same = np.array_equal(*hits_and_misses)
+            same &= np.array_equal(*(columns["lane_points/frame"] for columns in (one, other)))
         if not same:
             raise ValueError(f"candidate and production were not measured on the same labels of {head}")
 
@@ -222,8 +222,8 @@ def measure(
         values = trajectory_scores(tables.tracks[frames].sum(axis=0))
         spreads = {} if weights is None else trajectory_scores(weighted_sums(weights, tables.tracks[frames]))
     else:
-        values = {"lane_f1": lane_f1(tables.lanes[frames].sum(axis=0))}
-        spreads = {} if weights is None else {"lane_f1": lane_f1(weighted_sums(weights, tables.lanes[frames]))}
+        values = lane_scores(tables.lanes[frames].sum(axis=0))
+        spreads = {} if weights is None else lane_scores(weighted_sums(weights, tables.lanes[frames]))
     chosen = [metric for metric in values if is_reported(metric, part)]
     return {metric: number(values[metric]) for metric in chosen}, {
         metric: spreads[metric] for metric in chosen if metric in spreads
@@ -239,8 +239,8 @@ def is_reported(metric: str, part: Part) -> bool:
 
 def weighted_sums(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Sums over frames of counts [N, ...] for each row of weights [B, N]: [B, ...] float64."""
-    # Whole numbers below 2^53 (all but metres): float64 sums them exactly, in any order, in the processor's fastest
-    # routine.
+    # Whole numbers below 2^53 (all but metres and shares): float64 sums them exactly, in any order, in the processor's
+    # fastest routine.
     return np.tensordot(weights.astype(np.float64), counts.astype(np.float64), axes=1)
 
 
