@@ -92,8 +92,8 @@ def test_are_those_of_an_example_by_hand() -> None:
     assert rate_lanes([upright(500, top=640)], [upright(500, top=600)], SIZE) == (52 / 56, 0.0, 0.0)
     # At a slope of 1 the limit is 28.3 pixels.
     slanted = np.array([[0.0, 700.0], [540.0, 160.0]])
-    assert rate_lanes([slanted + [28, 0]], [slanted], SIZE).accuracy == 1.0
-    assert rate_lanes([slanted + [29, 0]], [slanted], SIZE).accuracy == 1 / 56
+    assert rate_lanes([slanted + np.array([28, 0])], [slanted], SIZE).accuracy == 1.0
+    assert rate_lanes([slanted + np.array([29, 0])], [slanted], SIZE).accuracy == 1 / 56
 
 
 def test_count_no_more_than_two_extra_lines_and_four_labelled_ones() -> None:

@@ -72,17 +72,17 @@ def at_rows(line: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     Of a line that crosses a row several times the first crossing counts.
     """
-    columns = np.full(len(ROWS), ABSENT)
+    columns, rows = np.full(len(ROWS), ABSENT), ROWS
     x, y = line[:, 0] * (WIDTH / size[0]), line[:, 1] * (HEIGHT / size[1])
     low, high = np.minimum(y[:-1], y[1:]), np.maximum(y[:-1], y[1:])
     # Level stretches cross no row.
     parts = np.flatnonzero(high > low)
     for part in parts[::-1]:
-        crossed = (ROWS >= low[part]) & (ROWS <= high[part])
-        share = (ROWS[crossed] - y[part]) / (y[part + 1] - y[part])
+        crossed = (rows >= low[part]) & (rows <= high[part])
+        share = (rows[crossed] - y[part]) / (y[part + 1] - y[part])
         columns[crossed] = x[part] + (x[part + 1] - x[part]) * share
     for end in (0, -1) if len(parts) else ():
-        columns[(columns == ABSENT) & (np.abs(ROWS - y[end]) <= ROUNDED)] = x[end]
+        columns[(columns == ABSENT) & (np.abs(rows - y[end]) <= ROUNDED)] = x[end]
     return np.where((columns >= 0) & (columns < WIDTH), columns, ABSENT)
 
 
