@@ -5,7 +5,14 @@ import writeFileAtomic from "write-file-atomic";
 import { writeDocument } from "./documents.ts";
 import type { Report, Verdict } from "./generated/documents.d.ts";
 import { isLatency, moved } from "./metrics.ts";
-import { confusionSection, curvesSection, examplesSection, latencySection, trainingSection } from "./page/evidence.ts";
+import {
+	calibrationSection,
+	confusionSection,
+	curvesSection,
+	examplesSection,
+	latencySection,
+	trainingSection,
+} from "./page/evidence.ts";
 import { changesSection, dataSection, exportsSection, lineageSection } from "./page/lineage.ts";
 import { htmlPage } from "./page/look.ts";
 import { changeText, intervalText, levelText } from "./page/parts.ts";
@@ -25,6 +32,7 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 		["heat", "Heat map", heatSection(report)],
 		["frames", "Frames", examplesSection(report)],
 		["curves", "Precision over recall", curvesSection(report)],
+		["calibration", "Calibration", calibrationSection(report)],
 		["confusion", "Confusion", confusionSection(report)],
 		["latency", "Latency", latencySection(report)],
 		["training", "Training", trainingSection(report)],
@@ -51,7 +59,7 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 	);
 }
 
-const MAIN = ["map", "ap50", "miou", "lane_f1", "min_ade", "min_fde", "miss_rate"];
+const MAIN = ["map", "ap50", "ece", "miou", "lane_f1", "lane_accuracy", "min_ade", "min_fde", "miss_rate"];
 
 /** The main figures, overall. */
 function tiles({ scores, baseline }: Report): ComponentChild {

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { documentText, writeDocument } from "../../actions/lib/documents.ts";
 import { renderPage, writePage } from "../../actions/lib/page.ts";
 import { readReports, writePages } from "../../actions/lib/pages.ts";
-import { type Judged, makeJudged, makePromotion, makeScores, makeWaived } from "../fixtures.ts";
+import { type Judged, makeJudged, makePromotion, makeScore, makeScores, makeWaived } from "../fixtures.ts";
 import { launchChromium } from "../screenshot.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -140,6 +140,32 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await own!.getAttribute("aria-label")).toBe("this model: 0 boxes right, 1 wrong, 1 labels missed");
 		const picture = await production!.locator("image").boundingBox();
 		expect(picture!.width).toBeGreaterThan(100);
+	});
+
+	test("draws how far scores keep what they promise, of both models, overall and on slices", async () => {
+		const judged = makeJudged([
+			...makeScores(),
+			makeScore({ metric: "ece", drop: 0.25, spread: 0.01 }),
+			makeScore({ metric: "ece/pedestrian", slice: "night", drop: -0.1, spread: 0.01 }),
+		]);
+		const { page } = await open(await draw(judged));
+		const part = page.locator("#calibration");
+		expect(await part.locator("figcaption").allTextContents()).toEqual([
+			"all categories: ece 0.050, production 0.300",
+			"pedestrian: ece 0.400, production 0.300",
+		]);
+		const [overall, night] = await part.locator("svg[role=img]").all();
+		expect(await overall!.getAttribute("aria-label")).toBe(
+			"Precision over score, all categories, this model over production",
+		);
+		expect(await night!.getAttribute("aria-label")).toBe(
+			"Precision over score, pedestrian on night, this model over production",
+		);
+		// The bin without a box has no dot.
+		expect(await overall!.locator("g[fill='var(--candidate)'] circle").count()).toBe(2);
+		expect(await overall!.locator("g[fill='var(--production)'] circle").count()).toBe(3);
+		const first = makeJudged(makeScores(), { baseline: null });
+		expect(await (await open(await draw(first))).page.locator("#calibration circle").count()).toBeGreaterThan(0);
 	});
 
 	test("opens its folds for print", async () => {

@@ -51,7 +51,7 @@ export type EvalReportInterval = null | [number, number];
  */
 export type Scores = {
   /**
-   * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+   * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
    */
   metric: string;
   slice: string | null;
@@ -99,6 +99,17 @@ export type Exports = {
  * via the `definition` "figures_curve".
  */
 export type FiguresCurve = null | number[];
+/**
+ * By bin of scores: boxes, their mean score, and the share of them that is right; null without a box. Null for a model that is not there.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_diagram".
+ */
+export type FiguresDiagram = null | {
+  boxes: number[];
+  score: (number | null)[];
+  precision: (number | null)[];
+};
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "figures_matrix".
@@ -847,7 +858,7 @@ export interface Training {
   };
 }
 /**
- * What a report draws of both models: curves, confusion matrices, latencies, and the frames that were lost and won.
+ * What a report draws of both models: curves, reliability diagrams, confusion matrices, latencies, and the frames that were lost and won.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "figures".
@@ -872,6 +883,18 @@ export interface Figures {
       production: number | null;
     };
   }[];
+  /**
+   * Reliability diagrams: edges of the bins of scores; category null is all categories together, slice null overall.
+   */
+  calibration: {
+    edges: number[];
+    diagrams: {
+      slice: string | null;
+      category: string | null;
+      candidate: FiguresDiagram;
+      production: FiguresDiagram;
+    }[];
+  };
   /**
    * From which score on a box counts in confusion and examples, and from which IoU on it is on a label.
    */
@@ -2644,7 +2667,7 @@ export interface Gate {
         }
     ) & {
       /**
-       * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+       * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
        */
       metric: string;
       /**
@@ -2694,7 +2717,7 @@ export interface Gate {
           }
       ) & {
         /**
-         * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+         * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
          */
         metric: string;
         /**
@@ -2745,7 +2768,7 @@ export interface Gate {
         }
     ) & {
       /**
-       * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+       * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
        */
       metric: string;
       /**
@@ -2795,7 +2818,7 @@ export interface Gate {
           }
       ) & {
         /**
-         * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+         * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
          */
         metric: string;
         /**

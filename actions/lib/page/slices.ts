@@ -137,7 +137,7 @@ function reachByUnit(scores: Score[], verdict: Verdict | undefined): Map<string,
 }
 
 /** What a heat map shows of each slice: its own heads' main metric, and AP of a category's slice beside them. */
-const MAIN = ["map", "ap50", "ar", "miou", "lane_f1", "min_ade", "min_fde", "miss_rate"];
+const MAIN = ["map", "ap50", "ar", "ece", "miou", "lane_f1", "lane_accuracy", "min_ade", "min_fde", "miss_rate"];
 
 /** Changes of each slice and metric, as colours and figures. */
 export function heatSection(report: Report): ComponentChild {
