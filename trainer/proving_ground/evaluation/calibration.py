@@ -29,35 +29,43 @@ UNITS = float(1 << 30)
 FIRST = np.uint16(1)
 
 
-def count_boxes(ordered: Ordered, category: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Frame [N], bin [N], score in UNITS [N] and whether it is right [N] of each box that counts, of all categories or
-    of one, by its place.
+def count_boxes(ordered: Ordered, category: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row [N] of each box that counts, its bin [N], and one or zero, as it is right, less its score [N], in UNITS.
+
+    Of all categories or of one, by its place.
     """
-    rows = slice(None) if category is None else slice(*ordered.begins[category : category + 2])
-    score, ignored = ordered.score[rows], ordered.ignored[rows]
-    counted = (score >= MIN_SCORE) & (ignored & FIRST == 0)
-    score, right = score[counted], ordered.matched[rows][counted] & FIRST
-    places = np.searchsorted(EDGES[1:-1], score, side="right")
-    return ordered.frame[rows][counted], places, np.round(score * UNITS), right.astype(np.float64)
+    begin, end = (0, len(ordered.score)) if category is None else ordered.begins[category : category + 2]
+    score, ignored = ordered.score[begin:end], ordered.ignored[begin:end]
+    rows = begin + np.flatnonzero((score >= MIN_SCORE) & (ignored & FIRST == 0))
+    score, right = ordered.score[rows], ordered.matched[rows] & FIRST
+    return rows, np.searchsorted(EDGES[1:-1], score, side="right"), right * UNITS - np.round(score * UNITS)
 
 
-def gaps_by_frame(ordered: Ordered, category: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Frames that have a box that counts [N], and of each by how much precision is above the score [N, BINS + 1].
-
-    Summed over the boxes of a bin, in UNITS; the last column is the number of boxes.
-    """
-    frame, places, promised, right = count_boxes(ordered, category)
-    frames, row = np.unique(frame, return_inverse=True)
-    gaps = np.bincount(row * BINS + places, right * UNITS - promised, minlength=len(frames) * BINS)
-    return frames, np.column_stack([gaps.reshape(-1, BINS), np.bincount(row, minlength=len(frames))])
+def sum_gaps(group: np.ndarray, places: np.ndarray, gap: np.ndarray, groups: int) -> np.ndarray:
+    """Boxes [N] summed by group: [groups, BINS + 1] float64, the gaps of each bin, and the number of boxes last."""
+    gaps = np.bincount(group * BINS + places, gap, minlength=groups * BINS)
+    return np.column_stack([gaps.reshape(groups, BINS), np.bincount(group, minlength=groups)])
 
 
 def all_gaps(ordered: Ordered) -> np.ndarray:
-    """The same of every frame and all categories: [F, BINS + 1] float64."""
-    gaps = np.zeros((ordered.truth.shape[1], BINS + 1))
-    frames, known = gaps_by_frame(ordered, None)
-    gaps[frames] = known
-    return gaps
+    """By how much precision is above the score in each frame, of all categories: [F, BINS + 1] float64."""
+    rows, places, gap = count_boxes(ordered, None)
+    return sum_gaps(ordered.frame[rows], places, gap, ordered.truth.shape[1])
+
+
+def gaps_by_category(ordered: Ordered, frames: np.ndarray) -> np.ndarray:
+    """The same of some frames [F] bool, by category: [K, BINS + 1] float64."""
+    rows, places, gap = count_boxes(ordered, None)
+    chosen = frames[ordered.frame[rows]]
+    category = np.searchsorted(ordered.begins, rows[chosen], side="right") - 1
+    return sum_gaps(category, places[chosen], gap[chosen], len(ordered.begins) - 1)
+
+
+def gaps_by_frame(ordered: Ordered, category: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames that have a box of a category [N], and the same of each: [N, BINS + 1] float64."""
+    rows, places, gap = count_boxes(ordered, category)
+    frames, group = np.unique(ordered.frame[rows], return_inverse=True)
+    return frames, sum_gaps(group, places, gap, len(frames))
 
 
 def expected_error(sums: np.ndarray) -> np.ndarray:
@@ -75,26 +83,29 @@ def calibration_scores(
     without them there are no resamples.
     """
     values = {"ece": expected_error(frames.astype(np.float64) @ gaps)}
-    spreads = {} if weights is None else {"ece": expected_error(weighted_sums(weights, gaps[frames]))}
-    column = np.cumsum(frames) - 1
+    if names:
+        errors = expected_error(gaps_by_category(ordered, frames))
+        values |= {f"ece/{name}": errors[place] for place, name in enumerate(names)}
+    if weights is None:
+        return values, {}
+    spreads, column = {"ece": expected_error(weighted_sums(weights, gaps[frames]))}, np.cumsum(frames) - 1
     for place, name in enumerate(names):
         known, own = gaps_by_frame(ordered, place)
+        # Most categories are in few of the frames.
         chosen = frames[known]
-        values[f"ece/{name}"] = expected_error(own[chosen].sum(axis=0))
-        if weights is not None:
-            # Most categories are in few of the frames.
-            drawn = weights[:, column[known[chosen]]]
-            spreads[f"ece/{name}"] = expected_error(weighted_sums(drawn, own[chosen]))
+        drawn = weights[:, column[known[chosen]]]
+        spreads[f"ece/{name}"] = expected_error(weighted_sums(drawn, own[chosen]))
     return values, spreads
 
 
 def reliability(ordered: Ordered, category: int | None, frames: np.ndarray) -> dict[str, list[Any]]:
     """A reliability diagram of some frames [F] bool as JSON: by bin the boxes, their mean score and precision."""
-    frame, places, promised, right = count_boxes(ordered, category)
-    chosen = frames[frame]
+    rows, places, _ = count_boxes(ordered, category)
+    chosen = frames[ordered.frame[rows]]
+    rows, places = rows[chosen], places[chosen]
     count, score, found = (
-        np.bincount(places[chosen], weights, minlength=BINS)
-        for weights in (None, promised[chosen] / UNITS, right[chosen])
+        np.bincount(places, weights, minlength=BINS)
+        for weights in (None, ordered.score[rows], ordered.matched[rows] & FIRST)
     )
     return {
         "boxes": count.tolist(),
