@@ -457,6 +457,14 @@ export function makeFigures(hasProduction = true): Figures {
 		schema: 1,
 		recall,
 		curves,
+		classes: {
+			metrics: ["ap/vehicle", "iou/road"],
+			rows: [null, "night"].map((slice) => ({
+				slice,
+				candidate: slice === null ? [0.512, 0.9] : [0.25, null],
+				production: others(slice === null ? [0.5, 0.9] : [0.35, 0.8]),
+			})),
+		},
 		calibration: {
 			edges: [0.3, 0.5, 0.75, 1],
 			diagrams: [null, "night"].map((slice) => ({

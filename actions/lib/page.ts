@@ -16,7 +16,7 @@ import {
 import { changesSection, dataSection, exportsSection, lineageSection } from "./page/lineage.ts";
 import { htmlPage } from "./page/look.ts";
 import { changeText, intervalText, levelText } from "./page/parts.ts";
-import { heatSection, slicesSection } from "./page/slices.ts";
+import { classesSection, heatSection, slicesSection } from "./page/slices.ts";
 import { checksSection, outcomeOf, verdictSentence } from "./page/verdict.ts";
 import { reportsOf } from "./report.ts";
 import { writeWaived } from "./waived.ts";
@@ -30,6 +30,7 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 		["checks", "Checks", checksSection(own)],
 		["slices", "Slices", slicesSection(report, own)],
 		["heat", "Heat map", heatSection(report)],
+		["classes", "Categories and classes", classesSection(report)],
 		["frames", "Frames", examplesSection(report)],
 		["curves", "Precision over recall", curvesSection(report)],
 		["calibration", "Calibration", calibrationSection(report)],

@@ -142,6 +142,20 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(picture!.width).toBeGreaterThan(100);
 	});
 
+	test("tells each category and class on each slice, with its change", async () => {
+		const { page } = await open(await draw());
+		const rows = page.locator("#classes tbody tr");
+		expect(await rows.nth(0).locator("th, td").allTextContents()).toEqual([
+			"overall",
+			"0.512 (+0.012)",
+			"0.900 (0.000)",
+		]);
+		expect(await rows.nth(1).locator("th, td").allTextContents()).toEqual(["night", "0.250 (−0.100)", "–"]);
+		expect(await rows.nth(1).locator("td").first().getAttribute("class")).toContain("down-4");
+		const first = await open(await draw(makeJudged(makeScores(), { baseline: null })));
+		expect(await first.page.locator("#classes tbody td").first().textContent()).toMatch(/^0\.512( |$)/);
+	});
+
 	test("draws how far scores keep what they promise, of both models, overall and on slices", async () => {
 		const judged = makeJudged([
 			...makeScores(),

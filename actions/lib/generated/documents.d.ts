@@ -100,6 +100,13 @@ export type Exports = {
  */
 export type FiguresCurve = null | number[];
 /**
+ * One for each metric; null where there is nothing to measure. Null for a model that is not there.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_figures".
+ */
+export type FiguresFigures = null | (number | null)[];
+/**
  * By bin of scores: boxes, their mean score, and the share of them that is right; null without a box. Null for a model that is not there.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -883,6 +890,17 @@ export interface Figures {
       production: number | null;
     };
   }[];
+  /**
+   * ap/<category> and iou/<class>, a row overall (slice null) and for each slice of no category. Those of slices are left out where they would be too many.
+   */
+  classes: {
+    metrics: string[];
+    rows: {
+      slice: string | null;
+      candidate: FiguresFigures;
+      production: FiguresFigures;
+    }[];
+  };
   /**
    * Reliability diagrams: edges of the bins of scores; category null is all categories together, slice null overall.
    */
