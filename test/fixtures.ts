@@ -459,6 +459,23 @@ export function makeFigures(hasProduction = true): Figures {
 		schema: 1,
 		recall,
 		curves,
+		classes: {
+			metrics: ["ap/vehicle", "iou/road"],
+			rows: [null, "night"].map((slice) => ({
+				slice,
+				candidate: slice === null ? [0.512, 0.9] : [0.25, null],
+				production: others(slice === null ? [0.5, 0.9] : [0.35, 0.8]),
+			})),
+		},
+		calibration: {
+			edges: [0.3, 0.5, 0.75, 1],
+			diagrams: [null, "night"].map((slice) => ({
+				slice,
+				category: slice === null ? null : "pedestrian",
+				candidate: { boxes: [30, 0, 60], score: [0.41, null, 0.88], precision: [0.3, null, 0.8] },
+				production: others({ boxes: [20, 40, 50], score: [0.42, 0.6, 0.86], precision: [0.4, 0.5, 0.7] }),
+			})),
+		},
 		matched: { min_score: 0.3, min_iou: 0.5 },
 		confusion: [null, "night"].map((slice) => ({
 			head: "detection" as const,

@@ -63,14 +63,6 @@ export function booleanInput(name: string): boolean {
 	return value === "true";
 }
 
-/** An input that is a whole number, 1 or more; throws InvalidInput for anything else. */
-export function numberInput(name: string): number {
-	const value = core.getInput(name);
-	if (!/^[1-9]\d{0,5}$/.test(value))
-		throw new InvalidInput(`The input ${name}: found ${JSON.stringify(value)}; it must be a whole number, 1 or more.`);
-	return Number(value);
-}
-
 /** The repository that the runner checked out. */
 export async function openWorkspace(options: OpenOptions = {}): Promise<Project> {
 	return openProject(workspaceRoot(), options);
@@ -160,6 +152,12 @@ export function numberInput(name: string): number | null {
 	if (!/^[1-9]\d{0,14}$/.test(value))
 		throw new InvalidInput(`${name}: found ${JSON.stringify(value)}; it must be a number.`);
 	return Number(value);
+}
+
+/** A whole number that an input must give; throws InvalidInput where it doesn't. */
+export function requiredNumber(name: string): number {
+	requiredInput(name);
+	return numberInput(name)!;
 }
 
 /** How GitHub is reached, by the runner's environment and the action's inputs. */

@@ -2,7 +2,7 @@
 import type { Problem } from "./errors.ts";
 import type { Head, ResolvedExperiment } from "./experiment.ts";
 import type { SliceFile } from "./generated/documents.d.ts";
-import { isLatency, isLowerBetter, TRACK_METRICS } from "./metrics.ts";
+import { isLatency, isLowerBetter, LANE_METRICS, TRACK_METRICS } from "./metrics.ts";
 import { notAmong, problemAt } from "./problems.ts";
 import { checkWaived } from "./waiver_file.ts";
 import { checkWindow } from "./window.ts";
@@ -190,14 +190,15 @@ export function producedMetrics(
 	categories: { detection: readonly string[]; segmentation: readonly string[] },
 	slice: { category?: string | null | undefined } | null,
 ): string[] {
-	if (slice?.category) return heads.includes("detection") ? [`ap/${slice.category}`] : [];
+	if (slice?.category) return heads.includes("detection") ? [`ap/${slice.category}`, `ece/${slice.category}`] : [];
 	const metrics: string[] = [];
-	if (heads.includes("detection")) metrics.push("map", "ap50", "ar");
+	if (heads.includes("detection")) metrics.push("map", "ap50", "ar", "ece");
 	if (heads.includes("segmentation")) metrics.push("miou");
-	if (heads.includes("lanes")) metrics.push("lane_f1");
+	if (heads.includes("lanes")) metrics.push(...LANE_METRICS);
 	if (heads.includes("trajectory")) metrics.push(...TRACK_METRICS);
 	if (slice) return metrics;
-	if (heads.includes("detection")) metrics.push(...categories.detection.map((name) => `ap/${name}`));
+	if (heads.includes("detection"))
+		metrics.push(...["ap", "ece"].flatMap((metric) => categories.detection.map((name) => `${metric}/${name}`)));
 	if (heads.includes("segmentation")) metrics.push(...categories.segmentation.map((name) => `iou/${name}`));
 	return [...metrics, "latency_p50_ms", "latency_p95_ms"];
 }
@@ -217,7 +218,7 @@ function checkRules(
 			at("max_drop", `${what} has no max_drop; use max_regression_percent`);
 		}
 		if (!lower && rule.max_regression_percent !== undefined) {
-			const message = `only a latency and an error of tracks have max_regression_percent; use max_drop for ${rule.metric}`;
+			const message = `only what is the better the lower it is has max_regression_percent; use max_drop for ${rule.metric}`;
 			at("max_regression_percent", message);
 		}
 		if (rule.slice === undefined) {

@@ -245,7 +245,7 @@ function assessRiseFromZero(rule: PlanRule, score: Score): Finding {
 		return { outcome: "pass", actual: 0, interval: [0, 0], why };
 	}
 	const what = isLatency(rule.metric) ? "latency" : rule.metric;
-	const why = `Production's ${what} is zero: no percentage can be given.`;
+	const why = `Production's ${what} is ${score.production === 0 ? "zero" : "below zero"}: no percentage can be given.`;
 	return { outcome: "inconclusive", actual: null, interval: null, why };
 }
 

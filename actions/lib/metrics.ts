@@ -6,6 +6,11 @@ type Change = Pick<Report["scores"][number], "metric" | "delta" | "delta_interva
 /** What is measured of predicted tracks: displacement errors in metres, and the share of tracks that were missed. */
 export const TRACK_METRICS = ["ade", "fde", "min_ade", "min_fde", "miss_rate"] as const;
 
+/** What is measured of lane lines: CULane's F1, and TuSimple's accuracy, false positives and false negatives. */
+export const LANE_METRICS = ["lane_f1", "lane_accuracy", "lane_fp", "lane_fn"] as const;
+
+const LOWER_IS_BETTER = new Set<string>([...TRACK_METRICS, "ece", "lane_fp", "lane_fn"]);
+
 /** Whether a metric is a time that the export takes. */
 export function isLatency(metric: string): boolean {
 	return metric.startsWith("latency_");
@@ -13,13 +18,13 @@ export function isLatency(metric: string): boolean {
 
 /** Whether a fall of a metric is an improvement. */
 export function isLowerBetter(metric: string): boolean {
-	return isLatency(metric) || TRACK_METRICS.some((name) => name === metric);
+	return isLatency(metric) || metric.startsWith("ece/") || LOWER_IS_BETTER.has(metric);
 }
 
 /** A metric's unit as it stands behind a figure, empty for a share. */
 export function unitOf(metric: string): "" | " ms" | " m" {
 	if (isLatency(metric)) return " ms";
-	return isLowerBetter(metric) && metric !== "miss_rate" ? " m" : "";
+	return TRACK_METRICS.some((name) => name === metric) && metric !== "miss_rate" ? " m" : "";
 }
 
 /** How many decimals a metric's figures are shown with. */

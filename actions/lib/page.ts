@@ -6,11 +6,18 @@ import { writeDocument } from "./documents.ts";
 import type { Report, Verdict } from "./generated/documents.d.ts";
 import { isLatency, moved } from "./metrics.ts";
 import { scoreNoise } from "./noise.ts";
-import { confusionSection, curvesSection, examplesSection, latencySection, trainingSection } from "./page/evidence.ts";
+import {
+	calibrationSection,
+	confusionSection,
+	curvesSection,
+	examplesSection,
+	latencySection,
+	trainingSection,
+} from "./page/evidence.ts";
 import { changesSection, dataSection, exportsSection, lineageSection } from "./page/lineage.ts";
 import { htmlPage } from "./page/look.ts";
 import { changeText, intervalText, levelText } from "./page/parts.ts";
-import { heatSection, slicesSection } from "./page/slices.ts";
+import { classesSection, heatSection, slicesSection } from "./page/slices.ts";
 import { checksSection, outcomeOf, verdictSentence } from "./page/verdict.ts";
 import { reportsOf } from "./report.ts";
 import { writeWaived } from "./waived.ts";
@@ -24,8 +31,10 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 		["checks", "Checks", checksSection(own)],
 		["slices", "Slices", slicesSection(report, own)],
 		["heat", "Heat map", heatSection(report)],
+		["classes", "Categories and classes", classesSection(report)],
 		["frames", "Frames", examplesSection(report)],
 		["curves", "Precision over recall", curvesSection(report)],
+		["calibration", "Calibration", calibrationSection(report)],
 		["confusion", "Confusion", confusionSection(report)],
 		["latency", "Latency", latencySection(report)],
 		["training", "Training", trainingSection(report)],
@@ -52,7 +61,7 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 	);
 }
 
-const MAIN = ["map", "ap50", "miou", "lane_f1", "min_ade", "min_fde", "miss_rate"];
+const MAIN = ["map", "ap50", "ece", "miou", "lane_f1", "lane_accuracy", "min_ade", "min_fde", "miss_rate"];
 
 /** The main figures, overall. */
 function tiles(report: Report): ComponentChild {

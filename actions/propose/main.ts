@@ -1,6 +1,6 @@
 // Opens the pull requests that are due: what a schedule asks for, what was published, what the form names.
 import * as core from "@actions/core";
-import { booleanInput, numberInput, openWorkspace, requiredInput, runAction } from "../lib/action.ts";
+import { booleanInput, gitHubPlace, openWorkspace, requiredInput, requiredNumber, runAction } from "../lib/action.ts";
 import { forecastPlan, readProposals } from "../lib/forecast.ts";
 import { forgeOn } from "../lib/forge.ts";
 import { openGitHub } from "../lib/github.ts";
@@ -11,19 +11,14 @@ await runAction(async () => {
 	const { context } = await import("@actions/github");
 	const asked = readEvent(context.eventName, context.payload);
 	const project = await openWorkspace();
-	const github = await openGitHub({
-		token: requiredInput("token"),
-		author: requiredInput("author"),
-		repository: process.env["GITHUB_REPOSITORY"] ?? "",
-		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
-	});
+	const github = await openGitHub(gitHubPlace());
 	const forge = forgeOn(github, { base: requiredInput("base"), dispatch: booleanInput("dispatch") });
 
 	const moment = {
 		...(await readProposals(project.root)),
 		...asked,
 		now: new Date(),
-		maxOpen: numberInput("max-open"),
+		maxOpen: requiredNumber("max-open"),
 	};
 	const { proposed, waiting } = await proposeDue({ forge, forecast: (due) => forecastPlan(project, due) }, moment);
 

@@ -4,9 +4,9 @@ Run:  .venv/bin/python test/bench/evaluation.py [--frames 5000] [--categories 80
 
 All run in this process and compute map, ap50 and ar over all areas with 100 detections. A peer that evaluates slices in
 one call is asked so, the others are run once for each slice. What is made once of the boxes, our columns and the
-peers' indexes, is timed by itself. pycocotools has one thread; the others have as many as --threads says. Times are of
-the clock, the best of several runs where a run is short. Exits with 1 where a figure of ours differs in a bit from
-pycocotools'.
+peers' indexes, is timed by itself; so is the file of statistics, beside the same boxes in other files. pycocotools has
+one thread; the others have as many as --threads says. Times are of the clock, the best of several runs where a run is
+short. Exits with 1 where a figure of ours differs in a bit from pycocotools'.
 """
 
 import os
@@ -20,6 +20,7 @@ import importlib
 import io
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -278,6 +279,7 @@ def main() -> int:
     for (metric, name), value in score(statistics, slices, len(frames)).items():
         if metric in METRICS:
             ours.setdefault(name, []).append(value)
+    keep(statistics, document, results)
     once, differing = compare_peers(document, results, slices, ours, mine, collected)
     resample(asked, statistics, slices, once)
     return 1 if differing else 0
@@ -316,6 +318,40 @@ def compare_peers(
         print(f"; {note}" if note else "")
     print(f"  not installed, and not compared: {', '.join(missing) if missing else 'none, all peers ran'}")
     return once, differing
+
+
+def keep(statistics: Statistics, document: dict[str, Any], results: list[dict[str, Any]]) -> None:
+    """Print size and read time of the statistics' file, and of the same boxes as COCO's JSON and as Parquet files."""
+    frames = len(document["images"])
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        statistics.save(place / "statistics.npz")
+        (place / "truth.json").write_text(json.dumps(document))
+        (place / "results.json").write_text(json.dumps(results))
+        read_json = [
+            lambda name=name: json.loads((place / name).read_bytes()) for name in ("truth.json", "results.json")
+        ]
+        ways = {
+            "statistics, checksum verified": (["statistics.npz"], [lambda: Statistics.load(place / "statistics.npz")]),
+            "COCO JSON, labels and results": (["truth.json", "results.json"], read_json),
+        }
+        with contextlib.suppress(ImportError):
+            arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
+            names = ("detections", "truth")
+            for name in names:
+                columns = {key: each for key, each in statistics.columns.items() if key.startswith(f"{name}/")}
+                parquet.write_table(arrow.table(columns), place / f"{name}.parquet", compression="zstd")
+            files = [f"{name}.parquet" for name in names]
+            ways["Parquet, zstd, the boxes alone"] = (
+                files,
+                [lambda name=name: parquet.read_table(place / name, use_threads=False) for name in files],
+            )
+        sizes = {name: sum((place / file).stat().st_size for file in files) for name, (files, _) in ways.items()}
+        times = {name: sum(timed(read)[0] for read in reads) for name, (_, reads) in ways.items()}
+    own = "statistics, checksum verified"
+    for name in ways:
+        print(f"  {name:31}{sizes[name] / frames:8.0f} bytes a frame, {sizes[name] / sizes[own]:5.2f} x", end="")
+        print(f"   read in {times[name] * 1e3:7.1f} ms, {times[name] / times[own]:5.2f} x")
 
 
 def resample(asked: argparse.Namespace, statistics: Statistics, slices: list[FrameSlice], once: float) -> None:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "trainer"))
 
 from proving_ground.data.slices import FrameSlice
 from proving_ground.evaluation import Statistics, compare, scores
+from proving_ground.evaluation.tusimple import FrameAccuracy
 
 SIZES = (20, 100, 500, 2000)
 OBJECTS, ALARMS, RECALL = 6, 3.0, 0.7
@@ -65,6 +66,7 @@ def measure(
         "confusion/matrix": np.zeros((0, 0, 0), dtype=np.int64),
         "lane_counts/frame": np.zeros(0, dtype=np.int64),
         "lane_counts/counts": np.zeros((0, 3), dtype=np.int64),
+        **{f"lane_points/{name}": np.zeros(0, dtype=np.int64) for name in ("frame", *FrameAccuracy._fields)},
         **{f"tracks/{name}": np.zeros(0, dtype=np.int64) for name in ("frame", "ade", "fde", "min_ade", "min_fde")},
         "tracks/missed": np.zeros(0, dtype=bool),
     }

@@ -166,6 +166,15 @@ describe("on an error of tracks, which is better the lower it is", () => {
 		);
 	});
 
+	test("gives no percentage of a rate of false positives that is below zero", () => {
+		const rate = { ...risen(10), metric: "lane_fp" };
+		const none = score({ metric: "lane_fp", candidate: 0.1, production: -0.1, delta: 0.2 });
+		expect(only([rate], [{ ...none, ...spreadOf("delta", [0.1, 0.3], 100) }])).toMatchObject({
+			check: "inconclusive",
+			why: "Production's lane_fp is below zero: no percentage can be given.",
+		});
+	});
+
 	test("passes a miss rate that stays zero, and gives no percentage of it where it rises", () => {
 		const rate = { ...risen(10), metric: "miss_rate" };
 		const none = score({

@@ -15,6 +15,7 @@ import {
 	makeJudged,
 	makeNoisy,
 	makePromotion,
+	makeScore,
 	makeScores,
 	makeWaived,
 	spreadOf,
@@ -192,6 +193,46 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await own!.getAttribute("aria-label")).toBe("this model: 0 boxes right, 1 wrong, 1 labels missed");
 		const picture = await production!.locator("image").boundingBox();
 		expect(picture!.width).toBeGreaterThan(100);
+	});
+
+	test("tells each category and class on each slice, with its change", async () => {
+		const { page } = await open(await draw());
+		const rows = page.locator("#classes tbody tr");
+		expect(await rows.nth(0).locator("th, td").allTextContents()).toEqual([
+			"overall",
+			"0.512 (+0.012)",
+			"0.900 (0.000)",
+		]);
+		expect(await rows.nth(1).locator("th, td").allTextContents()).toEqual(["night", "0.250 (−0.100)", "–"]);
+		expect(await rows.nth(1).locator("td").first().getAttribute("class")).toContain("down-4");
+		const first = await open(await draw(makeJudged(makeScores(), { baseline: null })));
+		expect(await first.page.locator("#classes tbody td").first().textContent()).toMatch(/^0\.512( |$)/);
+	});
+
+	test("draws how far scores keep what they promise, of both models, overall and on slices", async () => {
+		const judged = makeJudged([
+			...makeScores(),
+			makeScore({ metric: "ece", drop: 0.25, spread: 0.01 }),
+			makeScore({ metric: "ece/pedestrian", slice: "night", drop: -0.1, spread: 0.01 }),
+		]);
+		const { page } = await open(await draw(judged));
+		const part = page.locator("#calibration");
+		expect(await part.locator("figcaption").allTextContents()).toEqual([
+			"all categories: ece 0.050, production 0.300",
+			"pedestrian: ece 0.400, production 0.300",
+		]);
+		const [overall, night] = await part.locator("svg[role=img]").all();
+		expect(await overall!.getAttribute("aria-label")).toBe(
+			"Precision over score, all categories, this model over production",
+		);
+		expect(await night!.getAttribute("aria-label")).toBe(
+			"Precision over score, pedestrian on night, this model over production",
+		);
+		// The bin without a box has no dot.
+		expect(await overall!.locator("g[fill='var(--candidate)'] circle").count()).toBe(2);
+		expect(await overall!.locator("g[fill='var(--production)'] circle").count()).toBe(3);
+		const first = makeJudged(makeScores(), { baseline: null });
+		expect(await (await open(await draw(first))).page.locator("#calibration circle").count()).toBeGreaterThan(0);
 	});
 
 	test("opens its folds for print", async () => {

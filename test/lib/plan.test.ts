@@ -222,8 +222,8 @@ describe("refuses data that can't serve it", () => {
 		expect(await messagesOf(plan())).toMatchInlineSnapshot(`
 			[
 			  "recipes/gates/perception.yaml:3 the data has no slice nigth; its slices: *, night, night-pedestrian. Did you mean night?",
-			  "recipes/gates/perception.yaml:4 nothing measures map50 here; measured: map, ap50, ar, miou, lane_f1, ap/vehicle, ap/pedestrian, ap/rider, iou/road, latency_p50_ms, latency_p95_ms. Did you mean ap50?",
-			  "recipes/gates/perception.yaml:5 nothing measures miou on the slice night-pedestrian; measured there: ap/pedestrian",
+			  "recipes/gates/perception.yaml:4 nothing measures map50 here; measured: map, ap50, ar, ece, miou, lane_f1, lane_accuracy, lane_fp, lane_fn, ap/vehicle, ap/pedestrian, ap/rider, ece/vehicle, ece/pedestrian, ece/rider, iou/road, latency_p50_ms, latency_p95_ms. Did you mean ap50?",
+			  "recipes/gates/perception.yaml:5 nothing measures miou on the slice night-pedestrian; measured there: ap/pedestrian, ece/pedestrian",
 			  "recipes/gates/perception.yaml:6 a latency has no max_drop; use max_regression_percent",
 			]
 		`);

@@ -15,7 +15,10 @@ describe("are produced", () => {
 	test("by the trajectory head, overall and on a slice of no category", () => {
 		expect(producedMetrics(["trajectory"], categories, null)).toEqual([...errors, "latency_p50_ms", "latency_p95_ms"]);
 		expect(producedMetrics(["trajectory"], categories, {})).toEqual(errors);
-		expect(producedMetrics(["detection", "trajectory"], categories, { category: "vehicle" })).toEqual(["ap/vehicle"]);
+		expect(producedMetrics(["detection", "trajectory"], categories, { category: "vehicle" })).toEqual([
+			"ap/vehicle",
+			"ece/vehicle",
+		]);
 		expect(producedMetrics(["detection"], categories, null).filter((name) => errors.includes(name))).toEqual([]);
 	});
 
@@ -53,7 +56,7 @@ describe("are gated", () => {
 	test("by a level and by a rise in per cent, overall and on slices", () => {
 		expect(
 			problemsOf(
-				'  - { metric: min_fde, max: 1, max_regression_percent: 5, reason: r }\n  - { metric: ade, slice: "*", max_regression_percent: 5, reason: r }\n  - { metric: miss_rate, slice: crowd, max: 0.1, reason: r }\n',
+				'  - { metric: ece, max: 0.1, max_regression_percent: 10, reason: r }\n  - { metric: ece/vehicle, max: 0.1, reason: r }\n  - { metric: min_fde, max: 1, max_regression_percent: 5, reason: r }\n  - { metric: ade, slice: "*", max_regression_percent: 5, reason: r }\n  - { metric: miss_rate, slice: crowd, max: 0.1, reason: r }\n',
 			),
 		).toEqual([]);
 	});
@@ -61,13 +64,13 @@ describe("are gated", () => {
 	test("and by no drop, on the rule's own line", () => {
 		expect(
 			problemsOf(
-				"  - { metric: min_fde, max_drop: 0.1, reason: r }\n  - { metric: latency_p50_ms, max_drop: 1, reason: r }\n  - { metric: map, max_regression_percent: 5, reason: r }\n",
+				"  - { metric: min_fde, max_drop: 0.1, reason: r }\n  - { metric: ece, max_drop: 1, reason: r }\n  - { metric: map, max_regression_percent: 5, reason: r }\n",
 			),
 		).toMatchInlineSnapshot(`
 			[
 			  "3 min_fde is the better the lower it is, and has no max_drop; use max_regression_percent",
-			  "4 a latency has no max_drop; use max_regression_percent",
-			  "5 only a latency and an error of tracks have max_regression_percent; use max_drop for map",
+			  "4 ece is the better the lower it is, and has no max_drop; use max_regression_percent",
+			  "5 only what is the better the lower it is has max_regression_percent; use max_drop for map",
 			]
 		`);
 	});

@@ -14,6 +14,8 @@ from proving_ground.data.manifest import Frame
 from proving_ground.data.slices import FrameSlice
 from proving_ground.data.storage import Storage, open_storage
 from proving_ground.evaluation import Statistics
+from proving_ground.evaluation.calibration import compare_calibration
+from proving_ground.evaluation.classes import compare_classes
 from proving_ground.evaluation.confusion import MIN_IOU, MIN_SCORE, Pairs, compare_confusion, pair_boxes
 from proving_ground.evaluation.curves import compare_curves
 from proving_ground.evaluation.examples import (
@@ -23,6 +25,7 @@ from proving_ground.evaluation.examples import (
     choose_examples,
     labels_of_frame,
 )
+from proving_ground.evaluation.scores import tabulate
 
 # A dozen thumbnails in a page that is committed: each at most so many pixels wide and so many bytes.
 THUMBNAIL_WIDTH, THUMBNAIL_BYTES = 400, 16_000
@@ -42,6 +45,8 @@ def make_figures(
         pair_boxes(model) if model is not None and "detection" in model.heads else None
         for model in (candidate, production)
     )
+    tables = [None if model is None else tabulate(model, len(frames)) for model in (candidate, production)]
+    ordered = [model.ordered if model is not None and "detection" in model.labelled else None for model in tables]
     storage = open_storage(data)
     examples = [
         describe_example(example, (candidate, production), pairs, frames[example.frame], storage)
@@ -50,6 +55,8 @@ def make_figures(
     return {
         "schema": 1,
         **compare_curves(candidate, production, slices, len(frames)),
+        "classes": compare_classes(*tables, slices, len(frames)),
+        "calibration": compare_calibration(ordered, candidate.categories, slices, len(frames)),
         "matched": {"min_score": MIN_SCORE, "min_iou": MIN_IOU},
         "confusion": compare_confusion(candidate, production, slices, pairs),
         "latency": [{"of": name, "ms": [round(float(value), 4) for value in values]} for name, values in times.items()],

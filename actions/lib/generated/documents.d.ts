@@ -51,7 +51,7 @@ export type EvalReportInterval = null | [number, number];
  */
 export type Scores = {
   /**
-   * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+   * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
    */
   metric: string;
   slice: string | null;
@@ -99,6 +99,24 @@ export type Exports = {
  * via the `definition` "figures_curve".
  */
 export type FiguresCurve = null | number[];
+/**
+ * One for each metric; null where there is nothing to measure. Null for a model that is not there.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_figures".
+ */
+export type FiguresFigures = null | (number | null)[];
+/**
+ * By bin of scores: boxes, their mean score, and the share of them that is right; null without a box. Null for a model that is not there.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "figures_diagram".
+ */
+export type FiguresDiagram = null | {
+  boxes: number[];
+  score: (number | null)[];
+  precision: (number | null)[];
+};
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "figures_matrix".
@@ -860,7 +878,7 @@ export interface Training {
   };
 }
 /**
- * What a report draws of both models: curves, confusion matrices, latencies, and the frames that were lost and won.
+ * What a report draws of both models: curves, reliability diagrams, confusion matrices, latencies, and the frames that were lost and won.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "figures".
@@ -885,6 +903,29 @@ export interface Figures {
       production: number | null;
     };
   }[];
+  /**
+   * ap/<category> and iou/<class>, a row overall (slice null) and for each slice of no category. Those of slices are left out where they would be too many.
+   */
+  classes: {
+    metrics: string[];
+    rows: {
+      slice: string | null;
+      candidate: FiguresFigures;
+      production: FiguresFigures;
+    }[];
+  };
+  /**
+   * Reliability diagrams: edges of the bins of scores; category null is all categories together, slice null overall.
+   */
+  calibration: {
+    edges: number[];
+    diagrams: {
+      slice: string | null;
+      category: string | null;
+      candidate: FiguresDiagram;
+      production: FiguresDiagram;
+    }[];
+  };
   /**
    * From which score on a box counts in confusion and examples, and from which IoU on it is on a label.
    */
@@ -2767,7 +2808,7 @@ export interface Gate {
         }
     ) & {
       /**
-       * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+       * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
        */
       metric: string;
       /**
@@ -2817,7 +2858,7 @@ export interface Gate {
           }
       ) & {
         /**
-         * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+         * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
          */
         metric: string;
         /**
@@ -2868,7 +2909,7 @@ export interface Gate {
         }
     ) & {
       /**
-       * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+       * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
        */
       metric: string;
       /**
@@ -2918,7 +2959,7 @@ export interface Gate {
           }
       ) & {
         /**
-         * map, ap50, ar, ap/<category>, miou, iou/<class>, lane_f1, latency_p50_ms, latency_p95_ms.
+         * map, ap50, ar, ap/<category>, ece, ece/<category>, miou, iou/<class>, lane_f1, lane_accuracy, lane_fp, lane_fn, ade, fde, min_ade, min_fde, miss_rate, latency_p50_ms, latency_p95_ms.
          */
         metric: string;
         /**

@@ -4,6 +4,7 @@ import { parseHTML } from "linkedom";
 import { type ComponentChild, h } from "preact";
 import type { Figures, Report } from "../generated/documents.d.ts";
 
+type Diagram = Figures["calibration"]["diagrams"][number];
 type Marks = NonNullable<Plot.PlotOptions["marks"]>;
 
 const { document } = parseHTML("<!doctype html><html><body></body></html>");
@@ -52,6 +53,37 @@ export function curveChart(curve: Figures["curves"][number], recall: number[]): 
 	};
 	const who = curve.production ? "this model over production" : "this model";
 	return chart(`Precision over recall, ${curve.category ?? "mean of all categories"}, ${who}`, axes, marks);
+}
+
+/** The share of right boxes over their mean score, of both models. */
+export function reliabilityChart(diagram: Diagram): ComponentChild {
+	const drawn = (["production", "candidate"] as const).flatMap((model) => {
+		const bins = diagram[model];
+		if (bins === null) return [];
+		const total = bins.boxes.reduce((sum, count) => sum + count, 0);
+		const points = bins.boxes.flatMap((count, place) =>
+			count > 0
+				? [{ x: bins.score[place]!, y: bins.precision[place]!, r: Math.max(1.5, 7 * Math.sqrt(count / total)) }]
+				: [],
+		);
+		return [
+			line(points, COLOURS[model], model === "production"),
+			Plot.dot(points, { x: "x", y: "y", r: "r", fill: COLOURS[model], fillOpacity: 0.75 }),
+		];
+	});
+	const promise = [0, 1].map((value) => ({ x: value, y: value }));
+	const marks = [
+		Plot.line(promise, { x: "x", y: "y", stroke: "currentColor", strokeOpacity: 0.45, strokeDasharray: "2 3" }),
+		...drawn,
+	];
+	const axes = {
+		x: { domain: [0, 1], label: "score", ticks: 5 },
+		y: { domain: [0, 1], label: "precision", ticks: 5, grid: true },
+		r: { type: "identity" as const },
+	};
+	const who = diagram.production ? "this model over production" : "this model";
+	const where = `${diagram.category ?? "all categories"}${diagram.slice === null ? "" : ` on ${diagram.slice}`}`;
+	return chart(`Precision over score, ${where}, ${who}`, axes, marks);
 }
 
 /** How the repeats of both models' exports are spread, up to the 99th of 100: the machine's own hiccups lie beyond. */

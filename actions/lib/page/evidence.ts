@@ -2,8 +2,8 @@
 import { type ComponentChild, Fragment, h } from "preact";
 import type { Figures, Report } from "../generated/documents.d.ts";
 import { figure } from "../markdown.ts";
-import { curveChart, epochChart, latencyChart, swatch } from "./charts.ts";
-import { facts, fold, type Row, section, shade, table } from "./parts.ts";
+import { curveChart, epochChart, latencyChart, reliabilityChart, swatch } from "./charts.ts";
+import { facts, fold, levelText, type Row, section, shade, table } from "./parts.ts";
 
 type Example = Figures["examples"][number];
 
@@ -52,6 +52,36 @@ export function curvesSection(report: Report): ComponentChild {
 		shown(overall.filter(({ iou }) => iou === 0.5)),
 		fold("At IoU 0.75", shown(overall.filter(({ iou }) => iou !== 0.5))),
 		slices.size > 0 ? fold("By slice", ...[...slices].map(([slice, own]) => fold(slice, shown(own)))) : null,
+	);
+}
+
+/** What scores promise, and how often such boxes are right: overall and of each category, and the slices on demand. */
+export function calibrationSection(report: Report): ComponentChild {
+	const { calibration, matched } = report.figures;
+	const scores = new Map(report.scores.map((score) => [`${score.slice}\u0000${score.metric}`, score]));
+	const drawn = calibration.diagrams.map((diagram) => {
+		const { slice, category } = diagram;
+		const metric = category === null ? "ece" : `ece/${category}`;
+		const score = scores.get(`${slice}\u0000${metric}`);
+		const before = score && score.production !== null ? `, production ${levelText(score.production, metric)}` : "";
+		const title = `${category ?? "all categories"}: ece ${levelText(score?.candidate ?? null, metric)}${before}`;
+		return { slice, shown: h("figure", {}, h("figcaption", {}, title), reliabilityChart(diagram)) };
+	});
+	const overall = drawn.filter(({ slice }) => slice === null);
+	if (overall.length === 0) return null;
+	const slices = drawn.filter(({ slice }) => slice !== null);
+	const bySlice = slices.map(({ slice, shown }) => h("div", {}, h("h3", {}, slice), shown));
+	return section(
+		"calibration",
+		"Calibration of scores",
+		legend(report),
+		h(
+			"p",
+			{ class: "note" },
+			`How many boxes of a score are right, at IoU ${matched.min_iou}; on the dashed line scores promise what they keep, and below it too much. Boxes count from a score of ${matched.min_score}; a dot's area is its bin's share of them.`,
+		),
+		h("div", { class: "grid" }, ...overall.map(({ shown }) => shown)),
+		slices.length > 0 ? fold("By slice", h("div", { class: "grid" }, ...bySlice)) : null,
 	);
 }
 

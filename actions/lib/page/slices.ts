@@ -1,6 +1,7 @@
 // Scores become the slice table, each row with its interval on a common scale, and the heat map of slices by metrics.
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
+import { change } from "../markdown.ts";
 import { gain, isLatency, moved, unitOf } from "../metrics.ts";
 import { noiseOf, noiseSentence, scoreNoise } from "../noise.ts";
 import {
@@ -149,8 +150,38 @@ function reachByUnit(scores: Score[], verdict: Verdict | undefined): Map<string,
 	return reaches;
 }
 
+/** Each category and class on each slice, its change as a colour: which of them moved a slice's own score. */
+export function classesSection(report: Report): ComponentChild {
+	const { metrics, rows } = report.figures.classes;
+	if (rows.length === 0) return null;
+	const changes = rows.map(({ candidate, production }) =>
+		metrics.map((_, place) => {
+			const [own, other] = [candidate?.[place] ?? null, production?.[place] ?? null];
+			return { own, delta: own === null || other === null ? null : own - other };
+		}),
+	);
+	const largest = metrics.map((_, place) => Math.max(...changes.map((row) => Math.abs(row[place]!.delta ?? 0))));
+	const shown = rows.map(({ slice }, at): Row => {
+		const cells = metrics.map((metric, place) => {
+			const { own, delta } = changes[at]![place]!;
+			const step = delta === null ? 0 : shade(Math.abs(delta) / (largest[place]! || 1));
+			const beside = delta === null ? null : ` (${change(delta)})`;
+			return { show: [levelText(own, metric), beside], class: `heat ${(delta ?? 0) < 0 ? "down" : "up"}-${step}` };
+		});
+		return { cells: [slice ?? "overall", ...cells] };
+	});
+	const columns = [{ title: "slice" }, ...metrics.map((title) => ({ title, numeric: true }))];
+	const compared = report.baseline ? ", and its change from production, without an interval" : "";
+	return section(
+		"classes",
+		"Categories and classes, by slice",
+		table("Scores of each category and class on each slice", columns, shown, { class: "heat-map" }),
+		h("p", { class: "note" }, `This model's score${compared}. Blue is better and orange worse.`),
+	);
+}
+
 /** What a heat map shows of each slice: its own heads' main metric, and AP of a category's slice beside them. */
-const MAIN = ["map", "ap50", "ar", "miou", "lane_f1", "min_ade", "min_fde", "miss_rate"];
+const MAIN = ["map", "ap50", "ar", "ece", "miou", "lane_f1", "lane_accuracy", "min_ade", "min_fde", "miss_rate"];
 
 /** Changes of each slice and metric, as colours and figures. */
 export function heatSection(report: Report): ComponentChild {

@@ -326,4 +326,6 @@ def test_of_the_whole_path_equal_pycocotools_overall_on_slices_and_by_category(s
         assert found == [None if value == -1 else value for value in stats[[0, 1, 8]]], f"seed {seed}"
     value = run_pycocotools(document, results, names, [category["id"]]).stats[0]
     assert scores[f"ap/{category['name']}", "one"] == (None if value == -1 else value), f"seed {seed}"
-    assert [metric for metric, part in scores if part == "one"] == [f"ap/{category['name']}"]
+    assert [metric for metric, part in scores if part == "one"] == [
+        f"{name}/{category['name']}" for name in ("ap", "ece")
+    ]

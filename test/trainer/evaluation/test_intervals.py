@@ -10,8 +10,8 @@ from samples import CLASSES, measure_sample
 from test_detection import add_frames
 
 from proving_ground.evaluation import FrameSlice, Statistics, compare
-from proving_ground.evaluation.intervals import draw_weights, spread_of, units_of
-from proving_ground.evaluation.scores import tabulate, weighted_sums
+from proving_ground.evaluation.intervals import draw_weights, spread_of, units_of, weighted_sums
+from proving_ground.evaluation.scores import tabulate
 
 RESAMPLES = 100
 

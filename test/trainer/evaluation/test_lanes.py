@@ -110,11 +110,11 @@ def test_divide_the_sums_of_all_frames() -> None:
     one, two = [upright(50)], [upright(50), upright(100), upright(150)]
     scores = evaluate([(one, one), ([], two), (two, []), (one, None)])
     # 1 hit, 3 false alarms, 3 misses; the frame without labels doesn't count, the one with none to find does.
-    assert scores == {("lane_f1", None): 2 / 8}
+    assert scores["lane_f1", None] == 2 / 8
 
 
 def test_are_none_where_no_line_is_labelled() -> None:
-    assert evaluate([([upright(50)], []), ([], [])]) == {("lane_f1", None): None}
+    assert set(evaluate([([upright(50)], []), ([], [])]).values()) == {None}
 
 
 def test_never_hit_a_line_of_one_point() -> None:

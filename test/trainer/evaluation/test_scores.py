@@ -25,9 +25,12 @@ def test_come_overall_first_and_then_by_slice() -> None:
     slices = [part("even", np.arange(12) % 2 == 0), part("riders", np.ones(12, dtype=bool), "rider")]
     rows = compare(measure_sample(1, 12), measure_sample(2, 12), slices, resamples=100, seed=1)
     overall = ["map", "ap50", "ar", *(f"ap/{name}" for name in CATEGORIES)]
-    overall += ["miou", *(f"iou/{name}" for name in CLASSES), "lane_f1"]
+    overall += ["ece", *(f"ece/{name}" for name in CATEGORIES)]
+    lanes = ["lane_f1", "lane_accuracy", "lane_fp", "lane_fn"]
+    overall += ["miou", *(f"iou/{name}" for name in CLASSES), *lanes]
     expected = [(name, None) for name in overall]
-    expected += [(name, "even") for name in ("map", "ap50", "ar", "miou", "lane_f1")] + [("ap/rider", "riders")]
+    expected += [(name, "even") for name in ("map", "ap50", "ar", "ece", "miou", *lanes)]
+    expected += [("ap/rider", "riders"), ("ece/rider", "riders")]
     assert [(row["metric"], row["slice"]) for row in rows] == expected
     assert all(list(row) == SCORE["items"]["required"] for row in rows)
 
@@ -86,7 +89,7 @@ def test_are_null_where_nothing_can_be_measured() -> None:
     slices = [part("nobody", nobody), part("unlabelled", unlabelled), part("rider-of-none", nobody, "rider")]
     rows = compare(measure_sample(1, 12, 9), measure_sample(2, 12, 9), slices, resamples=100, seed=1)
     empty = [row for row in rows if row["slice"] is not None]
-    assert len(empty) == 11
+    assert len(empty) == 2 * 9 + 2
     for row in empty:
         assert (row["frames"], row["units"]) == (0, 0)
         assert not row["objects"]
@@ -136,9 +139,9 @@ def test_are_of_every_frame_of_the_manifest_or_refused() -> None:
 
 def test_of_a_slice_leave_out_each_category_and_class() -> None:
     overall, even = parts_of([part("even", np.ones(3, dtype=bool))], 3)
-    names = ["map", "ap/rider", "miou", "iou/road", "lane_f1"]
+    names = ["map", "ap/rider", "ece", "ece/rider", "miou", "iou/road", "lane_f1", "lane_fp"]
     assert [name for name in names if is_reported(name, overall)] == names
-    assert [name for name in names if is_reported(name, even)] == ["map", "miou", "lane_f1"]
+    assert [name for name in names if is_reported(name, even)] == ["map", "ece", "miou", "lane_f1", "lane_fp"]
 
 
 def test_cost_nothing_to_a_process_that_scores_nothing() -> None:

@@ -74,6 +74,13 @@ def draw_counts(rng: np.random.Generator, units: int, resamples: int) -> np.ndar
     return counts
 
 
+def weighted_sums(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over frames of counts [N, ...] for each row of weights [B, N]: [B, ...] float64."""
+    # Whole numbers below 2^53 (all but metres and shares): float64 sums them exactly, in any order, in the processor's
+    # fastest routine.
+    return np.tensordot(weights.astype(np.float64), counts.astype(np.float64), axes=1)
+
+
 def spread_of(figure: float, resampled: np.ndarray, units: int) -> Spread | None:
     """A figure's standard error and interval from its resamples [B] float64, NaN where nothing could be measured.
 

@@ -1,4 +1,5 @@
-"""Predicted and labelled lane lines become hits and misses, as CULane counts them (Pan et al. 2018, section 4).
+"""Predicted and labelled lane lines become hits and misses, as CULane counts them (Pan et al. 2018, section 4), and
+their sums over frames, with TuSimple's figures beside them, become scores.
 
 Each line is drawn with a width of 30 pixels in CULane's 1,640, scaled to the frame and at least 2; a predicted and a
 labelled line whose drawings overlap with an IoU of at least 0.5 can be a pair, and pairs are one to one.
@@ -9,6 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from proving_ground.evaluation.tusimple import FrameAccuracy
+
+# CULane's, and TuSimple's three.
+METRICS = ("lane_f1", "lane_accuracy", "lane_fp", "lane_fn")
 LINE_WIDTH = 30 / 1640
 # A line of one pixel has no overlap with its neighbour: in small frames every drawing would be a miss.
 MIN_PIXELS = 2
@@ -53,6 +58,30 @@ def lane_iou(predicted: Sequence[np.ndarray], labelled: Sequence[np.ndarray]) ->
             both = np.count_nonzero(one & other)
             overlaps[row, column] = both / (found[row] + wanted[column] - both) if both else 0.0
     return overlaps
+
+
+def sum_lanes(columns: dict[str, np.ndarray], total: int) -> np.ndarray:
+    """Sums by frame: [total, 7] float64, hits, false alarms and misses, then whether TuSimple's figures are known, and
+    those; zero for frames without labels.
+    """
+    sums = np.zeros((total, 3 + 1 + len(FrameAccuracy._fields)))
+    sums[columns["lane_counts/frame"], :3] = columns["lane_counts/counts"]
+    rated = [columns[f"lane_points/{name}"] for name in FrameAccuracy._fields]
+    sums[columns["lane_points/frame"], 3:] = np.stack([np.ones(len(rated[0])), *rated], axis=1)
+    return sums
+
+
+def lane_scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores from such sums over frames [..., 7]: [...] each, NaN where no line is labelled.
+
+    TuSimple's are means over the frames with a labelled line, as the benchmark's are.
+    """
+    frames = sums[..., 3]
+    rates = {
+        metric: np.divide(sums[..., place], frames, out=np.full(frames.shape, np.nan), where=frames > 0)
+        for place, metric in enumerate(METRICS[1:], start=4)
+    }
+    return {"lane_f1": lane_f1(sums[..., :3]), **rates}
 
 
 def lane_f1(counts: np.ndarray) -> np.ndarray:

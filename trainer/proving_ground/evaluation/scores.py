@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
+from proving_ground.evaluation.calibration import all_gaps, calibration_scores
 from proving_ground.evaluation.detection import (
     Ordered,
     detection_scores,
@@ -16,8 +17,9 @@ from proving_ground.evaluation.detection import (
     restrict,
     single_category,
 )
-from proving_ground.evaluation.intervals import draw_weights, spread_of
-from proving_ground.evaluation.lanes import lane_f1
+from proving_ground.evaluation.intervals import draw_weights, spread_of, weighted_sums
+from proving_ground.evaluation.lanes import METRICS as LANE_METRICS
+from proving_ground.evaluation.lanes import lane_scores, sum_lanes
 from proving_ground.evaluation.matching import Boxes, for_each, match
 from proving_ground.evaluation.segmentation import segmentation_scores
 from proving_ground.evaluation.statistics import Statistics
@@ -26,7 +28,7 @@ from proving_ground.evaluation.trajectories import METRICS, sum_tracks, trajecto
 # The order in which scores are listed.
 HEADS = ("detection", "segmentation", "lanes", "trajectory")
 # What is scored on a slice that names no category; overall has the scores of each category and class beside these.
-SLICE_METRICS = ("map", "ap50", "ar", "miou", "lane_f1", *METRICS)
+SLICE_METRICS = ("map", "ap50", "ar", "ece", "miou", *LANE_METRICS, *METRICS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +49,15 @@ class Part:
 class Tables:
     """A model's statistics by frame of the manifest, ready to be summed.
 
-    labelled: by head, [F] bool. ordered: detections. confusion [F, K, K], lanes [F, 3] and tracks [F, 6] are zero for
-    frames without labels.
+    labelled: by head, [F] bool. ordered: detections. gaps [F, BINS + 1], confusion [F, K, K], lanes [F, 7] and tracks
+    [F, 6] are zero for frames without labels.
     """
 
     categories: tuple[str, ...]
     classes: tuple[str, ...]
     labelled: dict[str, np.ndarray]
     ordered: Ordered
+    gaps: np.ndarray
     confusion: np.ndarray
     lanes: np.ndarray
     tracks: np.ndarray
@@ -73,15 +76,15 @@ def tabulate(statistics: Statistics, total: int) -> Tables:
     matches = match(found, columns["detections/score"], truth, columns["truth/crowd"])
     confusion = np.zeros((total, len(statistics.classes), len(statistics.classes)), dtype=np.int64)
     confusion[columns["confusion/frame"]] = columns["confusion/matrix"]
-    lanes = np.zeros((total, 3), dtype=np.int64)
-    lanes[columns["lane_counts/frame"]] = columns["lane_counts/counts"]
+    ordered = order(matches, len(statistics.categories), total)
     return Tables(
         categories=statistics.categories,
         classes=statistics.classes,
         labelled={head: columns[f"frames/{head}"] for head in HEADS if head in statistics.heads},
-        ordered=order(matches, len(statistics.categories), total),
+        ordered=ordered,
+        gaps=all_gaps(ordered),
         confusion=confusion,
-        lanes=lanes,
+        lanes=sum_lanes(columns, total),
         tracks=sum_tracks(columns, total),
     )
 
@@ -187,6 +190,7 @@ def check_same_labels(candidate: Statistics, production: Statistics) -> None:
         elif same:
             hits_and_misses = [columns["lane_counts/counts"][:, [0, 2]].sum(axis=1) for columns in (one, other)]
             same = np.array_equal(*hits_and_misses)
+            same &= np.array_equal(*(columns["lane_points/frame"] for columns in (one, other)))
         if not same:
             raise ValueError(f"candidate and production were not measured on the same labels of {head}")
 
@@ -214,6 +218,8 @@ def measure(
         each = part.name is None or part.category is not None
         values = detection_scores(ordered, names, frames, each)
         spreads = {} if weights is None else resampled_detection(restrict(ordered, frames), names, weights, threads)
+        errors, resampled = calibration_scores(tables.gaps, ordered, names if each else (), frames, weights)
+        values, spreads = values | errors, spreads | resampled
     elif head == "segmentation":
         matrices = tables.confusion[frames]
         values = segmentation_scores(matrices.sum(axis=0), tables.classes)
@@ -222,8 +228,8 @@ def measure(
         values = trajectory_scores(tables.tracks[frames].sum(axis=0))
         spreads = {} if weights is None else trajectory_scores(weighted_sums(weights, tables.tracks[frames]))
     else:
-        values = {"lane_f1": lane_f1(tables.lanes[frames].sum(axis=0))}
-        spreads = {} if weights is None else {"lane_f1": lane_f1(weighted_sums(weights, tables.lanes[frames]))}
+        values = lane_scores(tables.lanes[frames].sum(axis=0))
+        spreads = {} if weights is None else lane_scores(weighted_sums(weights, tables.lanes[frames]))
     chosen = [metric for metric in values if is_reported(metric, part)]
     return {metric: number(values[metric]) for metric in chosen}, {
         metric: spreads[metric] for metric in chosen if metric in spreads
@@ -231,17 +237,10 @@ def measure(
 
 
 def is_reported(metric: str, part: Part) -> bool:
-    """Whether a metric is listed: all overall, the heads' own on a slice, AP alone on a slice of a category."""
+    """Whether a metric is listed: all overall, the heads' own on a slice, the category's own on a slice of one."""
     if part.category is not None:
-        return metric == f"ap/{part.category}"
+        return metric in (f"ap/{part.category}", f"ece/{part.category}")
     return part.name is None or metric in SLICE_METRICS
-
-
-def weighted_sums(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sums over frames of counts [N, ...] for each row of weights [B, N]: [B, ...] float64."""
-    # Whole numbers below 2^53 (all but metres): float64 sums them exactly, in any order, in the processor's fastest
-    # routine.
-    return np.tensordot(weights.astype(np.float64), counts.astype(np.float64), axes=1)
 
 
 def describe(
@@ -290,8 +289,8 @@ def count_truth(tables: Tables, head: str, metric: str, frames: np.ndarray) -> i
     if head == "lanes":
         # Every labelled line is a hit or a miss.
         return int(tables.lanes[frames][:, [0, 2]].sum())
-    truth = tables.ordered.truth[:, frames]
-    return int(truth[tables.categories.index(metric[3:])].sum() if metric.startswith("ap/") else truth.sum())
+    truth, (_, of, category) = tables.ordered.truth[:, frames], metric.partition("/")
+    return int(truth[tables.categories.index(category)].sum() if of else truth.sum())
 
 
 def number(value: np.ndarray | float | None) -> float | None:

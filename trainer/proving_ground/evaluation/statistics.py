@@ -16,10 +16,11 @@ from proving_ground.evaluation.frame_index import FrameIndex
 from proving_ground.evaluation.lanes import count_lanes
 from proving_ground.evaluation.segmentation import confusion
 from proving_ground.evaluation.trajectories import count_tracks
+from proving_ground.evaluation.tusimple import rate_lanes
 from proving_ground.files import write_atomic
 
 FORMAT = "proving-ground frame statistics"
-VERSION = 3
+VERSION = 4
 # Before the names of the columns that say which frames these are.
 INDEX = "index/"
 
@@ -70,6 +71,8 @@ TABLES = {
     | {"w": np.float64, "h": np.float64},
     "confusion": {"frame": np.int64, "matrix": np.int64},
     "lane_counts": {"frame": np.int64, "counts": np.int64},
+    "lane_points": {"frame": np.int64, "accuracy": np.float64, "false_positives": np.float64}
+    | {"false_negatives": np.float64},
     "tracks": {"frame": np.int64, "ade": np.float64, "fde": np.float64, "min_ade": np.float64, "min_fde": np.float64}
     | {"missed": np.bool_, "x": np.float64, "y": np.float64},
 }
@@ -79,9 +82,10 @@ TABLES = {
 class Statistics:
     """Columns of every table, rows sorted by frame; boxes are x y w h.
 
-    confusion/matrix is [rows, K, K], lane_counts/counts is [rows, 3]: hits, false alarms, misses. tracks has
-    a row for each track, in metres: see trajectories.count_tracks. index has the frames of the whole manifest, measured
-    or not; without it no new slice can be chosen.
+    confusion/matrix is [rows, K, K], lane_counts/counts is [rows, 3]: hits, false alarms, misses. lane_points has a row
+    for each frame with a labelled line: see tusimple.rate_lanes. tracks has a row for each track, in metres: see
+    trajectories.count_tracks. index has the frames of the whole manifest, measured or not; without it no new slice can
+    be chosen.
     """
 
     heads: tuple[str, ...]
@@ -222,6 +226,9 @@ class Evaluator:
                 raise ValueError("a lane has a point that is no finite number")
             counts = count_lanes(prediction.lanes, target.lanes, (target.width, target.height))
             tables["lane_counts"] = {"counts": np.array([counts])}
+            rated = rate_lanes(prediction.lanes, target.lanes, (target.width, target.height))
+            if rated is not None:
+                tables["lane_points"] = {name: np.array([value]) for name, value in rated._asdict().items()}
         if labelled["trajectory"]:
             tables["tracks"] = count_tracks(prediction.tracks, prediction.track_scores, target.tracks)
         return tables

@@ -11,7 +11,6 @@ import numpy as np
 
 MISS_DISTANCE = 2.0
 METRICS = ("ade", "fde", "min_ade", "min_fde", "miss_rate")
-LOWER_IS_BETTER = frozenset({*METRICS, "latency_p50_ms", "latency_p95_ms"})
 
 
 def constant_velocity(past: Any, steps: Any) -> Any:
