@@ -27,12 +27,13 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 	/** Our check runs on a commit, the last made first. */
 	async function ours(sha: string, name?: string): Promise<Run[]> {
 		const named = name === undefined ? {} : { check_name: name };
+		// All of them, for what is the latest GitHub counts by when it ended, and only some servers for each app by itself.
 		const found = await call("list check runs", () =>
 			octokit.paginate(octokit.rest.checks.listForRef, {
 				...place,
 				...named,
 				ref: sha,
-				filter: "latest",
+				filter: "all",
 				per_page: 100,
 			}),
 		);
