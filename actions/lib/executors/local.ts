@@ -1,9 +1,10 @@
 // torchrun on this machine: a job is a folder and a detached process group that outlives whoever started it.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { cp, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { runCommand } from "../command.ts";
 import { documentText } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import { createFile } from "../stores/folder.ts";
@@ -108,12 +109,13 @@ async function keepCopy(jobs: string, trainer: Trainer, code: string): Promise<T
 	if (await exists(path.join(place, ENTRY))) return copy;
 	const beside = `${place}.${randomUUID()}`;
 	try {
-		const filter = (source: string) => path.basename(source) !== "__pycache__";
-		await cp(path.join(trainer.folder, "proving_ground"), path.join(beside, "proving_ground"), {
-			recursive: true,
-			filter,
+		await mkdir(beside, { recursive: true });
+		// By the system's own cp: it keeps a file's time to the nanosecond, by which numba knows what it has compiled.
+		const sources = ["proving_ground", "requirements.txt"].map((name) => path.join(trainer.folder, name));
+		const copied = await runCommand("cp", ["-a", "--", ...sources, beside], {
+			env: { PATH: process.env["PATH"] ?? "" },
 		});
-		await cp(path.join(trainer.folder, "requirements.txt"), path.join(beside, "requirements.txt"));
+		if (copied.code !== 0) throw new ServiceError("executor", `The trainer can't be copied: ${copied.errors.trim()}`);
 		// A process that imports a file while a checkout changes it would run what nobody planned.
 		if ((await digestTrainer({ ...trainer, folder: beside })) !== code)
 			throw new InvalidInput(`${trainer.folder} isn't the trainer that was planned (${code}): plan again.`);

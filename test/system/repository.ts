@@ -1,0 +1,62 @@
+// The repository that the workflow files are tried on: this project's own workflows over a small project whose store outlives a runner's workspace.
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type Order, type Run, runWorkflow } from "./act.ts";
+import type { Event } from "./github/events.ts";
+import { createOrigin, type Origin } from "./github/origin.ts";
+import { type GitHubServer, startGitHub } from "./github-server.ts";
+import { files, repository } from "./project.ts";
+
+export interface Place {
+	github: GitHubServer;
+	origin: Origin;
+	/** Where jobs, store, registry and data lie. */
+	home: string;
+	/** Runs one of the project's workflow files on an event. */
+	run(workflow: string, event: Event, more?: Partial<Order>): Promise<Run>;
+	close(): Promise<void>;
+}
+
+/** The project's workflow files by their path, but those of its own development. */
+async function workflowFiles(): Promise<Record<string, string>> {
+	const folder = ".github/workflows";
+	const names = (await readdir(path.join(repository, folder))).filter((name) => !["ci.yml", "pages.yml"].includes(name));
+	const texts = await Promise.all(names.map((name) => readFile(path.join(repository, folder, name), "utf8")));
+	return Object.fromEntries(names.map((name, place) => [`${folder}/${name}`, texts[place]!]));
+}
+
+/** A GitHub with the repository in it, and the machine that its jobs run on. */
+export async function openPlace(more: Record<string, string> = {}): Promise<Place> {
+	const home = await mkdtemp(path.join(tmpdir(), "machine-"));
+	await mkdir(path.join(home, "data"));
+	const { "experiments/first.yaml": _first, "experiments/second.yaml": _second, ...recipes } = files;
+	const github = await startGitHub({ opened: false });
+	const origin = await createOrigin(github, {
+		...(await workflowFiles()),
+		...recipes,
+		".gitignore": ".proving-ground/\nbase/\n",
+		".github/proving-ground.yaml": `store: { folder: ${home}/store }
+registry: { folder: ${home}/registry }
+jobs: ${home}/jobs
+python: ${path.join(repository, ".venv/bin/python")}
+tracking: { mode: "off" }
+`,
+		"recipes/data/mini.yaml": recipes["recipes/data/mini.yaml"]!.replace(
+			"location: .proving-ground/data/mini",
+			`location: ${home}/data/mini`,
+		),
+		...more,
+	});
+	return {
+		github,
+		origin,
+		home,
+		run: (workflow, event, options = {}) => runWorkflow({ github, origin, workflow, event, ...options }),
+		async close() {
+			await origin.close();
+			await github.close();
+			await rm(home, { recursive: true, force: true, maxRetries: 5 });
+		},
+	};
+}
