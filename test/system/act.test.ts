@@ -177,7 +177,7 @@ test("gives a fork's pull request no secret, and a token that only reads", async
 	expect(ran.job("plan").conclusion).toBe("success");
 	expect(ran.job("train").conclusion).toBe("skipped");
 	expect(ran.job("comment").conclusion).toBe("failure");
-	expect(ran.requests("comment").at(-1)).toMatchObject({ status: 403 });
+	expect(ran.requests("comment").map(({ status }) => status)).toContain(403);
 	expect(ran.log).toContain("Resource not accessible by integration");
 });
 

@@ -199,22 +199,10 @@ async function runAct(
 	stoppable: (stop: () => void) => void,
 ): Promise<number> {
 	const { folder } = place;
-	const tools = path.join(folder, "bin");
-	await mkdir(tools);
-	// Every job has the one token and address that act was given; the address that node sees tells the jobs apart.
-	const wrapper = `#!/bin/sh
-case "$GITHUB_API_URL" in
-*/_run/*) ;;
-*) export GITHUB_API_URL="$GITHUB_API_URL/_run/$GITHUB_RUN_ID/$GITHUB_JOB" ;;
-esac
-exec '${process.execPath}' "$@"
-`;
-	await writeFile(path.join(tools, "node"), wrapper, { mode: 0o755 });
 	await mkdir(path.join(folder, "home"));
 	await mkdir(path.join(folder, "artifacts"));
 	await writeFile(path.join(folder, "event.json"), JSON.stringify(order.event.payload));
 	const bin = [
-		tools,
 		path.join(project, "node_modules/.bin"),
 		path.dirname(process.execPath),
 		"/usr/local/bin",
@@ -255,6 +243,8 @@ function actArguments(order: Order, { folder, repository, id, uses, fork }: Plac
 		GITHUB_REPOSITORY: github.repository,
 		GITHUB_REF: event.ref,
 		GITHUB_RUN_ID: id,
+		// Every job has the one token and address that act was given; the address that Node sees tells the jobs apart.
+		NODE_OPTIONS: `--import=${path.join(stubs, "address.mjs")}`,
 		TEST_ORIGIN: origin.folder,
 		TEST_ARTIFACTS: path.join(folder, "artifacts"),
 		...order.environment,

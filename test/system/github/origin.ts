@@ -53,13 +53,12 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 		for (const pull of await github.call<Pull[]>("GET", `${repo}/pulls?state=open&per_page=100`)) {
 			if (!has(git, pull.head.sha)) continue;
 			text("update-ref", `refs/pull/${pull.number}/head`, pull.head.sha);
-			const merged = mergeCommit(
-				git,
-				sha(pull.base.ref),
-				pull.head.sha,
-				`Merge ${pull.head.sha} into ${pull.base.ref}\n`,
-			);
-			if (merged) text("update-ref", `refs/pull/${pull.number}/merge`, merged);
+			const ref = `refs/pull/${pull.number}/merge`;
+			const base = sha(pull.base.ref);
+			// A merge holds its time: the one that is there stays while it is of the same two commits.
+			if (has(git, ref) && text("log", "-1", "--format=%P", ref) === `${base} ${pull.head.sha}`) continue;
+			const merged = mergeCommit(git, base, pull.head.sha, `Merge ${pull.head.sha} into ${pull.base.ref}\n`);
+			if (merged) text("update-ref", ref, merged);
 		}
 	}
 
