@@ -87,8 +87,9 @@ export function createReader(ids: string[]) {
 	return {
 		read,
 		log: () => text.join("\n"),
-		/** The jobs; throws where act could not run what the test meant. */
-		finish(): JobResult[] {
+		/** The jobs; throws where act could not run what the test meant, by its exit status or words. */
+		finish(status: number): JobResult[] {
+			if (status !== 0 && jobs.size === 0) faults.push("it refused the workflow");
 			if (faults.length > 0) throw new Error(`act: ${faults.join("; ")}\n${text.join("\n")}`);
 			for (const job of jobs.values()) {
 				// act gives the outcome of one job of a matrix to those that end after it.
