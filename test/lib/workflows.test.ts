@@ -93,16 +93,22 @@ describe("a workflow file", () => {
 			"- uses: actions/download-artifact@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0",
 			/artefact/,
 		],
-		[
-			"runs a head",
-			"persist-credentials: false",
-			`persist-credentials: false, ref: "${expression("github.head_ref")}"`,
-			/as data/,
-		],
 		["turns a rule off", " # v5.0.0", " # v5.0.0\n      # zizmor: ignore[artipacked]", /rule off/],
 	])("is refused where it %s", (_, from, to, problem) => {
 		expect(good).toContain(from);
 		expect(checkWorkflow(good.replace(from, to)).join("\n")).toMatch(problem);
+	});
+
+	test("may check out the head of a branch of this repository where it runs, and never what anybody's comment names", () => {
+		const checkOut = (ref: string) => `persist-credentials: false, ref: "${expression(ref)}"`;
+		const head = good.replace("persist-credentials: false", checkOut("github.event.pull_request.head.sha"));
+		expect(checkWorkflow(head)).toEqual([]);
+		const comment = good
+			.replace("[pull_request]", "[issue_comment]")
+			.replace(condition, "if: github.event.issue.pull_request")
+			.replace("persist-credentials: false", checkOut("format('refs/pull/{0}/head', github.event.issue.number)"));
+		expect(checkWorkflow(comment).join()).toMatch(/as data/);
+		expect(checkWorkflow(comment.replace("ref:", "path: head, ref:"))).toEqual([]);
 	});
 
 	test.each(["secrets.KEY", "environment", "self-hosted"])("keeps forks from %s too", (what) => {

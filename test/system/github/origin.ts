@@ -39,6 +39,8 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 	const text = (...args: string[]) => git(args).trim();
 	const sha = (ref: string) => text("rev-parse", "--verify", `${ref}^{commit}`);
 	let forked = false;
+	/** Refs as both sides had them last: what differs since was changed by git, or by the API. */
+	const agreed = new Map<string, string>();
 
 	async function place(ref: string, to: string, where = repo, token = "ann-token"): Promise<void> {
 		await mirror.give(to, where, token);
@@ -46,6 +48,7 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 		if (known.some((other) => other.ref === ref))
 			await github.call("PATCH", `${where}/git/${ref}`, { sha: to, force: true }, token);
 		else await github.call("POST", `${where}/git/refs`, { ref, sha: to }, token);
+		if (where === repo) agreed.set(ref, to);
 	}
 
 	/** refs/pull/N/head and /merge, as GitHub keeps them; a conflict has no merge. */
@@ -72,12 +75,14 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 			`${repo}/git/matching-refs/tags/`,
 		);
 		for (const { ref, object } of [...refs, ...tags]) {
+			if (agreed.get(ref) === object.sha) continue;
 			await mirror.take(object.sha);
 			text("update-ref", ref, object.sha);
+			agreed.set(ref, object.sha);
 		}
 		const there = new Set([...refs, ...tags].map(({ ref }) => ref));
 		for (const ref of text("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags").split("\n"))
-			if (ref && !there.has(ref)) text("update-ref", "-d", ref);
+			if (ref && !there.has(ref) && agreed.delete(ref)) text("update-ref", "-d", ref);
 		await placePulls();
 	}
 
@@ -137,7 +142,7 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 				"\n",
 			)) {
 				const [to, ref] = line.split(" ");
-				if (to && ref) await place(ref, sha(to));
+				if (to && ref && agreed.get(ref) !== to) await place(ref, sha(to));
 			}
 			await placePulls();
 		},
