@@ -1,10 +1,22 @@
 // Checks types, lint, format and whether generated files are fresh, in both languages. Run: npm run check
 import { spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "..");
 const bin = (name: string) => path.join(root, "node_modules/.bin", name);
 const python = (...args: string[]) => [path.join(root, ".venv/bin/python"), "-m", ...args];
+const tool = (name: string) => path.join(root, ".venv/bin", name);
+const files = (...patterns: string[]) => globSync(patterns, { cwd: root }).sort();
+const workflows = files(".github/workflows/*.yml");
+const actions = files("actions/*/action.yml");
+const against = (schema: string, of: string[]) => [
+	tool("check-jsonschema"),
+	"--quiet",
+	"--builtin-schema",
+	`vendor.${schema}`,
+	...of,
+];
 const ruff = ["--config", "trainer/pyproject.toml", "trainer", "test"];
 
 /** Each check, and the command that mends what it finds. */
@@ -21,6 +33,14 @@ const checks: [name: string, command: string[], mend: string][] = [
 		python("ruff", "format", "--quiet", "--check", ...ruff),
 		".venv/bin/ruff format --config trainer/pyproject.toml trainer test",
 	],
+	["workflows, by actionlint", [tool("actionlint"), ...workflows], "by hand"],
+	[
+		"workflows and actions, by zizmor",
+		[tool("zizmor"), "--quiet", "--offline", "--persona", "auditor", ...workflows, ...actions],
+		"by hand; no comment turns a rule off",
+	],
+	["workflows, by their schema", against("github-workflows", workflows), "by hand"],
+	["actions, by their schema", against("github-actions", actions), "by hand"],
 	["generated validators and types", [process.execPath, "actions/schemas.ts", "--check"], "npm run schemas"],
 	["bundles and README tables", [process.execPath, "actions/bundle.ts", "--check"], "npm run bundle"],
 ];

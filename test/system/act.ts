@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { parse } from "yaml";
+import { isScalar, parseDocument, visit } from "yaml";
 import { createReader, type JobResult } from "./act_log.ts";
 import type { Event } from "./github/events.ts";
 import type { Origin } from "./github/origin.ts";
@@ -82,7 +82,7 @@ export async function runWorkflow(order: Order): Promise<Run> {
 		const status = await runAct(order, { folder, repository, id, uses, fork }, reader.read, (stop) =>
 			github.actions.cancelled.set(run.id, stop),
 		);
-		const jobs = reader.finish();
+		const jobs = reader.finish(status);
 		const cancelled = run.conclusion === "cancelled";
 		const conclusion = cancelled ? "cancelled" : status === 0 ? "success" : "failure";
 		Object.assign(run, { status: "completed", conclusion });
@@ -121,19 +121,30 @@ function isFork({ name, payload }: Event): boolean {
 	return name === "pull_request" && pull?.head.repo?.full_name !== own;
 }
 
-/** Workflow files as act takes them (it knows no `$/`), and the remote actions that they use. */
+/** Workflow files as act takes them, and the remote actions that they use. */
 async function rewriteWorkflows(repository: string): Promise<{ files: Map<string, Workflow>; uses: Set<string> }> {
 	const folder = path.join(repository, ".github/workflows");
 	const files = new Map<string, Workflow>();
 	const uses = new Set<string>();
 	for (const name of await readdir(folder)) {
-		const text = await readFile(path.join(folder, name), "utf8");
-		files.set(name, parse(text) as Workflow);
-		const rewritten = text
-			.replaceAll(/(uses:\s*["']?)\$\/(\.github\/workflows\/)/g, "$1./$2")
-			.replaceAll(/(uses:\s*["']?)\$\/([\w./-]+)/g, "$1self/self/$2@self");
-		await writeFile(path.join(folder, name), rewritten);
-		for (const [, used] of rewritten.matchAll(/uses:\s*["']?([\w.-]+\/[\w./-]+@[\w./-]+)/g)) uses.add(used!);
+		const document = parseDocument(await readFile(path.join(folder, name), "utf8"));
+		const workflow = document.toJS() as Workflow;
+		files.set(name, workflow);
+		// act holds neither, and refuses what of them it doesn't know.
+		document.delete("concurrency");
+		for (const job of Object.keys(workflow.jobs))
+			for (const key of ["concurrency", "environment"]) document.deleteIn(["jobs", job, key]);
+		visit(document, {
+			Pair(_, { key, value }) {
+				if (!isScalar(key) || key.value !== "uses" || !isScalar(value)) return;
+				const used = String(value.value);
+				// act knows no `$/`.
+				if (used.startsWith("$/.github/workflows/")) value.value = used.replace("$/", "./");
+				else if (used.startsWith("$/")) value.value = `self/self/${used.slice(2)}@self`;
+				if (!String(value.value).startsWith("./")) uses.add(String(value.value));
+			},
+		});
+		await writeFile(path.join(folder, name), document.toString({ lineWidth: 0 }));
 	}
 	return { files, uses };
 }
@@ -199,22 +210,10 @@ async function runAct(
 	stoppable: (stop: () => void) => void,
 ): Promise<number> {
 	const { folder } = place;
-	const tools = path.join(folder, "bin");
-	await mkdir(tools);
-	// Every job has the one token and address that act was given; the address that node sees tells the jobs apart.
-	const wrapper = `#!/bin/sh
-case "$GITHUB_API_URL" in
-*/_run/*) ;;
-*) export GITHUB_API_URL="$GITHUB_API_URL/_run/$GITHUB_RUN_ID/$GITHUB_JOB" ;;
-esac
-exec '${process.execPath}' "$@"
-`;
-	await writeFile(path.join(tools, "node"), wrapper, { mode: 0o755 });
 	await mkdir(path.join(folder, "home"));
 	await mkdir(path.join(folder, "artifacts"));
 	await writeFile(path.join(folder, "event.json"), JSON.stringify(order.event.payload));
 	const bin = [
-		tools,
 		path.join(project, "node_modules/.bin"),
 		path.dirname(process.execPath),
 		"/usr/local/bin",
@@ -255,6 +254,8 @@ function actArguments(order: Order, { folder, repository, id, uses, fork }: Plac
 		GITHUB_REPOSITORY: github.repository,
 		GITHUB_REF: event.ref,
 		GITHUB_RUN_ID: id,
+		// Every job has the one token and address that act was given; the address that Node sees tells the jobs apart.
+		NODE_OPTIONS: `--import=${path.join(stubs, "address.mjs")}`,
 		TEST_ORIGIN: origin.folder,
 		TEST_ARTIFACTS: path.join(folder, "artifacts"),
 		...order.environment,

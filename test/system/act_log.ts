@@ -52,6 +52,7 @@ interface Line {
 /** Reads act's lines; `ids` are the jobs of the workflow, so that those which never started are known as skipped. */
 export function createReader(ids: string[]) {
 	const jobs = new Map<string, JobResult>();
+	const tolerated = new Set<StepResult>();
 	const text: string[] = [];
 	const faults: string[] = [];
 
@@ -80,15 +81,22 @@ export function createReader(ids: string[]) {
 		if (!job) return;
 		if (entry.raw_output || entry.level === "error") job.log += entry.msg.endsWith("\n") ? entry.msg : `${entry.msg}\n`;
 		if (entry.jobResult) job.conclusion = entry.jobResult as JobResult["conclusion"];
-		if (entry.stage && entry.stepID) readStep(job, entry);
+		if (entry.stage && entry.stepID) readStep(job, entry, tolerated);
 	}
 
 	return {
 		read,
 		log: () => text.join("\n"),
-		/** The jobs; throws where act could not run what the test meant. */
-		finish(): JobResult[] {
+		/** The jobs; throws where act could not run what the test meant, by its exit status or words. */
+		finish(status: number): JobResult[] {
+			if (status !== 0 && jobs.size === 0) faults.push("it refused the workflow");
 			if (faults.length > 0) throw new Error(`act: ${faults.join("; ")}\n${text.join("\n")}`);
+			for (const job of jobs.values()) {
+				// act gives the outcome of one job of a matrix to those that end after it.
+				const matrix = Object.keys(job.matrix).length > 0;
+				const failed = job.steps.some(({ conclusion }) => conclusion === "failure");
+				if (matrix && job.conclusion === "failure" && !failed) job.conclusion = "success";
+			}
 			const seen = new Set([...jobs.values()].map(({ id }) => id));
 			return [...jobs.values(), ...ids.filter((id) => !seen.has(id)).map((id) => newJob(id, id, {}))];
 		},
@@ -113,7 +121,7 @@ function newJob(id: string, name: string, matrix: Record<string, unknown>): JobR
 	};
 }
 
-function readStep(job: JobResult, entry: Line): void {
+function readStep(job: JobResult, entry: Line, tolerated: Set<StepResult>): void {
 	const id = entry.stepID!.join("/");
 	let step = job.steps.find((other) => other.id === id && other.stage === entry.stage);
 	if (!step) {
@@ -129,7 +137,9 @@ function readStep(job: JobResult, entry: Line): void {
 		};
 		job.steps.push(step);
 	}
-	if (entry.stepResult) step.conclusion = entry.stepResult;
+	// With continue-on-error the outcome is failure, the conclusion success.
+	if (entry.msg === "Failed but continue next step") tolerated.add(step);
+	if (entry.stepResult) step.conclusion = tolerated.has(step) ? "success" : entry.stepResult;
 	if (entry.raw_output) step.log += entry.msg;
 	if (entry.command === "set-output") step.outputs[entry.name!] = entry.arg ?? "";
 	if (entry.command === "summary") step.summary += entry.content ?? "";

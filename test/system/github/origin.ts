@@ -39,6 +39,8 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 	const text = (...args: string[]) => git(args).trim();
 	const sha = (ref: string) => text("rev-parse", "--verify", `${ref}^{commit}`);
 	let forked = false;
+	/** Refs as both sides had them last: what differs since was changed by git, or by the API. */
+	const agreed = new Map<string, string>();
 
 	async function place(ref: string, to: string, where = repo, token = "ann-token"): Promise<void> {
 		await mirror.give(to, where, token);
@@ -46,6 +48,7 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 		if (known.some((other) => other.ref === ref))
 			await github.call("PATCH", `${where}/git/${ref}`, { sha: to, force: true }, token);
 		else await github.call("POST", `${where}/git/refs`, { ref, sha: to }, token);
+		if (where === repo) agreed.set(ref, to);
 	}
 
 	/** refs/pull/N/head and /merge, as GitHub keeps them; a conflict has no merge. */
@@ -53,13 +56,12 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 		for (const pull of await github.call<Pull[]>("GET", `${repo}/pulls?state=open&per_page=100`)) {
 			if (!has(git, pull.head.sha)) continue;
 			text("update-ref", `refs/pull/${pull.number}/head`, pull.head.sha);
-			const merged = mergeCommit(
-				git,
-				sha(pull.base.ref),
-				pull.head.sha,
-				`Merge ${pull.head.sha} into ${pull.base.ref}\n`,
-			);
-			if (merged) text("update-ref", `refs/pull/${pull.number}/merge`, merged);
+			const ref = `refs/pull/${pull.number}/merge`;
+			const base = sha(pull.base.ref);
+			// A merge holds its time: the one that is there stays while it is of the same two commits.
+			if (has(git, ref) && text("log", "-1", "--format=%P", ref) === `${base} ${pull.head.sha}`) continue;
+			const merged = mergeCommit(git, base, pull.head.sha, `Merge ${pull.head.sha} into ${pull.base.ref}\n`);
+			if (merged) text("update-ref", ref, merged);
 		}
 	}
 
@@ -73,12 +75,14 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 			`${repo}/git/matching-refs/tags/`,
 		);
 		for (const { ref, object } of [...refs, ...tags]) {
+			if (agreed.get(ref) === object.sha) continue;
 			await mirror.take(object.sha);
 			text("update-ref", ref, object.sha);
+			agreed.set(ref, object.sha);
 		}
 		const there = new Set([...refs, ...tags].map(({ ref }) => ref));
 		for (const ref of text("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags").split("\n"))
-			if (ref && !there.has(ref)) text("update-ref", "-d", ref);
+			if (ref && !there.has(ref) && agreed.delete(ref)) text("update-ref", "-d", ref);
 		await placePulls();
 	}
 
@@ -138,7 +142,7 @@ export async function createOrigin(github: GitHubServer, files: Files): Promise<
 				"\n",
 			)) {
 				const [to, ref] = line.split(" ");
-				if (to && ref) await place(ref, sha(to));
+				if (to && ref && agreed.get(ref) !== to) await place(ref, sha(to));
 			}
 			await placePulls();
 		},

@@ -81,17 +81,23 @@ const table: [anyOf: string[], operations: string[]][] = [
 			`POST ${repo}/deployments/{deployment_id}/statuses`,
 		],
 	],
-	[["issues"], [`POST ${repo}/issues`]],
+	// Reactions and the list of issues, pull requests among them, are not to be had for "Pull requests".
+	[
+		["issues"],
+		[
+			`GET ${repo}/issues`,
+			`POST ${repo}/issues`,
+			`GET ${repo}/issues/{issue_number}`,
+			`GET ${repo}/issues/comments/{comment_id}/reactions`,
+			`POST ${repo}/issues/comments/{comment_id}/reactions`,
+		],
+	],
 	[
 		discussion,
 		[
-			`GET ${repo}/issues`,
 			`GET ${repo}/issues/comments/{comment_id}`,
 			`PATCH ${repo}/issues/comments/{comment_id}`,
 			`DELETE ${repo}/issues/comments/{comment_id}`,
-			`GET ${repo}/issues/comments/{comment_id}/reactions`,
-			`POST ${repo}/issues/comments/{comment_id}/reactions`,
-			`GET ${repo}/issues/{issue_number}`,
 			`PATCH ${repo}/issues/{issue_number}`,
 			`GET ${repo}/issues/{issue_number}/comments`,
 			`POST ${repo}/issues/{issue_number}/comments`,
