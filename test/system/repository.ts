@@ -1,5 +1,6 @@
 // The repository that the workflow files are tried on: this project's own workflows over a small project whose store outlives a runner's workspace.
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Order, type Run, runWorkflow } from "./act.ts";
@@ -26,10 +27,22 @@ async function workflowFiles(): Promise<Record<string, string>> {
 	return Object.fromEntries(names.map((name, place) => [`${folder}/${name}`, texts[place]!]));
 }
 
+/** What act copies for each step that uses an action of ours: what a runner would have of them, without this checkout's packages. */
+async function copyActions(to: string): Promise<void> {
+	const listed = execFileSync("git", ["-C", repository, "ls-files", "-z", "--", "actions", "trainer"], { encoding: "utf8" });
+	const wanted = listed.split("\0").filter((file) => /^(trainer\/|actions\/start\.mjs$|actions\/\w+\/(action\.yml|dist\/))/.test(file));
+	for (const file of wanted) {
+		await mkdir(path.dirname(path.join(to, file)), { recursive: true });
+		await cp(path.join(repository, file), path.join(to, file));
+	}
+}
+
 /** A GitHub with the repository in it, and the machine that its jobs run on. */
 export async function openPlace(more: Record<string, string> = {}): Promise<Place> {
 	const home = await mkdtemp(path.join(tmpdir(), "machine-"));
 	await mkdir(path.join(home, "data"));
+	const self = path.join(home, "self");
+	await copyActions(self);
 	const { "experiments/first.yaml": _first, "experiments/second.yaml": _second, ...recipes } = files;
 	const github = await startGitHub({ opened: false });
 	const origin = await createOrigin(github, {
@@ -52,7 +65,7 @@ tracking: { mode: "off" }
 		github,
 		origin,
 		home,
-		run: (workflow, event, options = {}) => runWorkflow({ github, origin, workflow, event, ...options }),
+		run: (workflow, event, options = {}) => runWorkflow({ github, origin, workflow, event, self, ...options }),
 		async close() {
 			await origin.close();
 			await github.close();
