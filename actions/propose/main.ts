@@ -17,7 +17,8 @@ await runAction(async () => {
 		repository: process.env["GITHUB_REPOSITORY"] ?? "",
 		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
 	});
-	const forge = forgeOn(github, { base: requiredInput("base"), dispatch: booleanInput("dispatch") });
+	const base = core.getInput("base") || (process.env["GITHUB_REF_NAME"] ?? "");
+	const forge = forgeOn(github, { base, dispatch: booleanInput("dispatch") });
 
 	const moment = {
 		...(await readProposals(project.root)),
