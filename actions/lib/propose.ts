@@ -143,9 +143,9 @@ function branchOf(recipe: ProposalRecipe, tick: Tick): string {
 	return `${PREFIX}${nameOf(recipe, tick)}`;
 }
 
-/** The recipe that a branch was proposed by; its name is what is left without the tick's part, which no name can imitate. */
+/** The recipe that a branch was proposed by on a schedule; its name is what is left without the tick, which has one form. */
 function recipeOf(branch: string): string {
-	return branch.slice(PREFIX.length).replace(/-(\d{4}-w\d{2}|\d{4}-\d{2}-\d{2}|[a-z0-9]+-[0-9a-f]{8})$/, "");
+	return branch.slice(PREFIX.length).replace(/-(\d{4}-w\d{2}|\d{4}-\d{2}-\d{2})$/, "");
 }
 
 function draft(recipe: ProposalRecipe, tick: Tick, data: ReadonlyMap<string, string>): Due {

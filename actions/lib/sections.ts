@@ -315,6 +315,7 @@ export function provenance(plan: Plan, report: Report | undefined): string {
 		["data", `${run.data.name} ${run.data.version}`],
 		["DVC pin", run.data.dvc],
 		["DVC source", sourceText(plan.data.source)],
+		["captured", run.window && `from ${run.window.from} to ${run.window.to}`],
 		["code", run.code],
 		["image", run.image],
 		["started from", plan.weights && `${plan.weights.from} ${plan.weights.manifest}`],

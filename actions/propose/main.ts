@@ -1,6 +1,6 @@
 // Opens the pull requests that are due: what a schedule asks for, what was published, what the form names.
 import * as core from "@actions/core";
-import { booleanInput, gitHubPlace, openWorkspace, requiredInput, requiredNumber, runAction } from "../lib/action.ts";
+import { booleanInput, gitHubPlace, openWorkspace, requiredNumber, runAction } from "../lib/action.ts";
 import { forecastPlan, readProposals } from "../lib/forecast.ts";
 import { forgeOn } from "../lib/forge.ts";
 import { openGitHub } from "../lib/github.ts";
@@ -12,7 +12,8 @@ await runAction(async () => {
 	const asked = readEvent(context.eventName, context.payload);
 	const project = await openWorkspace();
 	const github = await openGitHub(gitHubPlace());
-	const forge = forgeOn(github, { base: requiredInput("base"), dispatch: booleanInput("dispatch") });
+	const base = core.getInput("base") || (process.env["GITHUB_REF_NAME"] ?? "");
+	const forge = forgeOn(github, { base, dispatch: booleanInput("dispatch") });
 
 	const moment = {
 		...(await readProposals(project.root)),

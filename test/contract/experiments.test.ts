@@ -5,7 +5,8 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { InvalidFile } from "../../actions/lib/errors.ts";
 import { loadExperiment } from "../../actions/lib/experiment.ts";
-import { accepted, acceptedData, refused, refusedData } from "./refused.ts";
+import { loadProposals } from "../../actions/lib/proposal_file.ts";
+import { accepted, acceptedData, acceptedProposals, refused, refusedData, refusedProposals } from "./refused.ts";
 
 let root: string;
 
@@ -70,4 +71,38 @@ test("or a bad data recipe is refused with the message that its author needs", a
 		messages.push(`## ${mistake}\n${message}\n`);
 	}
 	await expect(messages.join("\n")).toMatchFileSnapshot("refused_data.snapshot.md");
+});
+
+/** The message for a repository with one proposal of this text. */
+async function proposalMessageFor(text: string, name = "mine"): Promise<string> {
+	const folder = path.join(root, "recipes/proposals");
+	await mkdir(folder, { recursive: true });
+	await writeFile(path.join(folder, `${name}.yaml`), text);
+	try {
+		await loadProposals({ root });
+		return "accepted";
+	} catch (error) {
+		if (!(error instanceof InvalidFile)) throw error;
+		return error.message;
+	} finally {
+		await rm(folder, { recursive: true });
+	}
+}
+
+test.each(Object.entries(acceptedProposals))("is told apart from a proposal on %s", async (_, text) => {
+	expect(await proposalMessageFor(text)).toBe("accepted");
+});
+
+test("or a bad proposal is refused with the message that its author needs, each on its line", async () => {
+	const messages: string[] = [];
+	for (const [mistake, text] of Object.entries(refusedProposals)) {
+		expect(Object.values(acceptedProposals), mistake).not.toContain(text);
+		const message = await proposalMessageFor(text);
+		for (const line of message.split("\n")) expect(line, mistake).toMatch(/^recipes\/proposals\/mine\.yaml:\d/);
+		messages.push(`## ${mistake}\n${message}\n`);
+	}
+	const names = ["Mine", "a-name-that-is-longer-than-24", "mine_too"];
+	for (const name of names)
+		messages.push(`## the name ${name}\n${await proposalMessageFor(acceptedProposals["a weekly window"]!, name)}\n`);
+	await expect(messages.join("\n")).toMatchFileSnapshot("refused_proposals.snapshot.md");
 });

@@ -159,3 +159,56 @@ export const refusedData: Record<string, string> = {
 	"a revision as a number": pinned.replace("v2", "2"),
 	"a remote that is an option": local.replace("data/mine.dvc", "data/mine.dvc, remote: --all"),
 };
+
+const goodProposal = `description: A good proposal, to be broken
+on: { schedule: weekly, since: 2026-11-23 }
+priority: 10
+max_open: 2
+window: { days: 28 }
+experiment:
+${good.replaceAll(/^/gm, "  ").trimEnd()}
+`;
+const goodEvent = goodProposal
+	.replace("{ schedule: weekly, since: 2026-11-23 }", "{ event: dataset.published, data: scenes }")
+	.replace("max_open: 2\nwindow: { days: 28 }\n", "");
+const propose = (found: string, by: string) => goodProposal.replace(found, by);
+const listen = (found: string, by: string) => goodEvent.replace(found, by);
+
+/** Good proposals, which must be accepted. */
+export const acceptedProposals: Record<string, string> = {
+	"a weekly window": goodProposal,
+	"a nightly window": propose("weekly", "nightly"),
+	"no more than it needs": propose("priority: 10\nmax_open: 2\nwindow: { days: 28 }\n", ""),
+	"data that are published": goodEvent,
+	"a slice that is mined": listen("dataset.published, data: scenes", "slice.mined"),
+};
+
+/** Every bad proposal by the mistake that its author made. */
+export const refusedProposals: Record<string, string> = {
+	"a key misspelt": propose("priority", "prio"),
+	"a schedule misspelt": propose("weekly", "weekley"),
+	"a schedule without a beginning": propose(", since: 2026-11-23", ""),
+	"a schedule as cron has it": propose("weekly", '"0 3 * * 1"'),
+	"a beginning that no calendar has": propose("2026-11-23", "2026-11-31"),
+	"a beginning in words": propose("2026-11-23", "monday"),
+	"on nothing": propose("{ schedule: weekly, since: 2026-11-23 }", "{}"),
+	"on a word": propose("{ schedule: weekly, since: 2026-11-23 }", "weekly"),
+	"a schedule and an event": propose("weekly,", "weekly, event: slice.mined,"),
+	"an event misspelt": listen("dataset.published", "dataset.publish"),
+	"an event without data": listen(", data: scenes }", " }"),
+	"an event of other data than it trains on": listen("data: scenes }", "data: scenes-more-night }"),
+	"a slice that is mined from data": listen("dataset.published", "slice.mined"),
+	"an event that waits": `${goodEvent}max_open: 2\n`,
+	"an event with a window": `${goodEvent}window: { days: 28 }\n`,
+	"a window of no days": propose("days: 28", "days: 0"),
+	"a window of dates": propose("{ days: 28 }", "{ from: 2026-11-01, to: 2026-11-28 }"),
+	"two windows": `${goodProposal}  window: { from: 2026-11-01, to: 2026-11-28 }\n`,
+	"none open at all": propose("max_open: 2", "max_open: 0"),
+	"a priority with a fraction": propose("priority: 10", "priority: 1.5"),
+	"no experiment": goodProposal.replace(/experiment:[\s\S]*/, ""),
+	"an experiment without a model": propose("  model: perception-hydranet\n", ""),
+	"a key of the experiment misspelt": propose("recipe:", "recepie:"),
+	"an experiment's recipe that doesn't exist": propose("hydranet-small", "hydranet-smal"),
+	"an experiment's setting beyond measure": propose("epochs: 8", "epochs: 0"),
+	"an experiment's batch that the processes don't divide": `${goodProposal}    global_batch: 33\n`,
+};

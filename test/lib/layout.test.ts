@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const lib = path.join(root, "actions/lib");
-const stages = ["experiment", "plan", "train", "report", "gate", "comment", "promote"];
+const stages = ["experiment", "plan", "train", "report", "gate", "comment", "promote", "propose"];
 
 /** A package that talks to a service, and the only files that may import it. */
 const sdks: Record<string, string[]> = {

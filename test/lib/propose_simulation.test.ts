@@ -143,6 +143,33 @@ describe("of several runs", () => {
 		expect(server.pullRequests).toHaveLength(1);
 	});
 
+	test("are opened by one of them, where they race", async () => {
+		const moment = await read({ mine: proposal({ schedule: "nightly", since }) });
+		for (let seed = 0; seed < 50; seed += 1) {
+			const [server, random] = [new Server(), seeded(seed)];
+			const run = () => {
+				const forge = forgeOn(server.connect(random, { crash: 0, lost: 0 }), { base: "main", dispatch: true });
+				return proposeDue({ forge, forecast: async () => "not here" }, { ...moment, now: at("2026-11-25T03:00:00Z") });
+			};
+			const outcomes = await Promise.all([run(), run(), run()]);
+			const created = outcomes.flatMap(({ proposed }) => proposed.filter(({ result }) => result === "created"));
+			expect([seed, server.pullRequests.length, created.length]).toEqual([seed, 3, 3]);
+		}
+	});
+
+	test("have their checks started by a later one where an earlier one died before it, and once", async () => {
+		const moment = await read({ mine: proposal({ schedule: "weekly", since }) });
+		const server = new Server();
+		const forge = () => forgeOn(server.connect(seeded(1), { crash: 0, lost: 0 }), { base: "main", dispatch: true });
+		const dying = { ...forge(), start: () => Promise.reject(new Crash("the runner died")) };
+		const run = (one = forge()) =>
+			proposeDue({ forge: one, forecast: async () => "not here" }, { ...moment, now: at("2026-11-25T03:00:00Z") });
+		await expect(run(dying)).rejects.toThrow(Crash);
+		expect(server.pullRequests.map(({ started }) => started)).toEqual([0]);
+		for (let again = 0; again < 3; again += 1) await run();
+		expect(server.pullRequests.map(({ started }) => started)).toEqual([1]);
+	});
+
 	test("start no checks where the token's pull requests start their own", async () => {
 		const moment = await read({ mine: proposal({ schedule: "weekly", since }) });
 		const server = new Server();

@@ -71,12 +71,15 @@ def test_tells_what_follows_from_the_checks(carded: Carded) -> None:
     }
     changed = {**report, "training": {**report["training"], "checks": checks, "energy_kwh": 0.5}}
     model = {**model, "weights": {"manifest": "sha256:abc"}, "replay": {"share": 0.25, "data": "older"}}
+    windowed = {**model, "window": {"from": "2026-11-01", "to": "2026-11-28"}}
+    assert "- Training frames: those captured from 2026-11-01 to 2026-11-28" in render_card(run, windowed, changed)
     card = render_card(run, model, changed)
     assert "had drifted from the last production model's: brightness: mean 92 → 61" in card
     assert "did not repeat itself: 5.0e-01" in card
     assert "- Started from: the weights of `sha256:abc`" in card
     assert "- Replayed: 25 % of each batch from `older`" in card
     assert "- Energy: 0.5000 kWh" in card
+    assert "- Training frames: all of the training manifest" in card
     assert front_matter(card)["base_model"] == ["sha256:abc"]
 
 

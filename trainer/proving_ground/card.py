@@ -115,6 +115,10 @@ def provenance(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) 
         "Run": f"`{model['run']}`",
         "Data": f"`{model['data']['name']}`, version `{model['data']['version']}`"
         + (f", DVC `{model['data']['dvc']}`" if model["data"]["dvc"] else ""),
+        # A model of before there were windows says nothing of one.
+        "Training frames": f"those captured from {window['from']} to {window['to']}"
+        if (window := model.get("window"))
+        else "all of the training manifest",
         "Code": f"`{model['code']}`",
         "Image": f"`{model['image']}`" if model["image"] else "none: this machine's own environment, locked",
         "Started from": start,

@@ -114,6 +114,7 @@ def describe_model(
         "image": run.document["image"],
         "weights": run.weights,
         "replay": run.replay and {"share": run.replay.share, "data": run.replay.data.name},
+        "window": run.document.get("window"),
         "seed": run.seed,
         "parameters": parameters,
         "exports": exports,

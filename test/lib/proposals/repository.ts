@@ -16,7 +16,7 @@ export const experiment = {
 	data: "scenes",
 	machine: "laptop",
 	gates: "perception",
-	why: HOSTILE,
+	why: `${HOSTILE}\n\`\`\`\n@team`,
 	train: { epochs: 3, loss: { detection: { gamma: 2.5 } } },
 };
 
