@@ -74,6 +74,7 @@ const progress = {
 };
 const peers = [{ pullRequest: 12, experiments: ["other"] }];
 
+const waived = makeWaived({ overall: 0.2 });
 const written = new Map<string, string[]>();
 
 /** All that a comment may say, with the text in the place of every other; a slice * is no name, but every slice. */
@@ -83,7 +84,6 @@ function commentsWith(text: string): string[] {
 }
 
 function writeComments(text: string): string[] {
-	const waived = makeWaived({ overall: 0.2 });
 	const running = makeJob({ state: "running", url: "u", cost_usd: 1, progress });
 	const failed = makeJob({ state: "failed", diagnosis: "because" });
 	const states: Documents[] = [
