@@ -1,5 +1,6 @@
 // Values become GitHub Markdown that says what they say and does nothing else.
 import { markdownTable } from "markdown-table";
+import { nameInvisible } from "./plain.ts";
 
 /** Longest text of a person's that is shown; the rest is in the documents. */
 const MAX_TEXT = 160;
@@ -27,12 +28,6 @@ export function codeWithin(text: string, most: number): string {
 		.trim();
 	// Empty code would be two backticks in the text.
 	return `\`${inner === "" ? " " : inner}\``;
-}
-
-function nameInvisible(character: string): string {
-	// Controls, format characters (bidi among them), half surrogates and private use.
-	if (!/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u.test(character)) return character;
-	return `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 /** A link where the address is one of the web, without a name and password in it; else the empty text. */

@@ -27,17 +27,16 @@ function spentText(seconds: number, dollars: number): string {
 	return `${duration(seconds)}${dollars > 0 ? ` and $${dollars.toFixed(2)}` : ""}`;
 }
 
-/** How far a job is, in a sentence. */
+/** How far a job is, in a few words. */
 export function progressText(job: JobsJob): string {
 	const { progress, kind, state } = job;
 	if (state === "succeeded")
 		return kind === "train" ? "trained, the evaluation is next" : "evaluated, the report is next";
 	if (!progress) return `${kind} is starting`;
-	const epoch = progress.epoch === null ? "" : `, epoch ${progress.epoch} of ${progress.epochs}`;
 	const share = shareOf(job);
 	const step = share === null ? "" : `, ${Math.floor(100 * share)} %`;
 	const left = progress.seconds_left === null ? "" : `, ${duration(progress.seconds_left)} left`;
-	return `${code(progress.stage)}${epoch}${step}${left}`;
+	return `${code(progress.stage)}${step}${left}`;
 }
 
 /** How much of its stage a job has done, from 0 to 1; null where it hasn't said. */

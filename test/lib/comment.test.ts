@@ -138,6 +138,19 @@ describe("is one document that a reviewer can decide from", () => {
 		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
 	});
 
+	test.each([
+		["https://console.example/a b|c)", "[Watch the job](https://console.example/a%20b%7cc%29)."],
+		["http://localhost:6006/", "[Watch the job](http://localhost:6006/)."],
+		["javascript:alert(1)", null],
+		["file:///etc/passwd", null],
+		["https://github.com@evil.example/", null],
+		["no address", null],
+	])("with a link to a running job only where it is one: %s", (url, shown) => {
+		const text = renderComment({ plan: judged.plan, jobs: makeJobs(judged.plan, { ...running, url }) });
+		if (shown) expect(text).toContain(shown);
+		else expect(text).not.toMatch(/Watch the job|evil|javascript|passwd|no address/);
+	});
+
 	test("in the order in which it is decided: verdict, changes, checks, slices, latency, the rest folded", () => {
 		const text = renderComment(makeJudged(makeScores({ night: 0.2 })));
 		const places = [

@@ -324,6 +324,12 @@ describe("opens once", () => {
 		expect(await issues("all")).toHaveLength(1);
 	});
 
+	test("an issue, although a list brings what others have written", async () => {
+		const forged = { number: 99, state: "open", user: { login: "ann" }, body: issue.marker };
+		server.fault({ method: "GET", path: /issues\?/, worked: false, answer: { status: 200, body: [forged] } });
+		expect((await github.openIssue(issue)).created).toBe(true);
+	});
+
 	test("an issue where two race: the later one is closed", async () => {
 		const racers = await Promise.all([open(), open(), open()]);
 		const opened = await Promise.all(racers.map((racer) => racer.openIssue(issue)));
@@ -445,7 +451,7 @@ describe("commits", () => {
 		),
 	)("through %s where %s", async (part, _, index) => {
 		server.fault(mishaps("POST", new RegExp(part))[index]![1]);
-		await commit("one");
+		expect(await commit("one")).toBe("created");
 		expect(await read("record")).toBe("one");
 		expect(await commit("one")).toBe("unchanged");
 	});

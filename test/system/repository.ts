@@ -22,15 +22,21 @@ export interface Place {
 /** The project's workflow files by their path, but those of its own development. */
 async function workflowFiles(): Promise<Record<string, string>> {
 	const folder = ".github/workflows";
-	const names = (await readdir(path.join(repository, folder))).filter((name) => !["ci.yml", "pages.yml"].includes(name));
+	const names = (await readdir(path.join(repository, folder))).filter(
+		(name) => !["ci.yml", "pages.yml"].includes(name),
+	);
 	const texts = await Promise.all(names.map((name) => readFile(path.join(repository, folder, name), "utf8")));
 	return Object.fromEntries(names.map((name, place) => [`${folder}/${name}`, texts[place]!]));
 }
 
 /** What act copies for each step that uses an action of ours: what a runner would have of them, without this checkout's packages. */
 async function copyActions(to: string): Promise<void> {
-	const listed = execFileSync("git", ["-C", repository, "ls-files", "-z", "--", "actions", "trainer"], { encoding: "utf8" });
-	const wanted = listed.split("\0").filter((file) => /^(trainer\/|actions\/start\.mjs$|actions\/\w+\/(action\.yml|dist\/))/.test(file));
+	const listed = execFileSync("git", ["-C", repository, "ls-files", "-z", "--", "actions", "trainer"], {
+		encoding: "utf8",
+	});
+	const wanted = listed
+		.split("\0")
+		.filter((file) => /^(trainer\/|actions\/start\.mjs$|actions\/\w+\/(action\.yml|dist\/))/.test(file));
 	for (const file of wanted) {
 		await mkdir(path.dirname(path.join(to, file)), { recursive: true });
 		await cp(path.join(repository, file), path.join(to, file));

@@ -1,2 +1,0 @@
-import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;
-import{i as a}from"./chunk-G6TYXEU6.js";import"./chunk-Q2HAM3RC.js";export{a as openGitHub};
