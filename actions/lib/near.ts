@@ -18,7 +18,7 @@ export function nearSection({ checks }: Verdict): string {
 	return [
 		"**Nearer to the bound than the noise of training:** another seed of the same training may well end otherwise.",
 		`${near.slice(0, MOST).map(lineOf).join("\n")}${rest}`,
-		`To know more, run ${seedsToRun(near, code)}, in a copy of its experiment file: this verdict is of this very model, and stays.`,
+		`To know more, run ${seedsToRun(near, code)}: in a copy of the experiment's file, since this verdict is of this very model and stays.`,
 	].join("\n\n");
 }
 

@@ -191,8 +191,8 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
 		const before = score.production === null ? "" : `${figure(score.production)} → `;
 		// Three heads side by side fit a pull request's column only where the change stands below, in small.
-		const beside = [`${change(score.delta)}${ends}`.replaceAll(" ", "\u00A0"), scoreNoise(report, score)];
-		const small = beside.filter(Boolean).map((text) => `<br><sub>${text}</sub>`);
+		const beside = [`${change(score.delta)}${ends}`, scoreNoise(report, score)];
+		const small = beside.filter(Boolean).map((text) => `<br><sub>${text.replaceAll(" ", "\u00A0")}</sub>`);
 		cells[column] = `${mark}${before}${figure(score.candidate)}${small.join("")}`;
 	}
 	// What moved for sure decides the place; what didn't comes after it, however large its figure.
