@@ -5,7 +5,7 @@ import { limits } from "./github/faults.ts";
 import { createOrigin, type Origin } from "./github/origin.ts";
 import { compareRights } from "./github/permissions.ts";
 import type { Pull } from "./github/pulls.ts";
-import { type GitHubServer, startGitHub } from "./github-server.ts";
+import { createsContent, type GitHubServer, startGitHub } from "./github-server.ts";
 
 let github: GitHubServer;
 let origin: Origin;
@@ -82,7 +82,13 @@ test("gives the git repository what is committed through the API", async () => {
 	expect((await ask("POST", `${at}/git/refs`, { ref: "refs/tags/model/v1", sha: head })).status).toBe(201);
 	expect(origin.git("rev-parse", "api:reports/x/deep.bin")).toBe(blob.body.sha);
 	expect(origin.sha("refs/tags/model/v1")).toBe(head);
+	const tag = { tag: "v2", message: "Two", object: head, type: "commit" };
+	const annotated = await ask("POST", `${at}/git/tags`, tag);
+	expect((await ask("POST", `${at}/git/refs`, { ref: "refs/tags/v2", sha: annotated.body.sha })).status).toBe(201);
+	expect(origin.sha("refs/tags/v2")).toBe(head);
 	expect((await ask("PATCH", `${at}/git/refs/heads/api`, { sha: head })).status).toBe(422);
+	expect((await ask("DELETE", `${at}/git/refs/heads/api`)).status).toBe(204);
+	expect(() => origin.sha("refs/heads/api")).toThrow();
 });
 
 test("refuses what GitHub refuses", async () => {
@@ -177,6 +183,12 @@ test("goes wrong on demand, before or after the work is done", async () => {
 	github.loseAnswer("POST", /comments$/);
 	await expect(ask("POST", comments, { body: "x" })).rejects.toThrow();
 	expect(await count()).toBe(2);
+	github.requests.length = 0;
+	await ask("GET", comments);
+	await ask("POST", comments, { body: "x" });
+	await ask("POST", `${at}/labels`, { name: "model:running" });
+	await ask("POST", `${at}/dispatches`, { event_type: "x" });
+	expect(github.requests.filter(createsContent).map(({ path }) => path)).toEqual([comments, `${at}/labels`]);
 });
 
 test("gives a job's token the permissions it was granted, and tells what is missing and what is to spare", async () => {

@@ -66,17 +66,7 @@ export interface GitHubServer {
 
 /** Starts a server with a repository and, unless it is refused, an open pull request in it. */
 export async function startGitHub({ opened = true } = {}): Promise<GitHubServer> {
-	const github = await createEmulator({
-		service: "github",
-		port: 0,
-		seed: {
-			tokens: Object.fromEntries(Object.entries(TOKENS).map(([token, login]) => [token, { login, scopes: ["repo"] }])),
-			github: {
-				users: Object.values(TOKENS).map((login) => ({ login })),
-				repos: [{ owner: "ann", name: "road", auto_init: true }],
-			},
-		},
-	});
+	const github = await startEmulator();
 	const requests: Recorded[] = [];
 	const faults = createFaults();
 	const grants = new Map<string, Permissions>();
@@ -130,6 +120,20 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 			await github.close();
 		},
 	};
+}
+
+async function startEmulator() {
+	return createEmulator({
+		service: "github",
+		port: 0,
+		seed: {
+			tokens: Object.fromEntries(Object.entries(TOKENS).map(([token, login]) => [token, { login, scopes: ["repo"] }])),
+			github: {
+				users: Object.values(TOKENS).map((login) => ({ login })),
+				repos: [{ owner: "ann", name: "road", auto_init: true }],
+			},
+		},
+	});
 }
 
 async function openPull(call: GitHubServer["call"]): Promise<{ number: number; head: { sha: string } }> {

@@ -44,19 +44,16 @@ export interface ActionsState {
 }
 
 export function actionsRoutes(state: ActionsState): Routes {
-	const run = ({ params }: Ask) => state.runs.find(({ id }) => id === Number(params["run_id"]));
+	return {
+		...dispatchRoutes(state),
+		...runRoutes(state),
+		...deploymentRoutes(state),
+		...statusRoutes(state),
+		[`GET ${repo}/collaborators/{username}/permission`]: permission,
+	};
+}
 
-	function listRuns(ask: Ask, runs: WorkflowRun[]): Answer {
-		const filters = { branch: "head_branch", event: "event", head_sha: "head_sha" } as const;
-		const status = ask.query.get("status");
-		const found = runs
-			.filter((run) => Object.entries(filters).every(([key, field]) => [null, run[field]].includes(ask.query.get(key))))
-			// "Can be one of" a status or a conclusion.
-			.filter((run) => !status || run.status === status || run.conclusion === status)
-			.sort((a, b) => b.id - a.id);
-		return paginate(ask, found, (page) => ({ total_count: found.length, workflow_runs: page }));
-	}
-
+function dispatchRoutes(state: ActionsState): Routes {
 	return {
 		// https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event
 		[`POST ${repo}/dispatches`](ask) {
@@ -76,7 +73,24 @@ export function actionsRoutes(state: ActionsState): Routes {
 
 		[`POST ${repo}/actions/workflows/{workflow_id}/dispatches`]: (ask, upstream) =>
 			dispatchWorkflow(state, ask, upstream),
+	};
+}
 
+function runRoutes(state: ActionsState): Routes {
+	const run = ({ params }: Ask) => state.runs.find(({ id }) => id === Number(params["run_id"]));
+
+	function listRuns(ask: Ask, runs: WorkflowRun[]): Answer {
+		const filters = { branch: "head_branch", event: "event", head_sha: "head_sha" } as const;
+		const status = ask.query.get("status");
+		const found = runs
+			.filter((run) => Object.entries(filters).every(([key, field]) => [null, run[field]].includes(ask.query.get(key))))
+			// "Can be one of" a status or a conclusion.
+			.filter((run) => !status || run.status === status || run.conclusion === status)
+			.sort((a, b) => b.id - a.id);
+		return paginate(ask, found, (page) => ({ total_count: found.length, workflow_runs: page }));
+	}
+
+	return {
 		[`GET ${repo}/actions/runs`]: (ask) => listRuns(ask, state.runs),
 		[`GET ${repo}/actions/workflows/{workflow_id}/runs`]: (ask) =>
 			listRuns(
@@ -99,7 +113,11 @@ export function actionsRoutes(state: ActionsState): Routes {
 		// https://docs.github.com/en/rest/actions/workflow-runs#re-run-a-workflow
 		[`POST ${repo}/actions/runs/{run_id}/rerun`]: (ask) => rerun(run(ask)),
 		[`POST ${repo}/actions/runs/{run_id}/rerun-failed-jobs`]: (ask) => rerun(run(ask)),
+	};
+}
 
+function deploymentRoutes(state: ActionsState): Routes {
+	return {
 		// https://docs.github.com/en/rest/deployments/deployments#list-deployments
 		[`GET ${repo}/deployments`]: (ask) =>
 			paginate(
@@ -133,7 +151,11 @@ export function actionsRoutes(state: ActionsState): Routes {
 			const found = state.environments.find(({ name }) => name === ask.params["environment_name"]);
 			return found ? { status: 200, body: found } : notFound();
 		},
+	};
+}
 
+function statusRoutes(state: ActionsState): Routes {
+	return {
 		// https://docs.github.com/en/rest/commits/statuses
 		[`POST ${repo}/statuses/{sha}`](ask) {
 			const status = { context: "default", state: "pending", ...ask.body, sha: ask.params["sha"]! };
@@ -148,8 +170,6 @@ export function actionsRoutes(state: ActionsState): Routes {
 			const combined = bad ? "failure" : good ? "success" : "pending";
 			return { status: 200, body: { state: combined, statuses: latest, total_count: latest.length } };
 		},
-
-		[`GET ${repo}/collaborators/{username}/permission`]: permission,
 	};
 }
 

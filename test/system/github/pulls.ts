@@ -35,6 +35,14 @@ export interface PullState {
 }
 
 export function pullRoutes(state: PullState): Routes {
+	const reader = createReader(state);
+	return { ...readRoutes(reader), ...changeRoutes(state, reader), ...mergeRoutes(state, reader) };
+}
+
+type Reader = ReturnType<typeof createReader>;
+
+/** Reads pull requests from emulate, with what it doesn't keep. */
+function createReader(state: PullState) {
 	/** The pull request with its head where the branch is now. */
 	async function current(pull: Pull, upstream: Upstream): Promise<Pull> {
 		let sha = state.heads.get(pull.number);
@@ -61,6 +69,10 @@ export function pullRoutes(state: PullState): Routes {
 		return { ...answer, body: await current(body as Pull, upstream) };
 	}
 
+	return { current, one, transform };
+}
+
+function readRoutes({ current, one, transform }: Reader): Routes {
 	return {
 		// "Filter pulls by head user or head organization and branch name in the format of user:ref-name": a branch alone is no
 		// filter. https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
@@ -72,57 +84,6 @@ export function pullRoutes(state: PullState): Routes {
 
 		async [`GET ${repo}/pulls/{pull_number}`](ask, upstream) {
 			return transform(await upstream("GET", ask.path), upstream);
-		},
-
-		// https://docs.github.com/en/rest/pulls/pulls#create-a-pull-request: 422 where the branch doesn't exist, holds nothing new, or
-		// has an open pull request to the same base. emulate makes the branch, and a second pull request.
-		async [`POST ${repo}/pulls`](ask, upstream) {
-			const place = placeOf(ask);
-			const { head, base } = ask.body as { head: string; base: string };
-			const [owner, ref] = head.includes(":") ? head.split(":") : [ask.params["owner"], head];
-			const from = await upstream("GET", `/repos/${owner}/${ask.params["repo"]}/git/ref/heads/${ref}`);
-			if (from.status !== 200) return invalid("PullRequest", "head", "invalid");
-			const to = await upstream("GET", `${place}/git/ref/heads/${base}`);
-			if (to.status !== 200) return invalid("PullRequest", "base", "invalid");
-			const open = await all<Pull>(upstream, `${place}/pulls?state=open&base=${base}`);
-			const twin = open.find((pull) => pull.head.ref === ref && pull.head.repo?.full_name.split("/")[0] === owner);
-			if (twin) return invalid("PullRequest", "", "custom", `A pull request already exists for ${owner}:${ref}.`);
-			const shaOf = ({ body }: Answer) => (body as { object: { sha: string } }).object.sha;
-			if (shaOf(from) === shaOf(to))
-				return invalid("PullRequest", "", "custom", `No commits between ${base} and ${ref}`);
-			return transform(await upstream("POST", ask.path, ask.body), upstream);
-		},
-
-		async [`PATCH ${repo}/pulls/{pull_number}`](ask, upstream) {
-			const before = await one(ask, upstream);
-			if (!before) return notFound();
-			if (ask.body["state"] === "closed") state.heads.set(before.number, before.head.sha);
-			if (ask.body["state"] === "open") state.heads.delete(before.number);
-			return transform(await upstream("PATCH", ask.path, ask.body), upstream);
-		},
-
-		// https://docs.github.com/en/rest/pulls/pulls#merge-a-pull-request: 409 where `sha` isn't the head, 405 where it can't be merged.
-		async [`PUT ${repo}/pulls/{pull_number}/merge`](ask, upstream) {
-			const pull = await one(ask, upstream);
-			if (!pull) return notFound();
-			const { sha, ...body } = ask.body;
-			if (pull.state === "closed") return refuse(405, "Pull Request is not mergeable");
-			if (sha && sha !== pull.head.sha) return refuse(409, "Head branch was modified. Review and try the merge again.");
-			if (!state.merge) return upstream("PUT", ask.path, body);
-			const place = placeOf(ask);
-			const base = await upstream("GET", `${place}/git/ref/heads/${pull.base.ref}`);
-			const at = (base.body as { object: { sha: string } }).object.sha;
-			const title = `Merge pull request #${pull.number} from ${pull.head.repo?.full_name.split("/")[0]}/${pull.head.ref}`;
-			const merged = await state.merge(at, pull.head.sha, `${(body["commit_title"] as string) ?? title}\n`);
-			if (!merged) return refuse(405, "Pull Request is not mergeable");
-			const done = await upstream("PUT", ask.path, body);
-			if (done.status !== 200) return done;
-			state.heads.set(pull.number, pull.head.sha);
-			state.merges.set(pull.number, merged);
-			// emulate's own merge takes the head's tree, and drops what came to the base since: the branch goes to the true one.
-			const moved = await upstream("PATCH", `${place}/git/refs/heads/${pull.base.ref}`, { sha: merged, force: true });
-			if (moved.status !== 200) return moved;
-			return { status: 200, body: { sha: merged, merged: true, message: "Pull Request successfully merged" } };
 		},
 
 		// https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files; emulate's list is empty.
@@ -154,6 +115,65 @@ export function pullRoutes(state: PullState): Routes {
 			}
 			const merged = found.filter((pull) => pull.merged_at);
 			return paginate(ask, merged.length > 0 ? merged : found);
+		},
+	};
+}
+
+function changeRoutes(state: PullState, { one, transform }: Reader): Routes {
+	return {
+		// https://docs.github.com/en/rest/pulls/pulls#create-a-pull-request: 422 where the branch doesn't exist, holds nothing new, or
+		// has an open pull request to the same base. emulate makes the branch, and a second pull request.
+		async [`POST ${repo}/pulls`](ask, upstream) {
+			const place = placeOf(ask);
+			const { head, base } = ask.body as { head: string; base: string };
+			const [owner, ref] = head.includes(":") ? head.split(":") : [ask.params["owner"], head];
+			const from = await upstream("GET", `/repos/${owner}/${ask.params["repo"]}/git/ref/heads/${ref}`);
+			if (from.status !== 200) return invalid("PullRequest", "head", "invalid");
+			const to = await upstream("GET", `${place}/git/ref/heads/${base}`);
+			if (to.status !== 200) return invalid("PullRequest", "base", "invalid");
+			const open = await all<Pull>(upstream, `${place}/pulls?state=open&base=${base}`);
+			const twin = open.find((pull) => pull.head.ref === ref && pull.head.repo?.full_name.split("/")[0] === owner);
+			if (twin) return invalid("PullRequest", "", "custom", `A pull request already exists for ${owner}:${ref}.`);
+			const shaOf = ({ body }: Answer) => (body as { object: { sha: string } }).object.sha;
+			if (shaOf(from) === shaOf(to))
+				return invalid("PullRequest", "", "custom", `No commits between ${base} and ${ref}`);
+			return transform(await upstream("POST", ask.path, ask.body), upstream);
+		},
+
+		async [`PATCH ${repo}/pulls/{pull_number}`](ask, upstream) {
+			const before = await one(ask, upstream);
+			if (!before) return notFound();
+			if (ask.body["state"] === "closed") state.heads.set(before.number, before.head.sha);
+			if (ask.body["state"] === "open") state.heads.delete(before.number);
+			return transform(await upstream("PATCH", ask.path, ask.body), upstream);
+		},
+	};
+}
+
+function mergeRoutes(state: PullState, { one }: Reader): Routes {
+	return {
+		// https://docs.github.com/en/rest/pulls/pulls#merge-a-pull-request: 409 where `sha` isn't the head, 405 where it can't be merged.
+		async [`PUT ${repo}/pulls/{pull_number}/merge`](ask, upstream) {
+			const pull = await one(ask, upstream);
+			if (!pull) return notFound();
+			const { sha, ...body } = ask.body;
+			if (pull.state === "closed") return refuse(405, "Pull Request is not mergeable");
+			if (sha && sha !== pull.head.sha) return refuse(409, "Head branch was modified. Review and try the merge again.");
+			if (!state.merge) return upstream("PUT", ask.path, body);
+			const place = placeOf(ask);
+			const base = await upstream("GET", `${place}/git/ref/heads/${pull.base.ref}`);
+			const at = (base.body as { object: { sha: string } }).object.sha;
+			const title = `Merge pull request #${pull.number} from ${pull.head.repo?.full_name.split("/")[0]}/${pull.head.ref}`;
+			const merged = await state.merge(at, pull.head.sha, `${(body["commit_title"] as string) ?? title}\n`);
+			if (!merged) return refuse(405, "Pull Request is not mergeable");
+			const done = await upstream("PUT", ask.path, body);
+			if (done.status !== 200) return done;
+			state.heads.set(pull.number, pull.head.sha);
+			state.merges.set(pull.number, merged);
+			// emulate's own merge takes the head's tree, and drops what came to the base since: the branch goes to the true one.
+			const moved = await upstream("PATCH", `${place}/git/refs/heads/${pull.base.ref}`, { sha: merged, force: true });
+			if (moved.status !== 200) return moved;
+			return { status: 200, body: { sha: merged, merged: true, message: "Pull Request successfully merged" } };
 		},
 	};
 }
