@@ -30,6 +30,8 @@ export interface Order {
 
 export interface Run {
 	id: string;
+	/** Name of the workflow's file. */
+	workflow: string;
 	conclusion: "success" | "failure" | "cancelled";
 	jobs: JobResult[];
 	/** The one job, or all of a matrix, by its id. */
@@ -89,6 +91,7 @@ export async function runWorkflow(order: Order): Promise<Run> {
 		await origin.push();
 		return {
 			id,
+			workflow,
 			conclusion,
 			jobs,
 			job(name) {

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { digestTrainer } from "../../actions/lib/trainer.ts";
 import { type Order, type Run, runWorkflow } from "./act.ts";
 import type { Event } from "./github/events.ts";
 import { createOrigin, type Origin } from "./github/origin.ts";
@@ -10,6 +11,8 @@ import { type GitHubServer, startGitHub } from "./github-server.ts";
 import { files, repository } from "./project.ts";
 
 export interface Place {
+	/** Every run so far. */
+	runs: Run[];
 	github: GitHubServer;
 	origin: Origin;
 	/** Where jobs, store, registry and data lie. */
@@ -67,15 +70,32 @@ tracking: { mode: "off" }
 		),
 		...more,
 	});
+	await warmUp(home);
+	const runs: Run[] = [];
 	return {
+		runs,
 		github,
 		origin,
 		home,
-		run: (workflow, event, options = {}) => runWorkflow({ github, origin, workflow, event, self, ...options }),
+		async run(workflow, event, options = {}) {
+			const ran = await runWorkflow({ github, origin, workflow, event, self, ...options });
+			runs.push(ran);
+			return ran;
+		},
 		async close() {
 			await origin.close();
 			await github.close();
 			await rm(home, { recursive: true, force: true, maxRetries: 5 });
 		},
 	};
+}
+
+/** Leaves on the machine what its first job would: a copy of the trainer, here with what numba has compiled for this checkout. */
+async function warmUp(home: string): Promise<void> {
+	const folder = path.join(repository, "trainer");
+	const digest = (await digestTrainer({ python: "", folder })).replace("sha256:", "");
+	const copy = path.join(home, "jobs/.trainers", digest);
+	await mkdir(copy, { recursive: true });
+	// With the time of each file to the nanosecond, by which numba knows it.
+	execFileSync("cp", ["-a", path.join(folder, "proving_ground"), path.join(folder, "requirements.txt"), copy]);
 }

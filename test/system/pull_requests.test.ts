@@ -1,0 +1,291 @@
+// A pull request with an experiment, by the workflow files as they stand
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { checkRequest } from "../contract/github/operations.ts";
+import type { Run } from "./act.ts";
+import { commentEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
+import { compareRights } from "./github/permissions.ts";
+import { BOT } from "./github-server.ts";
+import { experiment } from "./project.ts";
+import { openPlace, type Place } from "./repository.ts";
+
+let place: Place;
+beforeAll(async () => {
+	place = await openPlace();
+});
+afterAll(() => place.close());
+
+const repo = "/repos/ann/road";
+const get = <T>(route: string) => place.github.call<T>("GET", `${repo}/${route}`);
+
+interface Comment {
+	id: number;
+	body: string;
+	user: { login: string };
+}
+const comments = async (number: number) =>
+	(await get<Comment[]>(`issues/${number}/comments?per_page=100`)).filter(({ user }) => user.login === BOT);
+const labels = async (number: number) =>
+	(await get<{ name: string }[]>(`issues/${number}/labels`)).map(({ name }) => name).sort();
+interface Check {
+	name: string;
+	status: string;
+	conclusion: string | null;
+	output: { title: string; summary: string };
+}
+const checks = async (sha: string) =>
+	(await get<{ check_runs: Check[] }>(`commits/${sha}/check-runs?filter=latest`)).check_runs;
+const conclusions = (ran: Run) => Object.fromEntries(ran.jobs.map(({ id, conclusion }) => [id, conclusion]));
+
+/** Opens a pull request with one experiment file. */
+async function open(name: string, text: string, options: { fork?: boolean } = {}) {
+	const sha = await place.origin.commit(name, { [`experiments/${name}.yaml`]: text }, options);
+	const { number } = await place.origin.open(name, options);
+	return { number, sha };
+}
+const happens = async (number: number, action: string, actor = "ann") =>
+	place.run("experiment.yml", await pullRequestEvent(place.github, number, action, actor));
+
+/** Merges, and runs what the push starts. */
+async function merge(number: number) {
+	const before = place.origin.sha("main");
+	const after = await place.origin.merge(number);
+	return { after, ran: await place.run("promote.yml", await pushEvent(place.github, place.origin, before, after)) };
+}
+
+/** Ids of the jobs that an experiment has begun. */
+const jobsOf = async (name: string) =>
+	(await readdir(path.join(place.home, "jobs"))).filter((id) => new RegExp(`^${name}-[0-9a-f]{16}$`).test(id));
+/** Waits until a training says how far it is; gives its id. */
+async function trains(name: string, before: readonly string[] = []): Promise<string> {
+	let id: string | undefined;
+	await expect
+		.poll(
+			async () => {
+				id = (await jobsOf(name)).find((other) => !before.includes(other));
+				return id && (await readFile(path.join(place.home, "jobs", id, "progress.json"), "utf8").catch(() => ""));
+			},
+			{ timeout: 90_000, interval: 200 },
+		)
+		.toContain('"train"');
+	return id!;
+}
+const hasStopped = (id: string) =>
+	expect
+		.poll(() => readFile(path.join(place.home, "jobs", id, "stop.json"), "utf8").catch(() => ""), { timeout: 30_000 })
+		.toContain("asked_at");
+
+const long = experiment({ more: "train: { epochs: 2000 }\n" });
+let first: { number: number; sha: string };
+
+test("is planned, trained, judged and shown", async () => {
+	first = await open("first", experiment({}));
+	const ran = await happens(first.number, "opened");
+	expect(conclusions(ran)).toEqual({
+		plan: "success",
+		show: "success",
+		refuse: "skipped",
+		train: "success",
+		tidy: "skipped",
+	});
+	expect(ran.job("train").name).toMatch(/^Train first as [0-9a-f]{12}/);
+	expect(ran.job("plan").step("plan").summary).toContain("`first` is planned");
+	const [only, ...more] = await comments(first.number);
+	expect(more).toEqual([]);
+	expect(only!.body).toContain("✅ `first` passed: there is no production model to beat");
+	expect(await checks(first.sha)).toMatchObject([
+		{ name: "proving-ground / first", status: "completed", conclusion: "success" },
+	]);
+	expect(await labels(first.number)).toEqual(["line:small-line", "model:passed"]);
+});
+
+test("becomes production when it is merged, with tags, a record and an event, once", async () => {
+	const { after, ran } = await merge(first.number);
+	expect(conclusions(ran)).toEqual({ settle: "success" });
+	expect(ran.job("settle").log).toContain("promoted as small-line v1");
+	const day = new Date().toISOString().slice(0, 10);
+	const tags = place.origin.git("tag", "--list", "--format=%(refname:short) %(objectname)").split("\n");
+	expect(tags).toEqual([`candidate/detection+lanes+segmentation/${day} ${after}`, `model/small-line/v1 ${after}`]);
+	expect((await comments(first.number))[0]!.body).toContain("Promoted as v1.");
+	expect(place.github.actions.dispatches).toMatchObject([
+		{ event_type: "model.promoted", client_payload: { model: "small-line", version: 1, pull_request: first.number } },
+	]);
+	const record = (await get<{ title: string; head: { ref: string } }[]>("pulls?state=open")).filter(({ head }) =>
+		head.ref.startsWith("proving-ground/record/"),
+	);
+	expect(record).toMatchObject([
+		{ title: "Record small-line v1", head: { ref: "proving-ground/record/small-line-v1" } },
+	]);
+	const files = place.origin.git("diff", "--name-only", "main", "proving-ground/record/small-line-v1").split("\n");
+	expect(files).toEqual(
+		["entry.json", "index.html", "model_card.md", "promotion.json", "report.json", "verdict.json"].map(
+			(file) => `reports/first/${file}`,
+		),
+	);
+	place.github.writes();
+	const again = await place.run("promote.yml", await formEvent(place.github, {}));
+	expect(again.job("settle").log).toContain("is small-line v1 already");
+	expect(place.github.writes()).toEqual([]);
+});
+
+test("fails its gate, and stays what it is when it is merged all the same: an issue says why", async () => {
+	const second = await open("second", experiment({ gates: "strict", more: "seed: 1\n" }));
+	const ran = await happens(second.number, "opened");
+	expect(conclusions(ran)["train"]).toBe("success");
+	const [comment] = await comments(second.number);
+	expect(comment!.body).toContain("❌ `second` failed");
+	const [check] = await checks(second.sha);
+	expect(check).toMatchObject({ status: "completed", conclusion: "failure" });
+	expect(await labels(second.number)).toEqual(["line:small-line", "model:failed"]);
+	const { ran: settled } = await merge(second.number);
+	expect(settled.job("settle").log).toContain("experiments/second.yaml: refused");
+	const issues = await get<{ title: string; body: string; pull_request?: object }[]>("issues?state=all");
+	const opened = issues.filter((issue) => !issue.pull_request);
+	expect(opened).toMatchObject([{ title: "second was merged and not promoted" }]);
+	expect(opened[0]!.body).toContain("**How to go on**");
+	expect(place.origin.git("tag", "--list", "model/*")).toBe("model/small-line/v1");
+});
+
+test("of a fork is planned in the summary with a token that reads, and nothing runs", async () => {
+	const theirs = await open("theirs", experiment({ more: "seed: 9\n" }), { fork: true });
+	place.github.writes();
+	const ran = await happens(theirs.number, "opened", "fan");
+	expect(conclusions(ran)).toEqual({
+		plan: "success",
+		show: "skipped",
+		refuse: "skipped",
+		train: "skipped",
+		tidy: "skipped",
+	});
+	expect(ran.job("plan").step("plan").summary).toContain("`theirs` is planned");
+	expect(place.github.writes()).toEqual([]);
+	expect(await jobsOf("theirs")).toEqual([]);
+});
+
+test("with mistakes in it is told each on its line, and the others of it are trained", async () => {
+	const bad = await open("bad", `${experiment({})}epochs: 3\n`);
+	const ran = await happens(bad.number, "opened");
+	expect(conclusions(ran)).toMatchObject({ plan: "failure", refuse: "success", train: "skipped" });
+	expect(ran.job("plan").step("plan").annotations).toMatchObject([
+		{ level: "error", file: "experiments/bad.yaml", line: "7" },
+	]);
+	expect((await comments(bad.number))[0]!.body).toContain("❌ `bad` can't be planned: 1 problem");
+	expect(await checks(bad.sha)).toMatchObject([{ name: "proving-ground / bad", conclusion: "failure" }]);
+	await place.github.call("PATCH", `${repo}/pulls/${bad.number}`, { state: "closed" });
+});
+
+test("shows its progress while it trains, tells others of its line, and is stopped when it is closed", async () => {
+	const slow = await open("slow", long);
+	const running = happens(slow.number, "opened");
+	const id = await trains("slow");
+	const other = await open("other", experiment({ more: "seed: 3\n" }));
+	await place.run("follow.yml", await scheduleEvent(place.github, "*/10 * * * *"));
+	const [comment] = await comments(slow.number);
+	expect(comment!.body).toContain("⏳ `slow` is running: `train`");
+	expect(comment!.body).toContain("of 2000");
+	expect(await labels(slow.number)).toEqual(["line:small-line", "model:running"]);
+	expect((await comments(other.number))[0]!.body).toContain(
+		`The line \`small-line\` is also trained by #${slow.number}`,
+	);
+	expect((await checks(slow.sha))[0]).toMatchObject({ status: "in_progress" });
+	await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
+	// What the concurrency group does as soon as the next run of it is there.
+	for (const stop of place.github.actions.cancelled.values()) stop();
+	const closed = await happens(slow.number, "closed");
+	expect((await running).conclusion).not.toBe("success");
+	expect(conclusions(closed)).toMatchObject({ plan: "skipped", train: "skipped", tidy: "success" });
+	await hasStopped(id);
+	expect((await comments(slow.number))[0]!.body).toContain("`slow`: the training was stopped");
+	expect(await labels(slow.number)).toEqual(["model:failed"]);
+	await place.github.call("PATCH", `${repo}/pulls/${other.number}`, { state: "closed" });
+});
+
+test("is superseded by a push while it trains: the old run is stopped, what was approved before starts nothing", async () => {
+	const moving = await open("moving", long);
+	const stale = await pullRequestEvent(place.github, moving.number, "opened");
+	const running = happens(moving.number, "opened");
+	const id = await trains("moving");
+	await place.origin.commit("moving", { "experiments/moving.yaml": experiment({ more: "seed: 4\n" }) });
+	for (const stop of place.github.actions.cancelled.values()) stop();
+	const ran = await happens(moving.number, "synchronize");
+	await running;
+	await hasStopped(id);
+	expect(conclusions(ran)).toMatchObject({ plan: "success", train: "success", tidy: "success" });
+	expect((await jobsOf("moving")).length).toBeGreaterThanOrEqual(3);
+	expect((await comments(moving.number)).map(({ body }) => body.split("\n")[1])).toEqual([
+		expect.stringContaining("`moving` passed"),
+	]);
+	const late = await place.run("experiment.yml", stale, { job: "train" });
+	expect(late.job("train").conclusion).toBe("failure");
+	expect(late.job("train").log).toContain("was pushed to since");
+	moved = moving.number;
+});
+let moved: number;
+
+/** Writes a comment and runs what it starts, with the workflows that it dispatches. */
+async function says(number: number, body: string, who = "ann") {
+	const written = await place.github.call<{ id: number }>(
+		"POST",
+		`${repo}/issues/${number}/comments`,
+		{ body },
+		`${who}-token`,
+	);
+	const known = place.github.actions.dispatches.length;
+	const ran = await place.run("command.yml", await commentEvent(place.github, number, written, who));
+	const started = place.github.actions.dispatches
+		.slice(known)
+		.flatMap((event) => (event.kind === "workflow_dispatch" ? [event] : []));
+	for (const { workflow, inputs } of started) await place.run(workflow, await formEvent(place.github, inputs, BOT));
+	const reactions = place.github.reactions.get(written.id) ?? [];
+	return { ran, reactions: reactions.map(({ content }) => content), started };
+}
+
+test("answers commands of those who may write, and acknowledges them", async () => {
+	const explained = await says(moved, "/explain miou overall");
+	expect(explained.reactions).toEqual(["+1"]);
+	expect((await comments(moved)).at(-1)!.body).toContain("the rule stands at `recipes/gates/lenient.yaml`, line 3");
+	expect((await says(moved, "/stop", "fan")).reactions).toEqual(["-1"]);
+	expect((await says(moved, "/dance")).reactions).toEqual(["confused"]);
+	expect((await says(moved, "/plan")).started).toMatchObject([{ workflow: "follow.yml" }]);
+	expect((await says(moved, "/stop")).started).toMatchObject([{ workflow: "follow.yml", inputs: { stop: "true" } }]);
+	expect((await says(moved, "/rerun")).reactions).toEqual(["+1"]);
+	expect((await says(moved, "/rollback")).reactions).toEqual(["confused"]);
+});
+
+test("is rolled back by a pull request of its own", async () => {
+	const { ran } = await merge(moved);
+	expect(ran.job("settle").log).toContain("promoted as small-line v");
+	const asked = await says(moved, "/rollback");
+	expect(asked.reactions).toEqual(["+1"]);
+	const revert = (await get<{ number: number; title: string }[]>("pulls?state=open")).find(
+		({ title }) => title === `Roll back #${moved}`,
+	)!;
+	const { ran: back } = await merge(revert.number);
+	expect(back.job("settle").log).toMatch(/small-line: rolled back from v\d to v1/);
+	expect(place.github.actions.dispatches.at(-1)).toMatchObject({ event_type: "model.rolled_back" });
+});
+
+test("needs exactly the rights that its workflows declare, none missing and none to spare", () => {
+	const needed = new Map<string, { operations: Set<string>; granted: Record<string, string> }>();
+	for (const ran of place.runs) {
+		for (const [job, granted] of ran.granted) {
+			const key = `${ran.workflow} ${job}`;
+			const known = needed.get(key) ?? { operations: new Set<string>(), granted };
+			for (const { operation } of ran.requests(job)) if (operation) known.operations.add(operation);
+			needed.set(key, known);
+		}
+	}
+	const found = [...needed].flatMap(([key, { operations, granted }]) => {
+		// A job that did nothing in all these runs proves nothing.
+		if (operations.size === 0) return [];
+		const { missing, spare } = compareRights([...operations], granted as never);
+		return missing.length + spare.length > 0 ? [{ key, missing, spare }] : [];
+	});
+	expect(found).toEqual([]);
+});
+
+test("asks GitHub for nothing that its OpenAPI description doesn't know", () => {
+	const asked = place.github.requests.filter(({ path }) => !path.startsWith("/_needs"));
+	expect(asked.flatMap(checkRequest)).toEqual([]);
+});
