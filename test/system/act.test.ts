@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkRequest } from "../contract/github/operations.ts";
 import { makePlan } from "../fixtures.ts";
 import { runWorkflow } from "./act.ts";
+import { createReader } from "./act_log.ts";
 import { dispatchEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
 import { createOrigin, type Origin } from "./github/origin.ts";
 import { compareRights } from "./github/permissions.ts";
@@ -30,7 +31,9 @@ jobs:
         with: { persist-credentials: false, path: head, ref: "\${{ github.event.pull_request.head.sha }}" }
       - id: list
         shell: bash
+        env: { KEY: "\${{ secrets.KEY }}" }
         run: |
+          echo "key=\${#KEY}" >> "$GITHUB_OUTPUT"
           echo "::warning file=experiments/b.yaml,line=2,title=slow::it %25 will%0Atake long"
           echo "# Planned" >> "$GITHUB_STEP_SUMMARY"
           echo "at=$(git rev-parse HEAD) $GITHUB_SHA $(git -C head rev-parse HEAD) $(git rev-list --count HEAD)" >> "$GITHUB_OUTPUT"
@@ -222,6 +225,7 @@ test("runs jobs with outputs, a matrix, a check-out and an action of ours, and r
 		{ level: "warning", message: "it % will\ntake long", file: "experiments/b.yaml", line: "2", title: "slow" },
 	]);
 	expect(list.summary).toBe("# Planned\n");
+	expect(list.outputs["key"]).toBe("9");
 	const trained = ran.jobs.filter(({ id }) => id === "train").sort((a, b) => a.name.localeCompare(b.name));
 	expect(trained.map((job) => job.step("run").outputs["trained"])).toEqual(["one 9 here", "two 9 here"]);
 	expect(ran.log).not.toContain("hush-hush");
@@ -250,7 +254,7 @@ test("gives a fork's pull request no secret, and a token that only reads", async
 	const { number } = await origin.open("theirs", { fork: true });
 	const event = await pullRequestEvent(github, number, "opened", "fan");
 	const ran = await runWorkflow({ github, origin, workflow: "experiment.yml", event, secrets: { KEY: "hush-hush" } });
-	expect(ran.job("plan").conclusion).toBe("success");
+	expect(ran.job("plan").step("list").outputs["key"]).toBe("0");
 	expect(ran.job("train").conclusion).toBe("skipped");
 	expect(ran.job("comment").conclusion).toBe("failure");
 	expect(ran.requests("comment").map(({ status }) => status)).toContain(403);
@@ -317,4 +321,18 @@ test("says so where a runner or an action is missing here", async () => {
 	const used = wait.replace("id: wait", "uses: some/body@0123456789012345678901234567890123456789");
 	await origin.commit("main", { ".github/workflows/used.yml": used });
 	await expect(runWorkflow({ ...order, workflow: "used.yml" })).rejects.toThrow("nothing stands in for it");
+});
+
+test("gives a job of a matrix its own conclusion, where act gives it that of the one that ended before", () => {
+	const reader = createReader(["train"]);
+	const job = (plan: string) => ({ jobID: "train", job: `w/Train ${plan}`, matrix: { plan }, level: "info" });
+	const step = { stage: "Main", stepID: ["run"], step: "run" };
+	reader.read(JSON.stringify({ ...job("two"), ...step, stepResult: "failure", msg: "Failure" }));
+	reader.read(JSON.stringify({ ...job("two"), jobResult: "failure", msg: "Job failed" }));
+	reader.read(JSON.stringify({ ...job("one"), ...step, stepResult: "success", msg: "Success" }));
+	reader.read(JSON.stringify({ ...job("one"), jobResult: "failure", msg: "Job failed" }));
+	expect(reader.finish(1).map(({ name, conclusion }) => [name, conclusion])).toEqual([
+		["Train two", "failure"],
+		["Train one", "success"],
+	]);
 });
