@@ -5,6 +5,7 @@ import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "./generate
 import type { Annotation, CheckRun } from "./github.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "./markdown.ts";
 import { nearSection } from "./near.ts";
+import { plainLine } from "./plain.ts";
 import { costSection, progressText, runningSection, spentLine } from "./running.ts";
 import {
 	allChecks,
@@ -36,6 +37,8 @@ export interface Documents {
 
 /** GitHub refuses a body of more than 65,536 characters. Counted in bytes, which are never fewer, and with room for its own additions. */
 const MAX_BYTES = 65_000;
+/** Longest name of a check run. */
+const MAX_NAME = 120;
 /** Longest message of a problem: its end says what is allowed. */
 const MAX_PROBLEM = 400;
 /** Rows of each table, tried in turn until the comment fits. */
@@ -246,7 +249,8 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 
 /** The name of an experiment's check run. */
 export function checkName(experiment: string): string {
-	return `proving-ground / ${experiment}`;
+	// A file may be called anything; GitHub trims a name, and the next look would not find it.
+	return plainLine(`proving-ground / ${experiment}`, MAX_NAME);
 }
 
 /** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */

@@ -258,6 +258,15 @@ describe("on GitHub", () => {
 		}
 	});
 
+	test("are names under which a check run is found again", async () => {
+		const github = await open();
+		for (const name of [...strings.slice(-20), "spaces ", "\n", "@x\u202E", "é".repeat(400)]) {
+			const check = checkRunOfProblems(name, [{ file: "a.yaml", line: 1, column: 1, message: "wrong" }], server.sha);
+			await github.upsertCheckRun(check);
+			expect(await github.upsertCheckRun(check), name).toBe("unchanged");
+		}
+	});
+
 	test("are one line in titles, and no other address in requests", async () => {
 		const github = await open();
 		const from = server.requests.length;

@@ -65,10 +65,14 @@ export async function connect({ token, repository, apiUrl, author, second = 1000
 	return { octokit, place: { owner, repo }, author, second };
 }
 
-/** The throttling plugin tells a secondary limit by the words of its message alone; the header says it as well. */
+/**
+ * The throttling plugin tells a secondary limit by the words of its message alone; the header says it as well. And the retry
+ * plugin repeats what was refused, too, where a request says how often it may be.
+ */
 function nameLimits({ hook }: Pick<Octokit, "hook">): void {
 	hook.error("request", (error) => {
-		const { status, message, response } = error as Failure;
+		const { status, message, response, request } = error as Failure;
+		if (status !== undefined && status < 500 && request?.request) request.request.retries = 0;
 		if ((status === 403 || status === 429) && response?.headers?.["retry-after"] && !/secondary rate/i.test(message))
 			(error as Error).message = `${message} (secondary rate limit)`;
 		throw error;
@@ -100,6 +104,7 @@ function userAgent(): string {
 interface Failure {
 	status?: number;
 	message: string;
+	request?: { request?: { retries?: number } };
 	response?: { headers?: Record<string, string | undefined> };
 }
 
