@@ -54,6 +54,10 @@ async function merge(number: number) {
 	return { after, ran: await place.run("promote.yml", await pushEvent(place.github, place.origin, before, after)) };
 }
 
+/** What was written since a moment; a step's own note of what git needs is nothing that GitHub was asked. */
+const writesSince = (count: number) =>
+	place.github.requests.slice(count).filter(({ method, path }) => method !== "GET" && !path.startsWith("/_needs"));
+
 /** Ids of the jobs that an experiment has begun. */
 const jobsOf = async (name: string) =>
 	(await readdir(path.join(place.home, "jobs"))).filter((id) => new RegExp(`^${name}-[0-9a-f]{16}$`).test(id));
@@ -123,10 +127,10 @@ test("becomes production when it is merged, with tags, a record and an event, on
 			(file) => `reports/first/${file}`,
 		),
 	);
-	place.github.writes();
+	const before = place.github.requests.length;
 	const again = await place.run("promote.yml", await formEvent(place.github, {}));
 	expect(again.job("settle").log).toContain("is small-line v1 already");
-	expect(place.github.writes()).toEqual([]);
+	expect(writesSince(before)).toEqual([]);
 });
 
 test("fails its gate, and stays what it is when it is merged all the same: an issue says why", async () => {
@@ -149,7 +153,7 @@ test("fails its gate, and stays what it is when it is merged all the same: an is
 
 test("of a fork is planned in the summary with a token that reads, and nothing runs", async () => {
 	const theirs = await open("theirs", experiment({ more: "seed: 9\n" }), { fork: true });
-	place.github.writes();
+	const before = place.github.requests.length;
 	const ran = await happens(theirs.number, "opened", "fan");
 	expect(conclusions(ran)).toEqual({
 		plan: "success",
@@ -159,7 +163,7 @@ test("of a fork is planned in the summary with a token that reads, and nothing r
 		tidy: "skipped",
 	});
 	expect(ran.job("plan").step("plan").summary).toContain("`theirs` is planned");
-	expect(place.github.writes()).toEqual([]);
+	expect(writesSince(before)).toEqual([]);
 	expect(await jobsOf("theirs")).toEqual([]);
 });
 
@@ -182,8 +186,8 @@ test("shows its progress while it trains, tells others of its line, and is stopp
 	const other = await open("other", experiment({ more: "seed: 3\n" }));
 	await place.run("follow.yml", await scheduleEvent(place.github, "*/10 * * * *"));
 	const [comment] = await comments(slow.number);
-	expect(comment!.body).toContain("⏳ `slow` is running: `train`");
-	expect(comment!.body).toContain("of 2000");
+	expect(comment!.body).toMatch(/⏳ `slow` is running: `(train|validate)`/);
+	expect(comment!.body).toMatch(/`[█░]{20}` \*\*\d+ %\*\* · `(train|validate)` · epoch \d+ of 2000/);
 	expect(await labels(slow.number)).toEqual(["line:small-line", "model:running"]);
 	expect((await comments(other.number))[0]!.body).toContain(
 		`The line \`small-line\` is also trained by #${slow.number}`,

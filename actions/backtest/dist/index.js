@@ -151,4 +151,4 @@ What the edited policy or slices would have said of every model in the registry;
 `;s+=`
 
 ${n}`}return`${s}
-`}c(Wg,"withinLimit");async function Sm(i,t,s){if(i===null||t==="")return null;let{openGitHub:a}=await import("./github-V6SEMOJL.js");return(await a(s())).upsertComment(i,jm,t)}c(Sm,"showBacktest");await hm(async()=>{await fm();let i=await dm(),t=await qm(i,xi("since"));await Ai.addRaw(t).write(),Li("body",t),Li("comment",await Sm(ym("pull-request"),t,gm))});
+`}c(Wg,"withinLimit");async function Sm(i,t,s){if(i===null||t==="")return null;let{openGitHub:a}=await import("./github-PQS2J5MM.js");return(await a(s())).upsertComment(i,jm,t)}c(Sm,"showBacktest");await hm(async()=>{await fm();let i=await dm(),t=await qm(i,xi("since"));await Ai.addRaw(t).write(),Li("body",t),Li("comment",await Sm(ym("pull-request"),t,gm))});

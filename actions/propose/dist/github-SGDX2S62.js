@@ -1,2 +1,2 @@
 import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;
-import{a}from"./chunk-5RP5KD2J.js";import"./chunk-FOPJEFFN.js";import"./chunk-U64YDCDE.js";export{a as openGitHub};
+import{k as a}from"./chunk-TD6B7DZ6.js";import"./chunk-Q2HAM3RC.js";export{a as openGitHub};
