@@ -1,0 +1,134 @@
+// Following pull requests
+import { execFileSync } from "node:child_process";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openGit } from "../../actions/lib/checkouts.ts";
+import { type FollowPorts, follow } from "../../actions/lib/follow.ts";
+import { openGitHub } from "../../actions/lib/github.ts";
+import { openProject, planExperiment } from "../../actions/lib/project.ts";
+import { claimsOf, followJobs, startJobs } from "../../actions/lib/train.ts";
+import { BOT } from "./github-server.ts";
+import { experiment } from "./project.ts";
+import { openPlace, type Place } from "./repository.ts";
+
+let place: Place;
+let ports: FollowPorts;
+let number: number;
+const options = { stop: false, question: "", say: () => {} };
+
+/** The machine's checkout of the default branch, and GitHub as the workflow's token sees it. */
+async function openPorts(): Promise<FollowPorts> {
+	const root = path.join(place.home, "checkout");
+	execFileSync("git", ["clone", "--quiet", place.origin.folder, root]);
+	const github = await openGitHub({
+		token: "bot-token",
+		repository: "ann/road",
+		apiUrl: place.github.url,
+		author: BOT,
+		second: 1,
+	});
+	return { project: await openProject(root), git: openGit(root), github };
+}
+
+beforeAll(async () => {
+	place = await openPlace();
+	ports = await openPorts();
+	await place.origin.commit("first", { "experiments/first.yaml": experiment({}) });
+	({ number } = await place.origin.open("first"));
+});
+afterAll(() => place.close());
+
+const repo = "/repos/ann/road";
+const call = <T>(method: string, route: string, body?: object) =>
+	place.github.call<T>(method, `${repo}/${route}`, body, "bot-token");
+interface Shown {
+	id: number;
+	body: string;
+}
+const comments = () => call<Shown[]>("GET", `issues/${number}/comments`);
+const labels = async () => (await call<{ name: string }[]>("GET", `issues/${number}/labels`)).map(({ name }) => name);
+const writes = (since: number) => place.github.requests.slice(since).filter(({ method }) => method !== "GET");
+
+/** The plan of the pull request's experiment, at its head. */
+async function planHead(name: string, sha: string) {
+	const root = path.join(place.home, `work-${sha.slice(0, 8)}`);
+	execFileSync("git", ["clone", "--quiet", "--no-checkout", place.origin.folder, root]);
+	execFileSync("git", ["-C", root, "fetch", "--quiet", "origin", sha]);
+	execFileSync("git", ["-C", root, "checkout", "--quiet", sha]);
+	const project = ports.project.at(root);
+	const plan = await planExperiment(project, `experiments/${name}.yaml`, { base: ports.project.home });
+	return { plan, places: { executor: project.executorFor(plan.machine), store: project.store, pullRequest: number } };
+}
+
+test("starts no training, shows what is planned, and carries on what is trained to its verdict", async () => {
+	await follow(null, ports, options);
+	expect((await comments()).map(({ body }) => body.split("\n")[1])).toEqual(["### 📋 `first` is planned"]);
+	expect(await labels()).toEqual(expect.arrayContaining(["model:planned", "line:small-line"]));
+	expect(await ports.project.executors()[0]!.list()).toEqual([]);
+	const { plan, places } = await planHead("first", place.origin.sha("first"));
+	await followJobs(plan, places);
+	await follow(null, ports, options);
+	expect((await comments())[0]!.body).toContain("`first` passed");
+	expect((await ports.project.registry.history("small-line")).versions).toHaveLength(1);
+	expect(await ports.project.registry.current("small-line")).toBeNull();
+});
+
+test("puts back what was deleted by hand, in one run", async () => {
+	const before = await comments();
+	for (const { id } of before) await call("DELETE", `issues/comments/${id}`);
+	for (const name of await labels()) await call("DELETE", `issues/${number}/labels/${encodeURIComponent(name)}`);
+	await call("DELETE", `labels/${encodeURIComponent("model:passed")}`);
+	for (const cache of ["checkouts", "documents"])
+		await rm(path.join(ports.project.home, ".proving-ground", cache), { recursive: true, force: true });
+	await follow(null, ports, options);
+	expect((await comments()).map(({ body }) => body)).toEqual(before.map(({ body }) => body));
+	expect((await labels()).sort()).toEqual(["line:small-line", "model:passed"]);
+});
+
+test("writes nothing in a hundred runs where there is nothing to do", async () => {
+	const since = place.github.requests.length;
+	for (let run = 0; run < 100; run += 1) await follow(null, ports, options);
+	expect(writes(since)).toEqual([]);
+});
+
+test("stops what a closed pull request has asked for, and nothing that somebody has started by hand", async () => {
+	const long = experiment({ more: "train: { epochs: 2000 }\n" });
+	const sha = await place.origin.commit("long", { "experiments/long.yaml": long });
+	const { number: other } = await place.origin.open("long");
+	const { plan, places } = await planHead("long", sha);
+	await startJobs(plan, { ...places, pullRequest: other });
+	expect(await claimsOf(plan.run.id, places.store)).toEqual([other]);
+	const byHand = path.join(place.home, "by-hand");
+	execFileSync("git", ["clone", "--quiet", place.origin.folder, byHand]);
+	await mkdir(path.join(byHand, "experiments"), { recursive: true });
+	await writeFile(path.join(byHand, "experiments/hand.yaml"), `${long}seed: 7\n`);
+	const hand = ports.project.at(byHand);
+	const own = await planExperiment(hand, "experiments/hand.yaml", {});
+	const { executor, store } = places;
+	await startJobs(own, { executor, store });
+	const running = async () => (await executor.list()).map(({ id }) => id).sort();
+	await follow(null, ports, options);
+	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
+	await call("PATCH", `pulls/${other}`, { state: "closed" });
+	await follow(null, ports, options);
+	await expect.poll(running, { timeout: 30_000 }).toEqual([own.run.id]);
+	await executor.stop(own.run.id);
+	await expect.poll(running, { timeout: 30_000 }).toEqual([]);
+});
+
+test("leaves the others alone where one can't be followed, and stops nothing of it", async () => {
+	await place.origin.commit("odd", { "experiments/odd.yaml": experiment({ more: "seed: 5\n" }) });
+	const { number: odd } = await place.origin.open("odd");
+	const said: string[] = [];
+	const broken: FollowPorts = {
+		...ports,
+		git: async (...args) => {
+			if (args[0] === "fetch" && args.at(-1) === `refs/pull/${odd}/head`) throw new Error("no way");
+			return ports.git(...args);
+		},
+	};
+	const followed = await follow(null, broken, { ...options, say: (line) => said.push(line) });
+	expect(followed.map(({ pull }) => pull.number)).toEqual([number]);
+	expect(said).toEqual([`#${odd}: no way`]);
+});
