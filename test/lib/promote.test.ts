@@ -50,6 +50,17 @@ describe("makes the judged model production", () => {
 		expect(current?.entry).toMatchObject({ version: 2, run: "more-night-0123456789abcdef", experiment: "more-night" });
 	});
 
+	test("with the days that its frames are of in its entry, and how many of them it saw", async () => {
+		const documents = await makeDocuments({ name: "baseline", first: true });
+		const { run, data } = documents.plan;
+		run.window = { from: "2026-11-01", to: "2026-11-28" };
+		data.splits.train.frames = 300;
+		await promote({ ...documents, ...judgement }, ports());
+		const entry = (await registry.current("perception-hydranet"))?.entry;
+		expect(entry).toMatchObject({ window: run.window, frames_trained: 300 * run.train.epochs });
+		expect(300).not.toBe(run.data.manifests.train.frames);
+	});
+
 	test("with what was waived in its entry and its promotion, where anything was", async () => {
 		const first = await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
 		expect(first.waived).toBeUndefined();
