@@ -1,10 +1,12 @@
 // The stages from a terminal: npx proving-ground <stage> runs what the stage's action runs, on the same functions.
 import { userInfo } from "node:os";
 import path from "node:path";
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { documentText } from "./lib/documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "./lib/errors.ts";
 import { showDue } from "./lib/forecast.ts";
+import { plainText } from "./lib/plain.ts";
 import { openProject, type Project } from "./lib/project.ts";
 import * as stages from "./stages.ts";
 
@@ -44,11 +46,11 @@ function stage(
 				...(base ? { base: path.resolve(base) } : {}),
 				...(author ? { author } : {}),
 				// With --json the document alone goes to standard output.
-				say: (line) => process.stderr.write(`${line}\n`),
+				say: (line) => process.stderr.write(`${plainText(line)}\n`),
 				live: process.stderr,
 			};
 			const outcome = await action(context, command.args, command.opts());
-			process.stdout.write(json ? documentText(outcome.document) : `${outcome.text}\n`);
+			process.stdout.write(json ? documentText(outcome.document) : `${plainText(outcome.text)}\n`);
 			if (outcome.passed === false) process.exitCode = EXIT.gate;
 		});
 }
@@ -118,13 +120,13 @@ try {
 function showError(error: unknown): number {
 	if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.person;
 	if (error instanceof InvalidFile || error instanceof InvalidInput) {
-		console.error(error.message);
+		console.error(plainText(error.message));
 		return EXIT.person;
 	}
 	if (error instanceof ServiceError) {
-		console.error(`${error.service}: ${error.message}`);
+		console.error(plainText(`${error.service}: ${error.message}`));
 		return EXIT.service;
 	}
-	console.error("A bug in proving-ground:", error);
+	console.error(plainText(`A bug in proving-ground: ${inspect(error)}`));
 	return EXIT.service;
 }

@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium } from "playwright-core";
 
-const EXTENSIONS = ["table", "strikethrough", "autolink", "tagfilter", "tasklist"];
+/** What GitHub has switched on in its renderer. */
+export const EXTENSIONS = ["table", "strikethrough", "autolink", "tagfilter", "tasklist"];
 
 /** HTML of Markdown by GitHub's own renderer. */
 export function renderMarkdown(markdown: string): string {

@@ -5,6 +5,7 @@ import type { Known } from "./author.ts";
 import { changedExperiments } from "./changes.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Jobs, Verdict } from "./generated/documents.d.ts";
+import { plainLine, plainText } from "./plain.ts";
 import { liveLine, progressLine } from "./progress.ts";
 import { documentsOf, openProject, type Project } from "./project.ts";
 
@@ -24,21 +25,21 @@ function showError(error: unknown): void {
 		return;
 	}
 	if (error instanceof InvalidInput) {
-		core.error(error.message);
+		core.error(plainText(error.message));
 		return;
 	}
 	if (error instanceof ServiceError) {
-		core.error(`${error.service}: ${error.message}`);
-		if (error.cause) core.info(String(error.cause));
+		core.error(plainText(`${error.service}: ${error.message}`));
+		if (error.cause) core.info(plainText(String(error.cause)));
 		return;
 	}
-	core.error(`A bug in the action: ${error instanceof Error ? error.message : String(error)}`);
-	if (error instanceof Error && error.stack) core.info(error.stack);
+	core.error(plainText(`A bug in the action: ${error instanceof Error ? error.message : String(error)}`));
+	if (error instanceof Error && error.stack) core.info(plainText(error.stack));
 }
 
 /** Puts a problem on its own line of the pull request. */
 export function annotate(problem: Problem): void {
-	core.error(problem.message, { file: problem.file, startLine: problem.line, startColumn: problem.column });
+	core.error(plainText(problem.message), { file: problem.file, startLine: problem.line, startColumn: problem.column });
 }
 
 /** An input that must be given; throws InvalidInput where it isn't. */
@@ -126,12 +127,12 @@ export function sayProgress(jobs: Jobs): void {
 /** Puts each check that blocks on the line of the policy that asks for it, and each waiver that has no effect on its own. */
 export function annotateChecks({ checks, policy, waivers }: Verdict): void {
 	for (const { metric, slice, why, line } of waivers?.idle ?? []) {
-		const title = `${metric} ${slice ?? "overall"}: the waiver has no effect`;
-		core.warning(why, { title, file: waivers!.file, startLine: line });
+		const title = plainLine(`${metric} ${slice ?? "overall"}: the waiver has no effect`);
+		core.warning(plainText(why), { title, file: waivers!.file, startLine: line });
 	}
 	for (const check of checks.filter(({ blocking }) => blocking)) {
-		const title = `${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`;
-		core.error(check.why, { title, file: policy.file, startLine: check.line });
+		const title = plainLine(`${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`);
+		core.error(plainText(check.why), { title, file: policy.file, startLine: check.line });
 	}
 }
 

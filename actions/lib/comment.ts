@@ -1,22 +1,22 @@
 // The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
-import { foundText, whereText, worstFirst } from "./check_words.ts";
+import { foundText, outcomeWords, whereText, worstFirst } from "./check_words.ts";
+import type { Problem } from "./errors.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
-import type { CheckRun } from "./github.ts";
-import { code, fold, renderTable, type Table } from "./markdown.ts";
+import type { Annotation, CheckRun } from "./github.ts";
+import { code, codeWithin, fold, renderTable, type Table } from "./markdown.ts";
+import { plainLine } from "./plain.ts";
+import { costSection, progressText, runningSection, spentLine } from "./running.ts";
 import {
 	allChecks,
 	changesSection,
 	checksSection,
-	costSection,
 	dataTable,
 	differenceSection,
 	foldedReport,
 	latencySection,
 	movedSection,
 	policyTable,
-	progressText,
 	provenance,
-	spentLine,
 } from "./sections.ts";
 import { guardsSection, startSection } from "./training.ts";
 import { waiversSection } from "./waived.ts";
@@ -28,10 +28,18 @@ export interface Documents {
 	report?: Report;
 	verdict?: Verdict;
 	promotion?: Promotion;
+	/** Other open pull requests that train the same line of models. */
+	peers?: { pullRequest: number; experiments: string[] }[];
+	/** Short digest of what an approval of the spend covers. */
+	approval?: string;
 }
 
 /** GitHub refuses a body of more than 65,536 characters. Counted in bytes, which are never fewer, and with room for its own additions. */
 const MAX_BYTES = 65_000;
+/** Longest name of a check run. */
+const MAX_NAME = 120;
+/** Longest message of a problem: its end says what is allowed. */
+const MAX_PROBLEM = 400;
 /** Rows of each table, tried in turn until the comment fits. */
 const ROWS = [400, 200, 100, 50, 25, 12, 6, 3, 1, 0];
 
@@ -57,19 +65,25 @@ export function stateOf({ jobs, report, verdict, promotion }: Documents): State 
 }
 
 /** The hidden first line by which our own comment is found again. */
-export function markerOf(plan: Plan): string {
+export function markerOf({ experiment: { name } }: { experiment: { name: string } }): string {
 	// A name that isn't one of ours could end the HTML comment and write what it likes after it.
-	return `<!-- proving-ground: ${plan.experiment.name.replaceAll(/[^a-z0-9-]/gi, "_")} -->`;
+	return `<!-- proving-ground: ${name.replaceAll(/[^a-z0-9-]/gi, "_")} -->`;
 }
 
 /** One Markdown document within GitHub's limit, whatever the documents hold. */
 export function renderComment(documents: Documents): string {
+	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
+	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment; they are in the report.`;
+	return withinLimit((rows) => compose(documents, rows)) ?? least;
+}
+
+/** The text with as many rows of its tables as there is room for; null where there is none for the rest. */
+function withinLimit(write: (rows: number) => string): string | null {
 	for (const rows of ROWS) {
-		const text = compose(documents, rows);
+		const text = write(rows);
 		if (Buffer.byteLength(text) <= MAX_BYTES) return text;
 	}
-	// Only hundreds of long names in one sentence could come here; the verdict is what must not be lost.
-	return `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment; they are in the report.`;
+	return null;
 }
 
 /** The verdict in one line. */
@@ -128,12 +142,15 @@ function placesText(checks: readonly Verdict["checks"][number][]): string {
 }
 
 function compose(documents: Documents, rows: number): string {
-	const { plan, jobs, report, verdict } = documents;
+	const { plan, jobs, report, verdict, promotion } = documents;
 	const state = stateOf(documents);
 	const table = (value: Table, limit = rows) => renderTable(value, Math.min(rows, limit));
 	const sections = [
 		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
 		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
+		state.is === "running" ? runningSection(jobs!, state.job, plan) : "",
+		state.is === "planned" ? approvalSentence(documents) : "",
+		promotion?.status === "approved" ? "" : peersSentence(documents),
 		changesSection(plan, table),
 		startSection(plan),
 		differenceSection(plan, table),
@@ -155,6 +172,62 @@ function compose(documents: Documents, rows: number): string {
 	return `${sections.filter(Boolean).join("\n\n")}\n`;
 }
 
+function approvalSentence({ approval }: Documents): string {
+	if (approval === undefined) return "";
+	return `Approving the environment ${code("training")} approves exactly plan ${code(`${approval}…`)}; a push voids it.`;
+}
+
+/** Pull requests named in a sentence; the rest is counted. */
+const MOST_PEERS = 8;
+
+function peersSentence({ plan, peers = [] }: Documents): string {
+	if (peers.length === 0) return "";
+	const shown = peers.slice(0, MOST_PEERS).map(
+		({ pullRequest, experiments }) =>
+			`#${pullRequest} (${experiments
+				.slice(0, 3)
+				.map((name) => code(name))
+				.join(", ")}${experiments.length > 3 ? ", …" : ""})`,
+	);
+	const left = peers.length - shown.length;
+	const more = left > 0 ? ` and ${left} more` : "";
+	return `🔒 The line ${code(plan.experiment.model)} is also trained by ${shown.join(", ")}${more}. Whichever is merged first is what the others are judged against anew.`;
+}
+
+/** What is wrong with a file that can't be planned, in place of its comment. */
+export function renderProblems(name: string, problems: readonly Problem[]): string {
+	const rows = problems.map(({ file, line, message }) => [code(file), String(line), codeWithin(message, MAX_PROBLEM)]);
+	const head = ["file", "line", "what is wrong"];
+	const first = `${markerOf({ experiment: { name } })}\n### ❌ ${code(name)} can't be planned: ${problemCount(problems)}`;
+	const last = "Nothing runs and nothing is spent. Push the mended file, and it is planned anew.";
+	const write = (rest: number) =>
+		`${first}\n\n${renderTable({ head, align: "lrl", rows, rest: "the check run" }, rest)}\n\n${last}\n`;
+	return withinLimit(write) ?? `${first}\n\n${last}\n`;
+}
+
+/** The check run that goes with it: a failure, each problem on the author's own line. */
+export function checkRunOfProblems(name: string, problems: readonly Problem[], sha: string): CheckRun {
+	return {
+		name: checkName(name),
+		sha,
+		status: "completed",
+		conclusion: "failure",
+		title: `Can't be planned: ${problemCount(problems)}`,
+		summary: renderProblems(name, problems),
+		annotations: problems.map(({ file, line, message }) => ({
+			path: file,
+			line,
+			level: "failure",
+			title: `${name} can't be planned`,
+			message,
+		})),
+	};
+}
+
+function problemCount({ length }: readonly Problem[]): string {
+	return `${length} ${length === 1 ? "problem" : "problems"}`;
+}
+
 /** The check run that goes with the comment. */
 export function checkRunOf(documents: Documents, sha: string): CheckRun {
 	const { plan } = documents;
@@ -162,13 +235,41 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 	// The title is plain text: GitHub shows it as it is.
 	const [status, conclusion, text] = checkState(state);
 	return {
-		name: `proving-ground / ${plan.experiment.name}`,
+		name: checkName(plan.experiment.name),
 		sha,
 		status,
 		conclusion,
 		title: text,
 		summary: renderComment(documents),
+		annotations: state.is === "judged" ? annotationsOf(state.verdict) : [],
 	};
+}
+
+/** The name of an experiment's check run. */
+export function checkName(experiment: string): string {
+	// A file may be called anything; GitHub trims a name, and the next look would not find it.
+	return plainLine(`proving-ground / ${experiment}`, MAX_NAME);
+}
+
+/** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */
+function annotationsOf({ checks, policy, waivers }: Verdict): Annotation[] {
+	const open = worstFirst(checks.filter(({ outcome }) => outcome === "fail" || outcome === "inconclusive"));
+	const rules = open.map((check): Annotation => {
+		const { metric, slice, line, why, blocking, waived } = check;
+		const level = blocking ? "failure" : waived ? "notice" : "warning";
+		return {
+			path: policy.file,
+			line,
+			level,
+			title: `${metric} ${slice ?? "overall"}: ${outcomeWords(check)}`,
+			message: why,
+		};
+	});
+	const idle = (waivers?.idle ?? []).map(({ metric, slice, line, why }): Annotation => {
+		const title = `${metric} ${slice ?? "overall"}: the waiver has no effect`;
+		return { path: waivers!.file, line, level: "warning", title, message: why };
+	});
+	return [...rules, ...idle];
 }
 
 function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], string] {
@@ -187,12 +288,17 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 			return ["in_progress", null, "Measured, not judged yet"];
 		case "judged": {
 			const { outcome, counts, checks } = state.verdict;
-			const conclusion = outcome === "pass" ? "success" : outcome === "fail" ? "failure" : "neutral";
 			return [
 				"completed",
-				conclusion,
+				conclusionOf(state.verdict),
 				`${outcome}${waivedWords(counts.waived)}: ${counts.pass} of ${checks.length} checks hold, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
 			];
 		}
 	}
+}
+
+/** Where the data can't tell the policy has the last word: what blocks is a failure, for GitHub lets a neutral check be merged. */
+function conclusionOf({ outcome, checks }: Verdict): CheckRun["conclusion"] {
+	if (outcome === "pass") return "success";
+	return outcome === "fail" || checks.some(({ blocking }) => blocking) ? "failure" : "neutral";
 }

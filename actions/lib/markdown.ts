@@ -1,5 +1,6 @@
 // Values become GitHub Markdown that says what they say and does nothing else.
 import { markdownTable } from "markdown-table";
+import { nameInvisible } from "./plain.ts";
 
 /** Longest text of a person's that is shown; the rest is in the documents. */
 const MAX_TEXT = 160;
@@ -13,8 +14,13 @@ const LOOKALIKES: Record<string, string> = { "`": "\u02CB", "|": "\u2223", "\n":
  * their likes; those that steer the reading direction or can't be seen are named by their number.
  */
 export function code(text: string): string {
+	return codeWithin(text, MAX_TEXT);
+}
+
+/** Untrusted text as a code span, of at most so many characters. */
+export function codeWithin(text: string, most: number): string {
 	const characters = [...text];
-	const shown = characters.length > MAX_TEXT ? [...characters.slice(0, MAX_TEXT - 1), "…"] : characters;
+	const shown = characters.length > most ? [...characters.slice(0, most - 1), "…"] : characters;
 	const inner = shown
 		.map((character) => LOOKALIKES[character] ?? nameInvisible(character))
 		.join("")
@@ -24,10 +30,14 @@ export function code(text: string): string {
 	return `\`${inner === "" ? " " : inner}\``;
 }
 
-function nameInvisible(character: string): string {
-	// Controls, format characters (bidi among them), half surrogates and private use.
-	if (!/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u.test(character)) return character;
-	return `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`;
+/** A link where the address is one of the web, without a name and password in it; else the empty text. */
+export function link(text: string, address: string): string {
+	if (!URL.canParse(address)) return "";
+	const { protocol, username, password, href } = new URL(address);
+	if (!["http:", "https:"].includes(protocol) || username !== "" || password !== "") return "";
+	// What would end the link or the cell it stands in.
+	const safe = href.replaceAll(/[()[\]<>|`\\"'@\s]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+	return `[${text}](${safe})`;
 }
 
 /** A table and how many rows of it may be shown. */
@@ -74,4 +84,11 @@ export function change(value: number | null | undefined, decimals = 3): string {
 /** Both ends of an interval; empty where there is none. */
 export function interval(ends: readonly number[] | null | undefined, show: (value: number) => string): string {
 	return ends ? `${show(ends[0]!)} to ${show(ends[1]!)}` : "–";
+}
+
+/** A time as people say it. */
+export function duration(seconds: number): string {
+	if (seconds < 90) return `${Math.round(seconds)} s`;
+	const minutes = Math.round(seconds / 60);
+	return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

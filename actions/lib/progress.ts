@@ -2,6 +2,7 @@
 import { clearLine, cursorTo } from "node:readline";
 import type { WriteStream } from "node:tty";
 import type { Jobs } from "./generated/documents.d.ts";
+import { plainLine } from "./plain.ts";
 
 /** A log gets a new line at most this often. */
 const LOG_EVERY_MS = 15_000;
@@ -21,7 +22,8 @@ export function progressLine(jobs: Jobs): string {
 	for (const [name, value] of Object.entries(progress.metric ?? {}))
 		if (value !== null) parts.push(`${name} ${value.toFixed(3)}`);
 	if (progress.seconds_left !== null) parts.push(`${Math.ceil(progress.seconds_left)} s left`);
-	return parts.join("  ");
+	// Stage and metrics are what the job has written.
+	return plainLine(parts.join("  "));
 }
 
 function bar(share: number): string {

@@ -1,10 +1,9 @@
 // Parts of the documents become the sections of a comment.
 import { actualText, boundText, familySentence, outcomeText, whereText, worstFirst } from "./check_words.ts";
-import type { JobsJob, Plan, Report, Verdict } from "./generated/documents.d.ts";
-import { change, code, figure, fold, interval, type Table } from "./markdown.ts";
+import type { Plan, Report, Verdict } from "./generated/documents.d.ts";
+import { change, code, duration, figure, fold, interval, type Table } from "./markdown.ts";
 import { decimalsOf, gain, isLatency, moved } from "./metrics.ts";
 import { exportsFold, trainingFold } from "./training.ts";
-import { windowWords } from "./window.ts";
 
 type Score = Report["scores"][number];
 
@@ -226,16 +225,6 @@ export function latencySection({ scores, latency }: Report): string {
 	return `**Latency** of the ONNX export, batch ${latency.batch}, ${threads} on ${code(latency.device)}: ${parts.join(", ") || "not measured"}.`;
 }
 
-/** What it will take, before it is known. */
-export function costSection({ estimate, machine, run, data }: Plan): string {
-	const time = estimate.seconds === null ? "unknown" : `about ${duration(estimate.seconds)}`;
-	const money =
-		machine.price_usd_per_hour === 0
-			? "a machine that is paid for"
-			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
-}
-
 /** Everything else that was measured. */
 export function foldedReport(report: Report, table: Show): string[] {
 	const scores = report.scores.map((score) => [code(score.metric), whereText(score.slice), ...scoreCells(score)]);
@@ -337,28 +326,4 @@ function sourceText(source: Plan["data"]["source"]): string | null {
 	if (!source) return null;
 	const { repository, path, revision, commit } = source;
 	return repository === null ? path : `${path} of ${repository} at ${revision} (${commit})`;
-}
-
-/** What the jobs took. */
-export function spentLine({ spent }: Report): string {
-	return `<sub>Took ${duration(spent.seconds)}${spent.cost_usd > 0 ? ` and $${spent.cost_usd.toFixed(2)}` : ""}.</sub>`;
-}
-
-/** How far a job is, in a sentence. */
-export function progressText(job: JobsJob): string {
-	const { progress, kind, state } = job;
-	if (state === "succeeded")
-		return kind === "train" ? "trained, the evaluation is next" : "evaluated, the report is next";
-	if (!progress) return `${kind} is starting`;
-	const epoch = progress.epoch === null ? "" : `, epoch ${progress.epoch} of ${progress.epochs}`;
-	const step =
-		progress.step === null || !progress.steps ? "" : `, ${Math.floor((100 * progress.step) / progress.steps)} %`;
-	const left = progress.seconds_left === null ? "" : `, ${duration(progress.seconds_left)} left`;
-	return `${code(progress.stage)}${epoch}${step}${left}`;
-}
-
-function duration(seconds: number): string {
-	if (seconds < 90) return `${Math.round(seconds)} s`;
-	const minutes = Math.round(seconds / 60);
-	return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

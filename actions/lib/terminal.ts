@@ -1,6 +1,6 @@
 // Markdown of a comment becomes text for a terminal: what is folded stays folded, tables keep their columns.
-import { styleText } from "node:util";
 import { markdownTable } from "markdown-table";
+import { plainText } from "./plain.ts";
 
 /** Text of the comment's Markdown up to its first fold, for a person who reads it in a terminal. */
 export function showMarkdown(markdown: string): string {
@@ -16,14 +16,19 @@ export function showMarkdown(markdown: string): string {
 			continue;
 		}
 		flush();
-		if (line.startsWith("#")) shown.push(styleText("bold", plain(line.replace(/^#+ /, ""))));
+		if (line.startsWith("#")) shown.push(...underline(plain(line.replace(/^#+ /, ""))));
 		else shown.push(plain(line));
 	}
 	flush();
-	return shown
-		.join("\n")
+	// Without its code span a text stands at the line's start, where a runner's log takes it for a command.
+	return plainText(shown.join("\n"))
 		.replaceAll(/\n{3,}/g, "\n\n")
 		.trim();
+}
+
+/** Not by an escape sequence: the text may end in a file, and what steers a terminal is named by number. */
+function underline(title: string): string[] {
+	return [title, "═".repeat(displayWidth(title))];
 }
 
 function unfolded(markdown: string): string {

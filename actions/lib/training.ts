@@ -1,6 +1,6 @@
 // A report's training becomes the comment's parts on it: where it began, how it went, what its own checks found.
 import type { Plan, Report } from "./generated/documents.d.ts";
-import { code, figure, fold, type Table } from "./markdown.ts";
+import { code, figure, fold, link, type Table } from "./markdown.ts";
 
 type Show = (table: Table, limit?: number) => string;
 
@@ -79,7 +79,8 @@ export function trainingFold(report: Report, table: Show, took: string): string 
 		...(training.energy_kwh === null ? [] : [`${training.energy_kwh.toFixed(3)} kWh`]),
 	];
 	const others = parameters.production === null ? "" : ` (production ${parameters.production.toLocaleString("en-US")})`;
-	const tracked = training.tracking_url === null ? "" : ` [Weights & Biases](${encodeURI(training.tracking_url)}).`;
+	const tracking = training.tracking_url === null ? "" : link("Weights & Biases", training.tracking_url);
+	const tracked = tracking && ` ${tracking}.`;
 	return fold(
 		"Training",
 		`${table({ head, align, rows, rest: "report.json" })}\n\n${facts.join(", ")}; best epoch ${training.best_epoch}. Parameters: ${parameters.candidate.toLocaleString("en-US")}${others}.${tracked}`,

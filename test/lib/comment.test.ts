@@ -1,8 +1,16 @@
 // A comment
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { checkRunOf, type Documents, renderComment } from "../../actions/lib/comment.ts";
-import { parseDocument } from "../../actions/lib/documents.ts";
+import {
+	checkRunOf,
+	checkRunOfProblems,
+	type Documents,
+	renderComment,
+	renderProblems,
+	stateOf,
+} from "../../actions/lib/comment.ts";
+import { type DocumentName, parseDocument } from "../../actions/lib/documents.ts";
+import { labelsOf, lineLabel } from "../../actions/lib/labels.ts";
 import {
 	makeDifference,
 	makeEvaluation,
@@ -67,10 +75,18 @@ function makeGuarded(): Documents {
 	return { ...judged, report: { ...report!, training } };
 }
 
+/** A first model, with nothing to compare it with. */
+function makeUnproven(changes: Partial<Documents["plan"]> = {}): Documents {
+	const alone = makeScores().map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }));
+	return makeJudged(alone, { baseline: null, changes: [], ...changes });
+}
+
 describe("is one document that a reviewer can decide from", () => {
 	const judged = makeJudged();
 	const running = makeJob({
 		state: "running",
+		url: "https://console.example/jobs/more-night",
+		cost_usd: 0.12,
 		progress: {
 			stage: "train",
 			epoch: 1,
@@ -82,22 +98,31 @@ describe("is one document that a reviewer can decide from", () => {
 			seconds_left: 95,
 		},
 	});
+	const peers = [
+		{ pullRequest: 12, experiments: ["fewer-lanes"] },
+		{ pullRequest: 15, experiments: ["rain", "fog", "snow", "hail"] },
+	];
 	const broken = makeJob({
 		state: "failed",
 		diagnosis: "The loss is not a finite number at step 12 (epoch 1), on the frames images/train-000017.jpg.",
 	});
-	const alone = makeScores().map((score) => ({ ...score, production: null, delta: null, ...spreadOf("delta", null) }));
-	const noBaseline = { baseline: null, changes: [] };
 	const { policy } = makePlan();
 	const rules = [makeRule({ bound: "min", value: 0.2, reason: "a first model must see something" }), ...policy.rules];
-	const first = makeJudged(alone, { ...noBaseline, policy: { ...policy, rules } });
+	const first = makeUnproven({ policy: { ...policy, rules } });
 	test.each<[string, Documents]>([
 		["planned", { plan: judged.plan }],
-		["running", { plan: judged.plan, jobs: makeJobs(judged.plan, running) }],
+		["to_approve", { plan: judged.plan, peers, approval: "3fa2c1" }],
+		[
+			"running",
+			{
+				plan: { ...judged.plan, estimate: { ...judged.plan.estimate, max_cost_usd: 1.5 } },
+				jobs: makeJobs(judged.plan, running),
+			},
+		],
 		["broken", { plan: judged.plan, jobs: makeJobs(judged.plan, broken) }],
 		["measured", { plan: judged.plan, jobs: judged.jobs, report: judged.report }],
 		["first", first],
-		["unproven", makeJudged(alone, noBaseline)],
+		["unproven", makeUnproven()],
 		["evaluating", { plan: judged.plan, jobs: makeJobs(judged.plan, makeJob({ state: "succeeded" })) }],
 		["passed", judged],
 		["promoted", { ...judged, promotion: makePromotion(judged) }],
@@ -108,6 +133,19 @@ describe("is one document that a reviewer can decide from", () => {
 		["waived_in_vain", makeWaived({ overall: 0.2 })],
 	])("when %s", async (state, documents) => {
 		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
+	});
+
+	test.each([
+		["https://console.example/a b|c)", "[Watch the job](https://console.example/a%20b%7cc%29)."],
+		["http://localhost:6006/", "[Watch the job](http://localhost:6006/)."],
+		["javascript:alert(1)", null],
+		["file:///etc/passwd", null],
+		["https://github.com@evil.example/", null],
+		["no address", null],
+	])("with a link to a running job only where it is one: %s", (url, shown) => {
+		const text = renderComment({ plan: judged.plan, jobs: makeJobs(judged.plan, { ...running, url }) });
+		if (shown) expect(text).toContain(shown);
+		else expect(text).not.toMatch(/Watch the job|evil|javascript|passwd|no address/);
 	});
 
 	test("in the order in which it is decided: verdict, changes, checks, slices, latency, the rest folded", () => {
@@ -182,9 +220,72 @@ describe("goes with a check run", () => {
 		["completed", "cancelled", { plan: judged.plan, jobs: makeJobs(judged.plan, makeJob({ state: "stopped" })) }],
 		["completed", "success", judged],
 		["completed", "failure", makeJudged(makeScores({ night: 0.2 }))],
-		["completed", "neutral", makeJudged(makeScores({ night: 0.05 }))],
+		["completed", "failure", makeJudged(makeScores({ night: 0.05 }))],
+		["completed", "neutral", makeUnproven()],
 	] as [string, string | null, Documents][])("%s %s", (status, conclusion, documents) => {
 		expect(checkRunOf(documents, "abc")).toMatchObject({ status, conclusion, sha: "abc" });
+	});
+
+	test("with each rule that isn't met on its line of the policy, those that block first", () => {
+		const { annotations } = checkRunOf(makeWaived({ overall: 0.2 }), "abc");
+		expect(annotations).toMatchInlineSnapshot(`
+			[
+			  {
+			    "level": "failure",
+			    "line": 6,
+			    "message": "−0.200 (−0.220 to −0.180) does not meet a drop of at most 0.030, with 95 % confidence.",
+			    "path": "recipes/gates/perception.yaml",
+			    "title": "map overall: fail",
+			  },
+			  {
+			    "level": "notice",
+			    "line": 12,
+			    "message": "−0.200 (−0.220 to −0.180) does not meet a drop of at most 0.050, with 95 % confidence.",
+			    "path": "recipes/gates/perception.yaml",
+			    "title": "map day: fail, waived",
+			  },
+			  {
+			    "level": "warning",
+			    "line": 15,
+			    "message": "It ended on 2026-06-14.",
+			    "path": "recipes/gates/waivers.yaml",
+			    "title": "map overall: the waiver has no effect",
+			  },
+			]
+		`);
+		expect(checkRunOf(makeJudged(), "abc").annotations).toEqual([]);
+	});
+
+	test("that is a failure with every problem on the author's line, where a file can't be planned", async () => {
+		const problems = [
+			{
+				file: "experiments/more-night.yaml",
+				line: 3,
+				column: 1,
+				message: "unknown key modell; allowed: data, gates, machine, model, recipe, why. Did you mean model?",
+			},
+			{ file: "experiments/more-night.yaml", line: 9, column: 11, message: "train.epochs: found -1; it must be >= 1" },
+		];
+		await expect(renderProblems("more-night", problems)).toMatchFileSnapshot("comments/problems.md");
+		const check = checkRunOfProblems("more-night", problems, "abc");
+		expect(check).toMatchObject({ status: "completed", conclusion: "failure", title: "Can't be planned: 2 problems" });
+		expect(check.annotations).toEqual([
+			expect.objectContaining({
+				path: "experiments/more-night.yaml",
+				line: 3,
+				level: "failure",
+				message: problems[0]!.message,
+			}),
+			expect.objectContaining({ line: 9 }),
+		]);
+	});
+
+	test("and, of a file with thousands of problems, with a comment that GitHub takes", () => {
+		const message = "é".repeat(2_000);
+		const problems = Array.from({ length: 5_000 }, (_, n) => ({ file: "x.yaml", line: n + 1, column: 1, message }));
+		const text = renderProblems("more-night", problems);
+		expect(Buffer.byteLength(text)).toBeLessThan(65_536);
+		expect(text).toMatch(/…and \d+ more rows/);
 	});
 
 	test("and doesn't show a verdict that was given on an earlier evaluation", () => {
@@ -192,6 +293,33 @@ describe("goes with a check run", () => {
 		expect(checkRunOf({ ...rest, verdict: { ...verdict, evaluation: "another-0000000000000000" } }, "abc").status).toBe(
 			"in_progress",
 		);
+	});
+});
+
+describe("goes with labels", () => {
+	const plan = makePlan();
+	const at = (job: Parameters<typeof makeJob>[0]) => stateOf({ plan, jobs: makeJobs(plan, makeJob(job)) });
+
+	test.each([
+		["model:planned", stateOf({ plan })],
+		["model:running", at({ state: "running" })],
+		["model:running", at({ state: "succeeded" })],
+		["model:failed", at({ state: "failed" })],
+		["model:passed", stateOf(makeJudged())],
+		["model:failed", stateOf(makeJudged(makeScores({ night: 0.2 })))],
+		["model:inconclusive", stateOf(makeJudged(makeScores({ night: 0.05 })))],
+	])("%s", (name, state) => {
+		expect(labelsOf([state, state]).map((label) => label.name)).toEqual([name]);
+		expect(labelsOf([state])).toEqual([
+			{ name, color: expect.stringMatching(/^[0-9a-f]{6}$/), description: expect.stringMatching(/^.{1,100}$/) },
+		]);
+	});
+
+	test("of the line that it trains, within GitHub's 50 characters and no two lines with the same", () => {
+		expect(lineLabel("perception-hydranet").name).toBe("line:perception-hydranet");
+		const names = ["x".repeat(60), "x".repeat(61), "a,b", "a_b"].map((model) => lineLabel(model).name);
+		expect(new Set(names).size).toBe(4);
+		for (const name of names) expect(name).toMatch(/^line:[\w.-]{1,45}$/);
 	});
 });
 
@@ -438,7 +566,7 @@ describe.skipIf(!hasRenderer)("takes untrusted text as text (skipped where cmark
 		const harmful: string[] = [];
 		let tried = 0;
 		for (const documents of states) {
-			for (const name of Object.keys(documents) as (keyof Documents)[]) {
+			for (const name of Object.keys(documents) as (DocumentName & keyof Documents)[]) {
 				for (const [place, changed] of withText(documents[name], text)) {
 					const taken = await parseDocument(name, JSON.stringify(changed), name).catch(() => null);
 					if (taken === null) continue;

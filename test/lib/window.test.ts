@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InvalidFile } from "../../actions/lib/errors.ts";
 import { openProject, planExperiment } from "../../actions/lib/project.ts";
-import { costSection } from "../../actions/lib/sections.ts";
+import { costSection } from "../../actions/lib/running.ts";
 import { addDays, dayOf } from "../../actions/lib/window.ts";
 import cases from "../captured.json" with { type: "json" };
 import { experiment, makeProject } from "../system/project.ts";

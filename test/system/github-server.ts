@@ -1,36 +1,71 @@
-// A GitHub for tests: emulate's, behind a proxy that records every request and can lose an answer.
-import { createServer, type Server } from "node:http";
+// A GitHub for tests: emulate's, behind an overlay that supplies and mends routes, holds GitHub's limits, records every request and
+// lets things go wrong on demand.
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createEmulator } from "emulate";
+import { matchOperation } from "../contract/github/operations.ts";
+import { type ActionsState, actionsRoutes } from "./github/actions.ts";
+import { type CheckState, checkRoutes } from "./github/checks.ts";
+import { createFaults, type Fault } from "./github/faults.ts";
+import { issueRoutes, type Reaction, refuseLongBody } from "./github/issues.ts";
+import { mayDo, type Permissions } from "./github/permissions.ts";
+import { type PullState, pullRoutes } from "./github/pulls.ts";
+import { type Answer, type Ask, type Routes, refuse, type Upstream } from "./github/route.ts";
 
 /** Login whose token the actions get. */
 export const BOT = "github-actions[bot]";
 
+/** ann owns the repository, fan owns a fork, bob may write, and an app opens pull requests whose checks run. */
+export const TOKENS = {
+	"bot-token": BOT,
+	"app-token": "proving-ground[bot]",
+	"ann-token": "ann",
+	"bob-token": "bob",
+	"fan-token": "fan",
+} as const;
+
 export interface Recorded {
 	method: string;
 	path: string;
+	body: unknown;
+	/** Who asked; null for a token that GitHub doesn't know. */
+	login: string | null;
+	/** The workflow run and the job that asked, where one did. */
+	run: string | null;
+	job: string | null;
+	/** As GitHub's description names it; null where the project has no use for it. */
+	operation: string | null;
+	/** The answer's; 0 where it was lost. */
+	status: number;
 }
 
 export interface GitHubServer {
-	/** GITHUB_API_URL of the proxy. */
+	/** GITHUB_API_URL of the overlay; a job's own, which tells its requests apart, is `${url}/_run/<run>/<job>`. */
 	url: string;
 	repository: string;
+	/** The pull request that is open from the start; 0 where none was asked for. */
 	pullRequest: number;
-	/** Head commit of the pull request. */
+	/** Head commit of that pull request. */
 	sha: string;
 	requests: Recorded[];
 	/** Requests since the last call that write. */
 	writes(): Recorded[];
 	/** The next request that matches does its work, and its answer never arrives. */
 	loseAnswer(method: string, path: RegExp): void;
+	fault(fault: Fault): void;
+	/** What the token of the run's job may do from now on; without it a job may do anything. */
+	grant(run: string, job: string, permissions: Permissions): void;
+	actions: ActionsState;
+	reactions: Map<number, Reaction[]>;
+	/** Set by whoever holds the git repository. */
+	git: { merge: PullState["merge"]; moved: (() => Promise<void>) | null };
+	/** Asks as somebody, with nothing recorded and nothing going wrong; throws where GitHub refuses. */
 	call<T>(method: string, path: string, body?: object, token?: string): Promise<T>;
 	close(): Promise<void>;
 }
 
-const TOKENS = { "bot-token": BOT, "ann-token": "ann" };
-
-/** Starts a server with a repository and an open pull request in it. */
-export async function startGitHub(): Promise<GitHubServer> {
+/** Starts a server with a repository and, unless it is refused, an open pull request in it. */
+export async function startGitHub({ opened = true } = {}): Promise<GitHubServer> {
 	const github = await createEmulator({
 		service: "github",
 		port: 0,
@@ -42,32 +77,39 @@ export async function startGitHub(): Promise<GitHubServer> {
 			},
 		},
 	});
-	// emulate names its own address by host; on loopback the number is what is bound.
-	const upstream = github.url.replace("localhost", "127.0.0.1");
 	const requests: Recorded[] = [];
-	const losses: { method: string; path: RegExp }[] = [];
-	const proxy = await startProxy(upstream, github.url, requests, losses);
-	const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+	const faults = createFaults();
+	const grants = new Map<string, Permissions>();
+	const actions: ActionsState = {
+		dispatches: [],
+		runs: [],
+		cancelled: new Map(),
+		deployments: [],
+		deploymentStatuses: new Map(),
+		environments: [],
+		statuses: [],
+	};
+	const reactions = new Map<number, Reaction[]>();
+	const git: GitHubServer["git"] = { merge: null, moved: null };
+	const answer = createAnswer(github.url, { actions, reactions, git });
+	const server = createServer((request, response) => {
+		handle(request, response, { requests, faults, grants, answer, git }).catch((error: Error) => {
+			response.writeHead(500).end(JSON.stringify({ message: `the overlay failed: ${error.stack}` }));
+		});
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 	async function call<T>(method: string, path: string, body?: object, token = "ann-token"): Promise<T> {
-		const headers = { authorization: `token ${token}`, "content-type": "application/json" };
-		const answer = await fetch(upstream + path, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
-		if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-		return (await answer.json()) as T;
+		const login = TOKENS[token as keyof typeof TOKENS];
+		const got = await answer({ method, path, body: body ?? null, token, login, base: url });
+		if (got.status >= 300) throw new Error(`${method} ${path}: ${got.status} ${JSON.stringify(got.body)}`);
+		return got.body as T;
 	}
 
-	const main = await call<{ object: { sha: string } }>("GET", "/repos/ann/road/git/ref/heads/main");
-	await call("POST", "/repos/ann/road/git/refs", { ref: "refs/heads/night", sha: main.object.sha });
-	await call("PUT", "/repos/ann/road/contents/experiments/more-night.yaml", {
-		message: "More night",
-		content: "",
-		branch: "night",
-	});
-	const pull = await call<{ number: number; head: { sha: string } }>("POST", "/repos/ann/road/pulls", {
-		title: "More night",
-		head: "night",
-		base: "main",
-	});
+	for (const login of [BOT, "proving-ground[bot]", "bob"])
+		await call("PUT", `/repos/ann/road/collaborators/${encodeURIComponent(login)}`, { permission: "push" });
+	const pull = opened ? await openPull(call) : { number: 0, head: { sha: "" } };
 	return {
 		url,
 		repository: "ann/road",
@@ -75,45 +117,142 @@ export async function startGitHub(): Promise<GitHubServer> {
 		sha: pull.head.sha,
 		requests,
 		writes: () => requests.splice(0).filter(({ method }) => method !== "GET"),
-		loseAnswer: (method, path) => losses.push({ method, path }),
+		loseAnswer: (method, path) => faults.add({ method, path, worked: true, answer: null }),
+		fault: faults.add,
+		grant: (run, job, permissions) => void grants.set(`${run}/${job}`, permissions),
+		actions,
+		reactions,
+		git,
 		call,
 		async close() {
-			proxy.closeAllConnections();
-			await new Promise((resolve) => proxy.close(resolve));
+			server.closeAllConnections();
+			await new Promise((resolve) => server.close(resolve));
 			await github.close();
 		},
 	};
 }
 
-async function startProxy(
-	upstream: string,
-	named: string,
-	requests: Recorded[],
-	losses: { method: string; path: RegExp }[],
-): Promise<Server> {
-	const server = createServer(async (request, response) => {
-		const { method = "GET", url: path = "/" } = request;
-		requests.push({ method, path });
-		const chunks: Buffer[] = [];
-		for await (const chunk of request) chunks.push(chunk);
-		const headers = { authorization: request.headers.authorization ?? "", "content-type": "application/json" };
-		const answer = await fetch(upstream + path, {
-			method,
-			headers,
-			...(chunks.length > 0 ? { body: Buffer.concat(chunks) } : {}),
-		});
-		const lost = losses.findIndex((loss) => loss.method === method && loss.path.test(path));
-		if (lost >= 0) {
-			losses.splice(lost, 1);
-			request.socket.destroy();
-			return;
-		}
-		// The next page is asked of us too.
-		const own = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-		const link = answer.headers.get("link")?.replaceAll(named, own).replaceAll(upstream, own);
-		response.writeHead(answer.status, { "content-type": "application/json", ...(link ? { link } : {}) });
-		response.end(Buffer.from(await answer.arrayBuffer()));
+async function openPull(call: GitHubServer["call"]): Promise<{ number: number; head: { sha: string } }> {
+	const main = await call<{ object: { sha: string } }>("GET", "/repos/ann/road/git/ref/heads/main");
+	await call("POST", "/repos/ann/road/git/refs", { ref: "refs/heads/night", sha: main.object.sha });
+	await call("PUT", "/repos/ann/road/contents/experiments/more-night.yaml", {
+		message: "More night",
+		content: "",
+		branch: "night",
 	});
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	return server;
+	return call("POST", "/repos/ann/road/pulls", { title: "More night", head: "night", base: "main" });
+}
+
+interface Asked {
+	method: string;
+	path: string;
+	body: object | null;
+	token: string;
+	login: string;
+	base: string;
+}
+
+/** Answers as GitHub would: by a route of the overlay, or by emulate. */
+function createAnswer(named: string, { actions, reactions, git }: Pick<GitHubServer, "actions" | "reactions" | "git">) {
+	// emulate names its own address by host; on loopback the number is what is bound.
+	const address = named.replace("localhost", "127.0.0.1");
+	const checks: CheckState = new Map();
+	const pulls: PullState = {
+		heads: new Map(),
+		merges: new Map(),
+		get merge() {
+			return git.merge;
+		},
+	};
+	const routes: Routes = {
+		...actionsRoutes(actions),
+		...issueRoutes(reactions),
+		...checkRoutes(checks),
+		...pullRoutes(pulls),
+	};
+	return async function answer({ method, path, body, token, login, base }: Asked): Promise<Answer> {
+		const upstream: Upstream = async (how, where, what) => {
+			const headers = { authorization: `token ${token}`, "content-type": "application/json" };
+			const got = await fetch(address + where, {
+				method: how,
+				headers,
+				...(what ? { body: JSON.stringify(what) } : {}),
+			});
+			const text = await got.text();
+			// The next page is asked of us too, under the address that the asker has.
+			const link = got.headers.get("link")?.replaceAll(named, base).replaceAll(address, base);
+			return { status: got.status, body: text ? JSON.parse(text) : undefined, headers: link ? { link } : {} };
+		};
+		const matched = matchOperation(method, path);
+		const route = matched && routes[matched.operation];
+		if (!route) return upstream(method, path, body ?? undefined);
+		const query = new URL(path, base).searchParams;
+		const ask: Ask = { method, path, query, params: matched.params, body: { ...body }, login, base };
+		return route(ask, upstream);
+	};
+}
+
+interface Parts {
+	requests: Recorded[];
+	faults: ReturnType<typeof createFaults>;
+	grants: Map<string, Permissions>;
+	answer: ReturnType<typeof createAnswer>;
+	git: GitHubServer["git"];
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
+	const { requests, faults, grants, answer, git } = parts;
+	const chunks: Buffer[] = [];
+	for await (const chunk of request) chunks.push(chunk as Buffer);
+	const text = Buffer.concat(chunks).toString("utf8");
+	const body = text ? (JSON.parse(text) as object) : null;
+	const method = request.method ?? "GET";
+	const [, prefix = "", run = null, job = null, path = "/"] =
+		/^(\/_run\/([^/]+)\/([^/]+))?(\/.*)$/.exec(request.url ?? "/") ?? [];
+	const token = (request.headers.authorization ?? "").replace(/^(bearer|token) /i, "");
+	const login = TOKENS[token as keyof typeof TOKENS] ?? null;
+	const operation = matchOperation(method, path)?.operation ?? null;
+	const recorded: Recorded = { method, path, body: body ?? undefined, login, run, job, operation, status: 0 };
+	requests.push(recorded);
+	const base = `http://${request.headers.host}${prefix}`;
+	const asked = { method, path, body, token, login: login ?? "", base };
+
+	const fault = faults.take(method, path);
+	const refused = refuseRequest(recorded, grants);
+	const got = fault && !fault.worked ? null : (refused ?? (await answer(asked)));
+	if (got && got.status < 300 && method !== "GET" && /\/(git\/refs|contents|merge)/.test(path)) await git.moved?.();
+	const final = fault ? fault.answer : got;
+	if (!final) {
+		request.socket.destroy();
+		return;
+	}
+	recorded.status = final.status;
+	const id = { "content-type": "application/json; charset=utf-8", "x-github-request-id": `TEST:${requests.length}` };
+	response.writeHead(final.status, { ...id, ...final.headers });
+	response.end(final.body === undefined || final.status === 204 ? undefined : JSON.stringify(final.body));
+}
+
+/** What GitHub refuses before it looks at the route. */
+function refuseRequest(recorded: Recorded, grants: Map<string, Permissions>): Answer | null {
+	const { method, path, body, login, run, job, operation } = recorded;
+	// https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#failed-login-limit
+	if (!login) return refuse(401, "Bad credentials");
+	const permissions = run && job && login === BOT ? grants.get(`${run}/${job}`) : undefined;
+	if (permissions && operation && !mayDo(operation, permissions))
+		return refuse(403, "Resource not accessible by integration");
+	const ask: Ask = {
+		method,
+		path,
+		query: new URLSearchParams(),
+		params: {},
+		body: { ...(body as object) },
+		login,
+		base: "",
+	};
+	return refuseLongBody(ask);
+}
+
+/** Whether GitHub counts the request as creating content, of which it takes 80 a minute and 500 an hour. */
+export function createsContent({ method, operation }: Recorded): boolean {
+	return method !== "GET" && /\/(issues|comments|pulls|check-runs|labels|reactions)(\/|$)/.test(operation ?? "");
 }

@@ -1,12 +1,17 @@
 // What is true of an experiment becomes the check run of its name on a commit, with annotations on the author's lines.
 import { sha256 } from "../documents.ts";
 import type { CheckRun, GitHub } from "../github.ts";
+import { plainLine, plainText } from "../plain.ts";
 import { type Client, call, converge, same } from "./connect.ts";
 
 /** Annotations that GitHub takes in a request; those of later requests are added. */
 const BATCH = 50;
 /** More than a reader scrolls through, and four requests. */
 const MOST = 200;
+
+/** GitHub refuses a longer title of an annotation, and a message of more than 64 KB. */
+const MAX_TITLE = 255;
+const MAX_MESSAGE = 8_000;
 
 /** A check run as GitHub has it. */
 interface Run {
@@ -27,12 +32,13 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 	/** Our check runs on a commit, the last made first. */
 	async function ours(sha: string, name?: string): Promise<Run[]> {
 		const named = name === undefined ? {} : { check_name: name };
+		// All of them, for what is the latest GitHub counts by when it ended, and only some servers for each app by itself.
 		const found = await call("list check runs", () =>
 			octokit.paginate(octokit.rest.checks.listForRef, {
 				...place,
 				...named,
 				ref: sha,
-				filter: "latest",
+				filter: "all",
 				per_page: 100,
 			}),
 		);
@@ -130,6 +136,7 @@ function toWanted(check: CheckRun): Wanted {
 	const more = left > 0 ? `\n\nAnnotations: the first ${MOST} are shown, ${left} more are left out.\n` : "";
 	return {
 		...check,
+		title: plainLine(check.title, MAX_TITLE),
 		summary: check.summary + more,
 		annotations: all.slice(0, MOST),
 		digest: all.length > 0 ? sha256(JSON.stringify(all)) : "",
@@ -138,12 +145,12 @@ function toWanted(check: CheckRun): Wanted {
 
 function contentOf({ status, conclusion, title, summary, digest }: Wanted, annotations: Wanted["annotations"]) {
 	const shown = annotations.map(({ path, line, level, title, message }) => ({
-		path,
+		path: plainLine(path),
 		start_line: line,
 		end_line: line,
 		annotation_level: level,
-		title,
-		message,
+		title: plainLine(title, MAX_TITLE),
+		message: plainText(message).slice(0, MAX_MESSAGE),
 	}));
 	return {
 		...(conclusion ? { status: "completed" as const, conclusion } : { status }),

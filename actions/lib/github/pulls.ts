@@ -1,5 +1,6 @@
 // Pull requests and issues become what the stages ask of them, and one is opened once.
 import type { GitHub, PullRequest } from "../github.ts";
+import { plainLine } from "../plain.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
 
 /** GitHub refuses a longer title. */
@@ -68,6 +69,8 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		},
 
 		async permissionOf(login) {
+			// In an address .. would be another one.
+			if (!/^[\w-]+(\[bot\])?$/.test(login)) return "none";
 			const answer = await call("read a permission", () =>
 				orNull(octokit.rest.repos.getCollaboratorPermissionLevel({ ...place, username: login })),
 			);
@@ -82,7 +85,7 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 				return found && { ...found, created: false };
 			};
 			const make = async () => {
-				const fields = { ...place, head: branch, base, title: cut(title), body };
+				const fields = { ...place, head: branch, base, title: plainLine(title, MAX_TITLE), body };
 				const { data } = await octokit.rest.pulls.create(fields);
 				return { ...toPullRequest(data), created: true };
 			};
@@ -105,7 +108,9 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 			const made = await converge(
 				client,
 				"open an issue",
-				async () => (await octokit.rest.issues.create({ ...place, title: cut(title), body: text, labels })).data.number,
+				async () =>
+					(await octokit.rest.issues.create({ ...place, title: plainLine(title, MAX_TITLE), body: text, labels })).data
+						.number,
 				look,
 			);
 			// Two runs that raced have each opened one: both keep the oldest.
@@ -126,11 +131,6 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 }
 
 const LEVELS = ["admin", "maintain", "write", "triage", "read", "none"] as const;
-
-function cut(title: string): string {
-	const characters = [...title];
-	return characters.length > MAX_TITLE ? `${characters.slice(0, MAX_TITLE - 1).join("")}…` : title;
-}
 
 interface Side {
 	sha: string;

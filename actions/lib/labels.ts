@@ -1,0 +1,57 @@
+// What is true of a pull request's experiments becomes its labels.
+import { createHash } from "node:crypto";
+import type { State } from "./comment.ts";
+import type { Label } from "./github.ts";
+
+/** GitHub refuses a longer name. */
+const MAX_NAME = 50;
+
+const STATES = {
+	planned: { color: "c5def5", description: "An experiment here is planned and waits for approval" },
+	running: { color: "fbca04", description: "An experiment here is being trained or measured" },
+	passed: { color: "0e8a16", description: "An experiment here has passed its gates" },
+	failed: { color: "d73a4a", description: "An experiment here has failed its gates, or its job has" },
+	inconclusive: { color: "bfd4f2", description: "The data can't tell whether an experiment here meets its gates" },
+} as const;
+
+/** The labels of a pull request with experiments in these states, each once. */
+export function labelsOf(states: readonly State[]): Label[] {
+	const words = new Set(states.map(wordOf));
+	return (Object.keys(STATES) as (keyof typeof STATES)[])
+		.filter((word) => words.has(word))
+		.map((word) => ({ name: `model:${word}`, ...STATES[word] }));
+}
+
+function wordOf(state: State): keyof typeof STATES {
+	switch (state.is) {
+		case "planned":
+			return "planned";
+		case "running":
+		case "measured":
+			return "running";
+		case "broken":
+			return "failed";
+		case "judged": {
+			const { outcome } = state.verdict;
+			return outcome === "pass" ? "passed" : outcome === "fail" ? "failed" : "inconclusive";
+		}
+	}
+}
+
+/** The label that all pull requests have which train a line of models: two with it are told of each other. */
+export function lineLabel(model: string): Label {
+	return { name: lineName(model), color: "5319e7", description: "Trains this line of models" };
+}
+
+function lineName(model: string): string {
+	const name = `line:${model.replaceAll(/[^\w.-]/g, "_")}`;
+	if (name === `line:${model}` && name.length <= MAX_NAME) return name;
+	// Cut or changed alone, two lines could come to the same name.
+	const digest = createHash("sha256").update(model).digest("hex").slice(0, 8);
+	return `${name.slice(0, MAX_NAME - 9)}-${digest}`;
+}
+
+/** Whether a label is one of these, which only we give and take. */
+export function isOwnLabel(name: string): boolean {
+	return /^(model|line):/i.test(name);
+}
