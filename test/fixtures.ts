@@ -600,10 +600,17 @@ export function makePromotion({ verdict }: Judged): Promotion {
 	};
 }
 
-/** Documents whose artefacts lie in the store; `name` tells one experiment from another. */
+/** Documents whose artefacts lie in the store; `name` tells one experiment from another, `windowed` has 300 frames of a window. */
 export async function leaveJudged(
 	{ registry, store }: { registry: Registry; store: Store },
-	{ name = "more-night", first = false, scores = makeScores(), waived = false, now = new Date() } = {},
+	{
+		name = "more-night",
+		first = false,
+		scores = makeScores(),
+		waived = false,
+		windowed = false,
+		now = new Date(),
+	} = {},
 ): Promise<Pick<Judged, "plan" | "report" | "verdict">> {
 	const base = waived ? makePlan({ policy: waivedBy(makeWaiver({ slice: "day" })) }) : makePlan();
 	const own = first
@@ -616,11 +623,19 @@ export async function leaveJudged(
 		manifest: current.entry.manifest,
 		location: current.location,
 	};
-	const run = { ...base.run, id: `${name}-0123456789abcdef`, experiment: name };
+	const window = windowed ? { window: { from: "2026-11-01", to: "2026-11-28" } } : {};
+	if (windowed) base.data.splits.train.frames = 300;
+	const run = { ...base.run, ...window, id: `${name}-0123456789abcdef`, experiment: name };
 	const policy = first
 		? { ...base.policy, rules: [{ ...base.policy.rules[0]!, bound: "min" as const, value: 0.1 }] }
 		: base.policy;
-	const plan = makePlan({ run, baseline, experiment: { ...base.experiment, name, authors: ["bob"] }, policy });
+	const plan = makePlan({
+		run,
+		data: base.data,
+		baseline,
+		experiment: { ...base.experiment, name, authors: ["bob"] },
+		policy,
+	});
 	const weights = `weights of ${name}`;
 	const manifest = documentText({
 		schema: 1,

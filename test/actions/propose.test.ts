@@ -1,9 +1,11 @@
 // The propose action
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type GitHubServer, startGitHub } from "../system/github-server.ts";
-import { makeProject } from "../system/project.ts";
+import { parse } from "yaml";
+import type { Permissions } from "../system/github/permissions.ts";
+import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
+import { makeProject, repository } from "../system/project.ts";
 import { type Ran, runAction } from "./runner.ts";
 
 const experiment = "{ model: small-line, recipe: mini, data: mini, machine: here, gates: lenient, why: keeping up }";
@@ -16,7 +18,13 @@ let github: GitHubServer;
 let workspace: string;
 
 beforeEach(async () => {
-	github = await startGitHub();
+	github = await startGitHub({ opened: false });
+	github.grant("1", "propose", await documentedPermissions());
+	const content = Buffer.from("on: { workflow_dispatch: { inputs: { pull-request: { required: true } } } }\n");
+	await github.call("PUT", `/repos/${github.repository}/contents/.github/workflows/experiment.yml`, {
+		message: "The workflow of experiments",
+		content: content.toString("base64"),
+	});
 	workspace = await makeProject({
 		"recipes/proposals/fresh.yaml": fresh,
 		// Nothing is imported here, so the cost can't be known.
@@ -29,26 +37,37 @@ afterEach(async () => {
 	await rm(workspace, { recursive: true });
 });
 
+/** What the workflow to copy grants. */
+async function documentedPermissions(): Promise<Permissions> {
+	const text = await readFile(path.join(repository, "actions/propose/README.md"), "utf8");
+	const workflow = parse(/^name: propose[\s\S]*?(?=^```)/m.exec(text)![0]) as {
+		jobs: { propose: { permissions: Permissions } };
+	};
+	return workflow.jobs.propose.permissions;
+}
+
 async function propose(event: string, payload: object, changes: Record<string, string> = {}): Promise<Ran> {
 	const file = path.join(workspace, "event.json");
 	await writeFile(file, JSON.stringify(payload));
 	return runAction("propose", {
 		workspace,
-		inputs: { token: "ann-token", author: "ann", base: "", dispatch: "false", "max-open": "10", ...changes },
+		inputs: { token: "bot-token", author: BOT, base: "", dispatch: "true", "max-open": "10", ...changes },
 		environment: {
 			GITHUB_EVENT_NAME: event,
 			GITHUB_EVENT_PATH: file,
 			GITHUB_REF_NAME: "main",
-			GITHUB_API_URL: github.url,
+			GITHUB_API_URL: `${github.url}/_run/1/propose`,
 			GITHUB_REPOSITORY: github.repository,
 		},
 	});
 }
 
 interface Pull {
+	number: number;
+	labels: { name: string }[];
 	title: string;
 	body: string;
-	head: { ref: string };
+	head: { ref: string; sha: string };
 	base: { ref: string };
 }
 
@@ -64,18 +83,43 @@ test("opens one pull request with the experiment, however often the event comes"
 	expect(first).toMatchObject({ code: 0, annotations: [], outputs: { waiting: "[]" } });
 	const [{ tick, branch }] = JSON.parse(first.outputs["proposed"]!);
 	expect(tick).toBe("fresh/mini@v3");
-	const again = await propose("repository_dispatch", published);
-	expect(again).toMatchObject({ code: 0, outputs: { proposed: "[]" } });
-
 	const opened = await proposals();
 	expect(opened.map(({ title, head, base }) => [title, head.ref, base.ref])).toEqual([
 		["fresh: small-line on mini at v3", branch, "main"],
 	]);
 	expect(opened[0]!.body).toContain("The event `dataset.published`: `mini` at `v3`.");
 	expect(opened[0]!.body).toContain("there/is/none: the trainer's Python can't be started");
+	const number = String(opened[0]!.number);
+	expect(github.actions.dispatches).toMatchObject([
+		{ kind: "workflow_dispatch", by: BOT, workflow: "experiment.yml", ref: branch, inputs: { "pull-request": number } },
+	]);
+	// What was started there has a check run by now.
+	const check = { name: "model / fresh", head_sha: opened[0]!.head.sha };
+	await github.call("POST", `/repos/${github.repository}/check-runs`, check, "bot-token");
+	const again = await propose("repository_dispatch", published);
+	expect(again).toMatchObject({ code: 0, outputs: { proposed: "[]" } });
+	expect(github.actions.dispatches).toHaveLength(1);
+	expect(await proposals()).toHaveLength(1);
+
 	const where = `/repos/${github.repository}/contents/experiments/${branch.replace("propose/", "")}.yaml?ref=${branch}`;
 	const { content } = await github.call<{ content: string }>("GET", where);
 	expect(Buffer.from(content, "base64").toString()).toContain("model: small-line\n");
+});
+
+test("needs every permission of the workflow to copy, and no other", async () => {
+	const granted = await documentedPermissions();
+	// The checks are looked at where a pull request is open already.
+	await propose("repository_dispatch", published);
+	github.writes();
+	for (const name of Object.keys(granted)) {
+		github.grant("1", "propose", { ...granted, [name]: "none" });
+		const { client_payload } = published;
+		const ran = await propose("repository_dispatch", {
+			...published,
+			client_payload: { ...client_payload, revision: `no-${name}` },
+		});
+		expect([name, ran.code, ran.annotations.join()]).toEqual([name, 1, expect.stringContaining("403")]);
+	}
 });
 
 test("opens each tick of a schedule, and leaves for later what has to wait", async () => {

@@ -253,6 +253,16 @@ describe("compares with production", () => {
 		expect(changes.map(({ path }) => path)).toEqual(["data.version", "code"]);
 	});
 
+	test("and tells that production's frames were of other days", async () => {
+		const window = { from: "2026-10-01", to: "2026-10-28" };
+		const versions = [versionOf(await plan(), 1, { window })];
+		const { changes } = await plan({ versions, approvals: [approve(1, null)] });
+		expect(changes).toEqual([
+			{ path: "window.from", production: "2026-10-01", candidate: null },
+			{ path: "window.to", production: "2026-10-28", candidate: null },
+		]);
+	});
+
 	test("and estimates time from what production took for a frame", async () => {
 		const before = await plan();
 		const { estimate } = await plan({ versions: [versionOf(before, 1)], approvals: [approve(1, null)] });

@@ -50,6 +50,14 @@ describe("makes the judged model production", () => {
 		expect(current?.entry).toMatchObject({ version: 2, run: "more-night-0123456789abcdef", experiment: "more-night" });
 	});
 
+	test("with the days that its frames are of in its entry, and how many of them it saw", async () => {
+		const documents = await makeDocuments({ name: "baseline", first: true, windowed: true });
+		await promote({ ...documents, ...judgement }, ports());
+		const { epochs } = documents.plan.run.train;
+		const entry = (await registry.current("perception-hydranet"))?.entry;
+		expect(entry).toMatchObject({ window: { from: "2026-11-01", to: "2026-11-28" }, frames_trained: 300 * epochs });
+	});
+
 	test("with what was waived in its entry and its promotion, where anything was", async () => {
 		const first = await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
 		expect(first.waived).toBeUndefined();
