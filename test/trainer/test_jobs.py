@@ -152,7 +152,8 @@ def test_reports_by_the_schema_and_finds_a_model_equal_to_itself(evaluated: Path
     quality = [score for score in report["scores"] if not score["metric"].startswith("latency")]
     assert all(score["candidate"] == score["production"] for score in quality)
     assert {score["delta"] for score in quality} <= {0.0, None}
-    assert {score["metric"] for score in report["scores"] if score["slice"] == "night-pedestrian"} == {"ap/pedestrian"}
+    own = {score["metric"] for score in report["scores"] if score["slice"] == "night-pedestrian"}
+    assert own == {"ap/pedestrian", "ece/pedestrian"}
     assert report["data"]["frames"] == 9
     assert [item["of"] for item in report["statistics"]] == ["candidate", "production"]
     for item in report["statistics"]:
@@ -163,6 +164,9 @@ def test_reports_by_the_schema_and_finds_a_model_equal_to_itself(evaluated: Path
     figures = read(output / "figures.json")
     jsonschema.validate(figures, read(TRAINER / "proving_ground/schemas/figures.schema.json"))
     assert all(curve["candidate"] == curve["production"] for curve in figures["curves"])
+    drawn = figures["classes"]["rows"] + figures["calibration"]["diagrams"]
+    assert {item["slice"] for item in drawn} > {None, "night"}
+    assert all(item["candidate"] == item["production"] is not None for item in drawn)
     assert [item["of"] for item in figures["latency"]] == [
         f"{name}{export}" for export in ("", " int8") for name in ("candidate", "production")
     ]
@@ -256,7 +260,7 @@ def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
 
     assert "damaged" in refused(cut)
     assert "not those that eval_report.json names" in refused(swap)
-    assert "statistics of version 1; this code reads version 3" in refused(age)
+    assert "statistics of version 1; this code reads version 4" in refused(age)
     assert "can't be read" in refused(lambda report, _: report.unlink())
     assert "not JSON" in refused(lambda report, _: report.write_text("{"))
     assert "of this version" in refused(lambda report, _: report.write_text('{"schema": 0}'))

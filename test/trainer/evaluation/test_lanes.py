@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from proving_ground.evaluation import Evaluator, Prediction, Target, score
+from proving_ground.evaluation import Evaluator, Prediction, Statistics, Target, score
 from proving_ground.evaluation.lanes import count_lanes, draw_lane, lane_f1, lane_iou
 
 SIZE = (192, 112)
@@ -93,8 +93,8 @@ def test_equal_those_of_a_distance_drawing_and_of_every_assignment(seed: int) ->
         assert most_pairs(expected >= 0.5) == hits, f"seed {seed}"
 
 
-def evaluate(frames: list[tuple[list[np.ndarray] | None, list[np.ndarray] | None]]) -> dict:
-    """Scores of predicted and labelled lines."""
+def measure(frames: list[tuple[list[np.ndarray] | None, list[np.ndarray] | None]]) -> Statistics:
+    """Statistics of predicted and labelled lines."""
     evaluator = Evaluator(heads=["lanes"], detection_categories=[], segmentation_classes=[])
     none = {"boxes": np.zeros((0, 4)), "categories": np.zeros(0, dtype=np.int64)}
     for frame, (predicted, labelled) in enumerate(frames):
@@ -103,7 +103,12 @@ def evaluate(frames: list[tuple[list[np.ndarray] | None, list[np.ndarray] | None
             Prediction(**none, scores=np.zeros(0), segmentation=None, lanes=predicted),
             Target(boxes=None, categories=None, crowd=None, segmentation=None, lanes=labelled, width=192, height=112),
         )
-    return score(evaluator.statistics(), [], len(frames))
+    return evaluator.statistics()
+
+
+def evaluate(frames: list[tuple[list[np.ndarray] | None, list[np.ndarray] | None]]) -> dict:
+    """Scores of predicted and labelled lines."""
+    return score(measure(frames), [], len(frames))
 
 
 def test_divide_the_sums_of_all_frames() -> None:

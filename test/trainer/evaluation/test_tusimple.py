@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import measure_sample, sample_frame
 from test_intervals import interval
-from test_lanes import evaluate
+from test_lanes import evaluate, measure
 
 from proving_ground.evaluation import FrameSlice, Statistics, compare
 from proving_ground.evaluation.intervals import draw_weights
@@ -127,6 +127,13 @@ def test_are_means_over_the_frames_with_a_labelled_line() -> None:
     scaled = [[line and [each * [192 / 1280, 112 / 720] for each in line] for line in pair] for pair in frames]
     scores = evaluate(scaled)
     assert [scores[name, None] for name in ("lane_accuracy", "lane_fp", "lane_fn")] == [0.5, 0.0, 0.5]
+
+
+def test_are_not_compared_where_other_frames_have_lines_at_the_rows() -> None:
+    # As many lines, and one of them lies above all rows: CULane's counts alone don't tell.
+    models = [measure([([], [upright(90, *ends)])]) for ends in ((50, 100), (5, 15))]
+    with pytest.raises(ValueError, match="not measured on the same labels of lanes"):
+        compare(*models, [], resamples=50, seed=1)
 
 
 def test_have_the_intervals_of_frames_drawn_one_by_one() -> None:

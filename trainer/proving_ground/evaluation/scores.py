@@ -156,19 +156,25 @@ def compare(
         raise ValueError(f"the units are of {len(units)} frames; the manifest has {total}")
     threads = threads or usable_processors()
     models = [tabulate(each, total) for each in (candidate, production) if each is not None]
-    rows = []
-    for part in parts_of(slices, total):
+    parts = parts_of(slices, total)
+    # Each thread draws and resamples parts of its own; where there is but one part, they share its resamples.
+    inner = threads if len(parts) == 1 else 1
+
+    def compare_part(part: Part) -> list[dict[str, Any]]:
+        rows = []
         for head in part.heads:
             owners = [model for model in models if head in model.labelled]
             if owners:
                 frames = part.frames & owners[0].labelled[head]
                 weights = draw_weights(units[frames], resamples, seed, part.name)
                 measures = [
-                    measure(model, head, part, frames, weights, threads) if head in model.labelled else ({}, {})
+                    measure(model, head, part, frames, weights, inner) if head in model.labelled else ({}, {})
                     for model in models
                 ]
                 rows += describe(measures, owners[0], head, part, frames, len(np.unique(units[frames])))
-    return rows
+        return rows
+
+    return [row for rows in for_each(compare_part, parts, threads) for row in rows]
 
 
 def check_same_labels(candidate: Statistics, production: Statistics) -> None:

@@ -12,7 +12,7 @@ from numba import njit
 SPACING = float(np.spacing(1.0))
 THRESHOLDS = 10
 # Resamples that are traced side by side.
-LANES = 32
+LANES = 64
 # Where each of a lane's numbers begins in the state of all lanes.
 FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
 # Up to so many objects, what is reached at each number of hits is worked out once: other categories ask for the same.
@@ -47,8 +47,10 @@ def resample_into(ordered, weights, recall_thresholds, figures):
     for begin in range(0, weights.shape[0], LANES):
         lanes = min(LANES, weights.shape[0] - begin)
         times[:, :] = 0
-        for lane in range(lanes):
-            times[:, lane] = weights[begin + lane]
+        for frame in range(len(times)):
+            here = times[frame]
+            for lane in range(lanes):
+                here[lane] = weights[begin + lane, frame]
         for category in range(categories):
             objects, alone = count_lanes_objects(ordered, category, times)
             heights, first, reached = trace_lanes(ordered, category, times, objects, thresholds)
@@ -221,29 +223,37 @@ def trace_hits(ordered, category, weights, targets, curves, hits):
     A run of hits in frames that don't count repeats a lower precision of the hits before it, which changes nothing.
     """
     begin, end = ordered.begins[category], ordered.begins[category + 1]
-    seen, passed = np.empty(end - begin + 1), np.empty(end - begin + 1)
-    seen[0] = passed[0] = 0.0
+    seen, passed = np.empty(end - begin + 1, np.int32), np.empty(end - begin + 1, np.int32)
+    seen[0] = passed[0] = 0
     for row in range(end - begin):
         seen[row + 1] = seen[row] + weights[ordered.frame[begin + row]]
+    # There are no more runs than rows. Counting, dividing and looking for the highest each have a loop of their own:
+    # the processor divides several numbers at a time, and waits for none of them.
+    found, counted, precision = np.empty_like(seen), np.empty_like(seen), np.empty(len(seen))
     for number in range(len(hits)):
         group = category * len(hits) + number
-        first = ordered.pass_begins[group]
-        for place in range(first, ordered.pass_begins[group + 1]):
+        first, stop = ordered.pass_begins[group], ordered.pass_begins[group + 1]
+        for place in range(first, stop):
             row = ordered.pass_row[place]
             passed[place - first + 1] = passed[place - first] + (seen[row + np.uint32(1)] - seen[row])
-        first, stop = ordered.hit_begins[group], ordered.hit_begins[group + 1]
-        found, highest = 0.0, 0.0
-        for place in range(first, stop):
-            found += seen[ordered.hit_end[place]] - seen[ordered.hit_first[place]]
-        hits[number] = found
-        # From the last run to the first, with what is highest after each.
-        for place in range(stop - 1, first - 1, -1):
-            here = seen[ordered.hit_end[place]]
-            precision = found / (here - passed[ordered.hit_passed[place]] + SPACING)
-            if precision > highest:
-                highest = precision
-            curves[targets[int(found)], number] = highest
-            found -= here - seen[ordered.hit_first[place]]
+        start = ordered.hit_begins[group]
+        runs = ordered.hit_begins[group + 1] - start
+        total = np.int32(0)
+        for run in range(runs):
+            here = seen[ordered.hit_end[start + run]]
+            total = np.int32(total + (here - seen[ordered.hit_first[start + run]]))
+            found[run], counted[run] = total, here
+        if stop > first:
+            for run in range(runs):
+                counted[run] -= passed[ordered.hit_passed[start + run]]
+        for run in range(runs):
+            precision[run] = found[run] / (counted[run] + SPACING)
+        highest = 0.0
+        for back in range(1, runs + 1):
+            here = precision[runs - back]
+            highest = here if here > highest else highest
+            curves[targets[np.uint32(found[runs - back])], number] = highest
+        hits[number] = total
 
 
 @njit(cache=True, nogil=True)
