@@ -9,15 +9,13 @@ import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
 import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
-import { seedsToRun } from "./lib/noise.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
 import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { loadProposals } from "./lib/proposal_file.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
-import { waivedWords } from "./lib/waivers.ts";
-import { windowWords } from "./lib/window.ts";
+import { jobsText, planText, promotionText, verdictText } from "./stage_lines.ts";
 
 export interface Context {
 	project: Project;
@@ -361,45 +359,4 @@ async function write<N extends DocumentName>(
 	value: DocumentTypes[N],
 ): Promise<void> {
 	await writeDocument(name, value, documentFile(context, file, name));
-}
-
-function planText({ run, data, baseline, promoted, changes, estimate }: Plan): string {
-	const against =
-		promoted !== null
-			? `was promoted as v${promoted}`
-			: baseline
-				? `against production v${baseline.version}`
-				: "no production model yet";
-	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
-	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
-}
-
-function jobsText({ jobs }: Jobs): string {
-	return jobs
-		.map((job) => {
-			const adopted = job.adopted ? " (adopted: it was there already)" : "";
-			const took = job.seconds === null ? "" : ` in ${Math.round(job.seconds)} s`;
-			return `${job.kind} ${job.state}${job.adopted ? adopted : took}${job.diagnosis ? `: ${job.diagnosis}` : ""}`;
-		})
-		.join(", ");
-}
-
-function verdictText({ outcome, checks, counts }: Verdict): string {
-	const failed = [
-		...new Set(checks.filter((check) => check.blocking).map((check) => `${check.metric} ${check.slice ?? "overall"}`)),
-	];
-	const lost =
-		failed.length > 0
-			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
-			: "";
-	const seeds = seedsToRun(checks, (text) => text);
-	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
-	const counted = `${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
-	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
-}
-
-function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {
-	const words = waivedWords(waived.length);
-	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
-	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
 }
