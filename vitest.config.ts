@@ -5,8 +5,8 @@ export default defineConfig({
 	test: {
 		include: ["test/**/*.test.ts"],
 		// Real processes and trainings: generous, so that only a hang ends here.
-		testTimeout: 120_000,
-		hookTimeout: 120_000,
+		testTimeout: 300_000,
+		hookTimeout: 300_000,
 		// Two cores: trainings of several files at once would only slow each other.
 		maxWorkers: 2,
 	},

@@ -1,7 +1,7 @@
 // torchrun on this machine: a job is a folder and a detached process group that outlives whoever started it.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { runCommand } from "../command.ts";
@@ -52,7 +52,9 @@ export function local({ jobs, trainer, copyTrainer }: LocalOptions): Executor {
 		const job = describeJob(id, folder, ticket, process);
 		if (!ticket) return job;
 		// The job's manifest is written last: a crash after it is a success, whatever the process's end was.
-		if (await exists(path.join(ticket.output, "manifest.json"))) return finished(job, folder, "succeeded", null);
+		// Its time is the job's end, too: the processes take a moment more, and what was seen must not change with it.
+		const written = await stat(path.join(ticket.output, "manifest.json")).catch(() => null);
+		if (written) return { ...job, state: "succeeded", ...spent(ticket, process, written.mtimeMs) };
 		if (!process) return job;
 		if (!(await hasExited(folder, process)) && (await isAlive(process)))
 			return { ...job, state: "running", progress: await readJson(path.join(folder, "progress.json")) };
