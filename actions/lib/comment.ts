@@ -184,13 +184,12 @@ const MOST_PEERS = 8;
 
 function peersSentence({ plan, peers = [] }: Documents): string {
 	if (peers.length === 0) return "";
-	const shown = peers.slice(0, MOST_PEERS).map(
-		({ pullRequest, experiments }) =>
-			`#${pullRequest} (${experiments
-				.slice(0, 3)
-				.map((name) => code(name))
-				.join(", ")}${experiments.length > 3 ? ", …" : ""})`,
-	);
+	const shown = peers.slice(0, MOST_PEERS).map(({ pullRequest, experiments }) => {
+		const names = experiments.slice(0, 3).map((name) => code(name));
+		if (experiments.length > 3) names.push("…");
+		// Labels tell the pull requests alone.
+		return names.length > 0 ? `#${pullRequest} (${names.join(", ")})` : `#${pullRequest}`;
+	});
 	const left = peers.length - shown.length;
 	const more = left > 0 ? ` and ${left} more` : "";
 	return `🔒 The line ${code(plan.experiment.model)} is also trained by ${shown.join(", ")}${more}. Whichever is merged first is what the others are judged against anew.`;
@@ -247,10 +246,18 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 	};
 }
 
+/** What the name of an experiment's check run begins with. */
+const CHECK = "proving-ground / ";
+
 /** The name of an experiment's check run. */
 export function checkName(experiment: string): string {
 	// A file may be called anything; GitHub trims a name, and the next look would not find it.
-	return plainLine(`proving-ground / ${experiment}`, MAX_NAME);
+	return plainLine(`${CHECK}${experiment}`, MAX_NAME);
+}
+
+/** Whether a check run is of an experiment: GitHub shows each job of each workflow as one too, of the same app. */
+export function isOfExperiment({ name }: { name: string }): boolean {
+	return name.startsWith(CHECK);
 }
 
 /** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */

@@ -164,16 +164,25 @@ async function stopAndWait(
 
 /** Stops runs that pull requests have asked for, where every one of them is known and none of them asks for it now. */
 async function stopOrphans(
-	{ project }: FollowPorts,
+	{ project, git, github }: FollowPorts,
 	followed: readonly FollowedPull[],
 	isKnown: (pullRequest: number) => boolean,
 ): Promise<RunId[]> {
 	const wanted = new Map(followed.map(({ pull, experiments }) => [pull.number, new Set(experiments.flatMap(runsOf))]));
+	const heads = new Map(followed.map(({ pull }) => [pull.number, pull.head.sha]));
+	const base = (await git("rev-parse", "--abbrev-ref", "HEAD")).trim();
+	/** Following takes a while: it may have been opened or pushed to since. And promotion needs the evaluation of what is merged. */
+	const mayAsk = async (number: number, kind: string) => {
+		const { state, merged, head, base: onto } = await github.pullRequest(number);
+		if (merged) return kind === "evaluate";
+		return state === "open" && isBase(onto.ref, base) && heads.get(number) !== head.sha;
+	};
 	const stopped: RunId[] = [];
 	for (const executor of project.executors()) {
-		for (const { id } of await executor.list()) {
+		for (const { id, kind } of await executor.list()) {
 			const claims = await claimsOf(id, project.store);
 			if (claims.length === 0 || !claims.every((claim) => isKnown(claim) && !wanted.get(claim)?.has(id))) continue;
+			if ((await Promise.all(claims.map((claim) => mayAsk(claim, kind)))).some(Boolean)) continue;
 			await executor.stop(id);
 			stopped.push(id);
 		}

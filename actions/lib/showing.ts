@@ -1,5 +1,13 @@
 // An experiment's documents become what people see of it on its pull request: comment, check run, labels.
-import { checkRunOf, checkRunOfProblems, type Documents, markerOf, renderComment, renderProblems } from "./comment.ts";
+import {
+	checkRunOf,
+	checkRunOfProblems,
+	type Documents,
+	isOfExperiment,
+	markerOf,
+	renderComment,
+	renderProblems,
+} from "./comment.ts";
 import { InvalidInput, type Problem } from "./errors.ts";
 import { nameOfFile } from "./experiment.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
@@ -80,7 +88,8 @@ export async function showLabels(
 	{ models, all }: { models: readonly string[]; all: boolean },
 ): Promise<Written> {
 	const lines = [...new Set(models)].map(lineLabel);
-	const wanted = [...labelsOf(await github.checkRuns(head.sha)), ...lines];
+	const checks = (await github.checkRuns(head.sha)).filter(isOfExperiment);
+	const wanted = [...labelsOf(checks), ...lines];
 	return github.setLabels(number, wanted, (name) => isOwnLabel(name) && (all || !name.startsWith("line:")));
 }
 

@@ -101,9 +101,12 @@ export async function lookAtJobs(plan: Plan, before: Jobs, ports: TrainPorts): P
 	const [known, next] = before.jobs;
 	const training = { ...(await ports.executor.look(plan.run.id)), adopted: known?.adopted ?? true };
 	if (training.state !== "succeeded") return keepBounds(plan, jobsOf(plan, training, null), ports);
-	if (!next) return jobsOf(plan, training, await beginEvaluation(plan, ports));
 	const { document } = await evaluationRun(plan, ports);
-	const evaluation = { ...(await ports.executor.look(document.id)), adopted: next.adopted };
+	const seen = await ports.executor.look(document.id);
+	if (seen.state === "absent") return jobsOf(plan, training, await beginEvaluation(plan, ports));
+	// One that failed or was stopped is started again where somebody asks for it, not by a look.
+	if (!next) await claim(document.id, ports);
+	const evaluation = { ...seen, adopted: next?.adopted ?? true };
 	return keepBounds(plan, jobsOf(plan, training, evaluation), ports);
 }
 
@@ -142,6 +145,10 @@ export async function stopJobs(jobs: Jobs, executor: Executor): Promise<void> {
 
 function claimKey(id: RunId, pullRequest: number | ""): string {
 	return `claims/${id}/${pullRequest}`;
+}
+
+async function claim(id: RunId, { store, pullRequest }: TrainPorts): Promise<void> {
+	if (pullRequest !== undefined) await store.put(claimKey(id, pullRequest), "");
 }
 
 /** The pull requests that have asked for a run; none where a person started it by hand. */
@@ -263,10 +270,11 @@ async function measuredBefore(
 	return null;
 }
 
-async function begin(run: Run, { executor, store, pullRequest }: TrainPorts): Promise<Job> {
+async function begin(run: Run, ports: TrainPorts): Promise<Job> {
+	const { executor, store } = ports;
 	const { id } = run.document;
 	// Before anything costs money: what runs and is claimed by nobody would never be stopped.
-	if (pullRequest !== undefined) await store.put(claimKey(id, pullRequest), "");
+	await claim(id, ports);
 	const key = `documents/${id}.json`;
 	const text = documentText(run.document);
 	if (!(await store.put(key, text))) {

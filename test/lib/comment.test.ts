@@ -151,6 +151,11 @@ describe("is one document that a reviewer can decide from", () => {
 		else expect(text).not.toMatch(/Watch the job|evil|javascript|passwd|no address/);
 	});
 
+	test("with other pull requests of its line whose experiments are not known", () => {
+		const text = renderComment({ plan: judged.plan, peers: [{ pullRequest: 7, experiments: [] }] });
+		expect(text).toContain("is also trained by #7. Whichever");
+	});
+
 	test("in the order in which it is decided: verdict, changes, checks, slices, latency, the rest folded", () => {
 		const text = renderComment(makeJudged(makeScores({ night: 0.2 })));
 		const places = [

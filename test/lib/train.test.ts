@@ -15,6 +15,7 @@ import {
 	type Store,
 	startJobs,
 	stopJobs,
+	unseenJobs,
 } from "../../actions/lib/train.ts";
 import { makeEvaluation, makeJob, makePlan, makeScores } from "../fixtures.ts";
 
@@ -115,6 +116,19 @@ describe("takes the next step", () => {
 		expect(started).toHaveLength(1);
 		await startJobs(plan, ports);
 		expect(started).toHaveLength(2);
+	});
+
+	test("starts an evaluation again that failed or was stopped only when asked to start, whoever looks", async () => {
+		const { ports, started, settle } = scripted();
+		await startJobs(plan, ports);
+		settle(plan.run.id, "succeeded");
+		await startJobs(plan, ports);
+		settle(evaluation.id, "stopped");
+		const seen = await lookAtJobs(plan, unseenJobs(plan), ports);
+		expect(seen.jobs.map(({ state }) => state)).toEqual(["succeeded", "stopped"]);
+		expect(started).toHaveLength(2);
+		await startJobs(plan, ports);
+		expect(started).toHaveLength(3);
 	});
 
 	test("starts from the weights that the plan names", async () => {
