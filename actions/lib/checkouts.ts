@@ -57,7 +57,7 @@ export async function checkOut(root: string, git: Git, sha: string, pullRequest:
 	);
 	await mkdir(path.dirname(place), { recursive: true });
 	await discard(place, git);
-	await git("worktree", "add", "--quiet", "--detach", "--force", place, sha);
+	await git("worktree", "add", "--quiet", "--detach", place, sha);
 	// Datasets, jobs and the store are the repository's, whichever commit asks for them.
 	await symlink(path.join(root, ".proving-ground"), linkIn(place)).catch(acceptThere);
 	return place;
@@ -78,7 +78,6 @@ async function isWhole(place: string, sha: string): Promise<boolean> {
 
 /** Removes a checkout, or what is left of one. */
 async function discard(place: string, git: Git): Promise<void> {
-	await git("worktree", "remove", "--force", "--force", place).catch(() => "");
 	await rm(place, { recursive: true, force: true });
 	// Git keeps what it knows of a checkout that was being made when its process was killed, until it is unlocked.
 	await git("worktree", "unlock", place).catch(() => "");
