@@ -66,7 +66,7 @@ export function booleanInput(name: string): boolean {
 
 /** The repository that the runner checked out. */
 export async function openWorkspace(options: OpenOptions = {}): Promise<Project> {
-	return openProject(workspaceRoot(), options);
+	return openProject(workspaceRoot(), { warn: (message) => core.warning(plainText(message)), ...options });
 }
 
 /** Where the runner checked the repository out. */

@@ -21,8 +21,8 @@ export interface PlannedExperiment {
 	digest: string;
 }
 
-/** GitHub takes a mebibyte of outputs from a job. */
-const MAX_OUTPUT = 900_000;
+/** GitHub takes a mebibyte of outputs from a job, two bytes for each character; the rest is for the files that are refused. */
+const MAX_OUTPUT = 400_000;
 /** No plan is larger; what unpacks to more was made to fill a runner's memory. */
 const MAX_PLAN = 16 * 1024 * 1024;
 
@@ -46,7 +46,7 @@ export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperime
 	const size = JSON.stringify(packed).length;
 	if (size > MAX_OUTPUT)
 		throw new InvalidInput(
-			`${plans.length} experiments at once: their plans take ${size} bytes, and a job can hand on ${MAX_OUTPUT}. Split the pull request.`,
+			`${plans.length} experiments at once: their plans take ${size} characters, and a job can hand on ${MAX_OUTPUT}. Split the pull request.`,
 		);
 	return packed;
 }

@@ -44,10 +44,15 @@ export interface Project {
 export interface OpenOptions {
 	/** Takes what production is from the promotions in reports/, on a machine that can't reach the registry. */
 	fromReports?: boolean;
+	/** Told of a record there that can't be read. */
+	warn?: (message: string) => void;
 }
 
 /** Opens the repository at a folder; throws InvalidFile or InvalidInput. */
-export async function openProject(root: string, { fromReports = false }: OpenOptions = {}): Promise<Project> {
+export async function openProject(
+	root: string,
+	{ fromReports = false, warn = () => {} }: OpenOptions = {},
+): Promise<Project> {
 	if (!existsSync(path.join(root, CONFIG))) {
 		throw new InvalidInput(
 			`${root} has no ${CONFIG}: run this from the root of a repository that Proving Ground runs in.`,
@@ -57,7 +62,7 @@ export async function openProject(root: string, { fromReports = false }: OpenOpt
 	const { value } = await loadFile<Config>(root, CONFIG, validateConfig, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	const project = projectOf(value, root, root);
-	return fromReports ? { ...project, registry: recorded(root) } : project;
+	return fromReports ? { ...project, registry: recorded(root, warn) } : project;
 }
 
 /** Places are relative to `home`, whose configuration it is; experiments and recipes stand in `root`. */

@@ -1,13 +1,13 @@
 // Every executor
 import { fork } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { local } from "../../actions/lib/executors/local.ts";
 import type { RunTrain } from "../../actions/lib/generated/documents.d.ts";
 import type { Executor, Job, Run } from "../../actions/lib/train.ts";
-import type { Trainer } from "../../actions/lib/trainer.ts";
+import { digestTrainer, type Trainer } from "../../actions/lib/trainer.ts";
 import { makePlan } from "../fixtures.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
@@ -309,5 +309,81 @@ setInterval(() => {}, 1000);`,
 			copyTrainer: false,
 		});
 		await expect(executor.start(exampleRun(temporary, "short"))).rejects.toThrow("npm start does it");
+	});
+});
+
+describe("local, with a copy of the trainer", () => {
+	let trainer: Trainer;
+	let jobs: string;
+	let executor: Executor;
+	let run: Run;
+	const copies = () => readdir(path.join(jobs, ".trainers"));
+	const ended = () => until(executor, run.document.id, ({ state }) => state !== "running");
+
+	beforeEach(async () => {
+		jobs = path.join(temporary, "jobs");
+		trainer = await standIn(temporary);
+		const job = path.join(trainer.folder, "torch/distributed/run.py");
+		// The package is what is copied: the job's program must come from it, and say so with the parts that it loads late.
+		await cp(job, path.join(trainer.folder, "proving_ground/__main__.py"));
+		await writeFile(path.join(trainer.folder, "proving_ground/late.py"), 'WORDS = "as planned"\n');
+		await writeFile(path.join(trainer.folder, "requirements.txt"), "");
+		const site = path.join(temporary, "site");
+		await cp(path.join(trainer.folder, "torch"), path.join(site, "torch"), { recursive: true });
+		await rm(path.join(trainer.folder, "torch"), { recursive: true });
+		await writeFile(
+			path.join(site, "torch/distributed/run.py"),
+			`import runpy, sys
+sys.argv = ["proving_ground", *sys.argv[sys.argv.index("proving_ground") + 1:]]
+runpy.run_module("proving_ground", run_name="__main__")
+from proving_ground.late import WORDS
+from pathlib import Path
+Path(sys.argv[sys.argv.index("--work") + 1], "late.txt").write_text(WORDS)
+`,
+		);
+		const python = path.join(temporary, "python");
+		await writeFile(python, `#!/bin/sh\nPYTHONPATH="$PYTHONPATH:${site}" exec ${trainer.python} "$@"\n`, {
+			mode: 0o755,
+		});
+		trainer = { ...trainer, python };
+		executor = local({ jobs, trainer, copyTrainer: true });
+		run = exampleRun(path.join(temporary, "store"), "short");
+		run = { ...run, document: { ...run.document, code: await digestTrainer(trainer) } as RunTrain };
+	});
+
+	test("goes on with the code it was started with when the checkout changes", async () => {
+		await executor.start(run);
+		await writeFile(path.join(trainer.folder, "proving_ground/late.py"), 'WORDS = "as pushed since"\n');
+		await rm(path.join(trainer.folder, "proving_ground/__main__.py"));
+		expect((await ended()).state).toBe("succeeded");
+		expect(await readFile(path.join(jobs, run.document.id, "late.txt"), "utf8")).toBe("as planned");
+	});
+
+	test("starts what was planned again after the checkout has changed, from the copy that is there", async () => {
+		await executor.start(run);
+		await until(executor, run.document.id, ({ progress }) => progress !== null);
+		await executor.stop(run.document.id);
+		expect((await ended()).state).toBe("stopped");
+		await writeFile(path.join(trainer.folder, "proving_ground/late.py"), 'WORDS = "as pushed since"\n');
+		await executor.start(run);
+		expect(await ended()).toMatchObject({ state: "succeeded", attempt: 2 });
+		expect(await readFile(path.join(jobs, run.document.id, "late.txt"), "utf8")).toBe("as planned");
+	});
+
+	test("refuses a trainer that isn't the planned one, and leaves nothing of it", async () => {
+		await writeFile(path.join(trainer.folder, "proving_ground/late.py"), 'WORDS = "as pushed since"\n');
+		await expect(executor.start(run)).rejects.toThrow("isn't the trainer that was planned (sha256:");
+		expect(await copies()).toEqual([]);
+		expect((await executor.look(run.document.id)).state).toBe("absent");
+	});
+
+	test("makes one copy where two start at once, and lists it as no job", async () => {
+		const other = { ...run, document: { ...run.document, id: "short-1111111111111111" } };
+		other.output = path.join(temporary, "store", other.document.id);
+		await Promise.all([executor.start(run), executor.start(other)]);
+		expect(await copies()).toEqual([run.document.code.replace("sha256:", "")]);
+		expect((await executor.list()).map(({ id }) => id).sort()).toEqual([run.document.id, other.document.id].sort());
+		for (const { document } of [run, other])
+			expect((await until(executor, document.id, ({ state }) => state !== "running")).state).toBe("succeeded");
 	});
 });

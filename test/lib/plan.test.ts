@@ -7,7 +7,8 @@ import { readDataset } from "../../actions/lib/dataset.ts";
 import { InvalidFile } from "../../actions/lib/errors.ts";
 import { loadExperiment } from "../../actions/lib/experiment.ts";
 import type { Entry } from "../../actions/lib/generated/documents.d.ts";
-import { type Approval, entryData, planRun, type Version } from "../../actions/lib/plan.ts";
+import { type Approval, approvalOf, entryData, planRun, shortApproval, type Version } from "../../actions/lib/plan.ts";
+import { makePlan } from "../fixtures.ts";
 
 const repository = path.resolve(import.meta.dirname, "../..");
 const code = `sha256:${"c".repeat(64)}`;
@@ -276,5 +277,43 @@ describe("compares with production", () => {
 		const again = await plan({ versions, approvals: [approve(1, null), approve(2, 1), approve(3, 2)] });
 		expect(again.promoted).toBe(2);
 		expect(again.baseline?.version).toBe(1);
+	});
+});
+
+describe("is approved by what it spends", () => {
+	const planned = makePlan();
+	const { run, machine, conditions, estimate } = planned;
+	const approval = approvalOf(planned);
+
+	test("in a digest, of which people compare the beginning", () => {
+		expect(approval).toMatch(/^sha256:[0-9a-f]{64}$/);
+		expect(shortApproval(approval)).toBe(approval.slice(7, 19));
+	});
+
+	test.each<[string, Parameters<typeof makePlan>[0]]>([
+		["production has moved", { baseline: { ...planned.baseline!, version: 2 }, changes: [] }],
+		["there is no production any more", { baseline: null, promoted: null }],
+		[
+			"its time is estimated from another version",
+			{ estimate: { ...estimate, seconds: 90, cost_usd: 1, basis: "v2" } },
+		],
+		["the policy has other limits", { policy: { ...planned.policy, rules: [] } }],
+		["other words say why", { experiment: { ...planned.experiment, why: "other words" } }],
+	])("and stays approved where %s", (_, changes) => {
+		expect(approvalOf(makePlan(changes))).toBe(approval);
+	});
+
+	test.each<[string, Parameters<typeof makePlan>[0]]>([
+		["the run", { run: { ...run, id: "more-night-ffffffffffffffff" } }],
+		["what the run is made of, under the same id", { run: { ...run, seed: 1 } }],
+		["the price", { machine: { ...machine, price_usd_per_hour: 1 } }],
+		["the time that it may take", { machine: { ...machine, max_minutes: 61 } }],
+		["the cost that stops it", { machine: { ...machine, max_cost_usd: 5 } }],
+		["the runner", { machine: { ...machine, runner: ["self-hosted", "gpu"] } }],
+		["the number of processes", { machine: { ...machine, processes: 8 } }],
+		["the conditions that it runs under", { conditions: { ...conditions, drift: "abort" } }],
+		["what it may cost at most", { estimate: { ...estimate, max_cost_usd: 1 } }],
+	])("and must be approved anew where %s is another", (_, changes) => {
+		expect(approvalOf(makePlan(changes))).not.toBe(approval);
 	});
 });

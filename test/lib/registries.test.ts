@@ -4,9 +4,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Entry } from "../../actions/lib/generated/documents.d.ts";
+import { documentText } from "../../actions/lib/documents.ts";
+import type { Entry, Promotion } from "../../actions/lib/generated/documents.d.ts";
 import type { Approval, Registry } from "../../actions/lib/plan.ts";
 import { folder } from "../../actions/lib/registries/folder.ts";
+import { recorded } from "../../actions/lib/registries/recorded.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
 
@@ -110,6 +112,13 @@ function conforms(name: string, open: () => Promise<{ registry: Registry; files:
 			await expect(registry.approve("line", approval(7, null))).rejects.toThrow("no version 7");
 		});
 
+		test("names the lines that have a version, sorted, and none before", async () => {
+			expect(await registry.lines()).toEqual([]);
+			for (const model of ["road", "line", "a-line"])
+				await registry.register({ ...entry(`of-${model}`), model }, files);
+			expect(await registry.lines()).toEqual(["a-line", "line", "road"]);
+		});
+
 		test("lets one of several simultaneous approvals win", async () => {
 			for (const name of ["one", "two", "three"]) await registry.register(entry(name), files);
 			const results = await Promise.allSettled(
@@ -163,4 +172,128 @@ await folder(process.argv[2]).register(JSON.parse(process.argv[3]), { model: pro
 	}
 	// Were no crash early enough to leave nothing, the loop would have shown nothing.
 	expect(torn).toBeGreaterThan(0);
+});
+
+describe("what was recorded in reports/", () => {
+	const warned: string[] = [];
+	const open = () => recorded(temporary, (message) => warned.push(message));
+	beforeEach(() => {
+		warned.length = 0;
+	});
+
+	/** Leaves a record as a promotion does; texts take the place of documents. */
+	async function leave(
+		version: number,
+		day: number | null,
+		changes: { name?: string; model?: string; entry?: unknown; promotion?: object | string } = {},
+	): Promise<void> {
+		const { name = `experiment-${version}`, model = "line" } = changes;
+		const place = path.join(temporary, "reports", name);
+		const of = { schema: 1, experiment: name, model, version, run: `run-e${version}`, manifest: digest("a") } as const;
+		const promotion: Promotion = {
+			...of,
+			status: day === null ? "pending" : "approved",
+			verdict: digest("b"),
+			replaced: version > 1 ? version - 1 : null,
+			approved_by: day === null ? null : "ann",
+			approved_at: day === null ? null : `2026-01-0${day}T00:00:00.000Z`,
+			location: `/registry/v${version}/model`,
+		};
+		const text = (value: unknown) => (typeof value === "string" ? value : documentText(value));
+		const given = changes.promotion ?? {};
+		await mkdir(place, { recursive: true });
+		await writeFile(
+			path.join(place, "promotion.json"),
+			text(typeof given === "string" ? given : { ...promotion, ...given }),
+		);
+		if (changes.entry !== null)
+			await writeFile(
+				path.join(place, "entry.json"),
+				text(changes.entry ?? { ...entry(`e${version}`), model, experiment: name, version }),
+			);
+	}
+
+	test("is production, with the history that led to it, in the order of the approvals", async () => {
+		await leave(2, 2, { name: "a" });
+		await leave(10, 4, { name: "b", promotion: { replaced: 2 } });
+		await leave(1, 1, { name: "c" });
+		const { versions, approvals } = await open().history("line");
+		expect(versions.map(({ entry, location }) => [entry.version, location])).toEqual([
+			[1, "/registry/v1/model"],
+			[2, "/registry/v2/model"],
+			[10, "/registry/v10/model"],
+		]);
+		expect(approvals).toEqual([
+			{ ...approval(1, null), approved_by: "ann" },
+			{ ...approval(2, 1), approved_by: "ann", approved_at: "2026-01-02T00:00:00.000Z" },
+			{ ...approval(10, 2), approved_by: "ann", approved_at: "2026-01-04T00:00:00.000Z" },
+		]);
+		expect((await open().current("line"))?.entry.version).toBe(10);
+		expect(warned).toEqual([]);
+	});
+
+	test("tells one line from another", async () => {
+		await leave(1, 1, { name: "a", model: "road" });
+		await leave(1, 2, { name: "b" });
+		expect(await open().lines()).toEqual(["line", "road"]);
+		expect((await open().current("road"))?.entry.experiment).toBe("a");
+		expect(await open().current("other")).toBeNull();
+	});
+
+	test("is an earlier version again after production went back to it", async () => {
+		await leave(2, 2);
+		await leave(1, 3, { promotion: { replaced: 2 } });
+		expect((await open().current("line"))?.entry.version).toBe(1);
+		expect((await open().history("line")).approvals.map(({ version, replaced }) => [version, replaced])).toEqual([
+			[2, 1],
+			[1, 2],
+		]);
+	});
+
+	test("replaced nothing that is known where that record was overwritten", async () => {
+		await leave(3, 3);
+		expect((await open().history("line")).approvals[0]!.replaced).toBeNull();
+	});
+
+	test("is nothing where nothing was promoted, or what was is pending or has no entry", async () => {
+		expect(await open().lines()).toEqual([]);
+		await leave(1, null);
+		await leave(2, 1, { entry: null });
+		await writeFile(path.join(temporary, "reports/README.md"), "reports");
+		expect(await open().lines()).toEqual([]);
+		expect(await open().current("line")).toBeNull();
+		expect(warned).toEqual([]);
+	});
+
+	test.each<[string, Parameters<typeof leave>[2], string]>([
+		["no JSON", { promotion: "{" }, "reports/odd/promotion.json: not JSON"],
+		[
+			"of another version of the documents",
+			{ entry: "{}" },
+			"reports/odd/entry.json: not a entry.json of this version",
+		],
+		[
+			"of two versions",
+			{ promotion: { version: 7 } },
+			"reports/odd/promotion.json is of line v7, and the entry beside it",
+		],
+		[
+			"of two lines",
+			{ promotion: { model: "road" } },
+			"promotion.json is of road v2, and the entry beside it of line v2",
+		],
+	])("leaves a record out that is %s, once, by its file's name, and keeps the others", async (_, changes, message) => {
+		await leave(1, 1);
+		await leave(2, 2, { name: "odd", ...changes });
+		const registry = open();
+		expect((await registry.current("line"))?.entry.version).toBe(1);
+		expect(await registry.lines()).toEqual(["line"]);
+		expect(warned).toEqual([expect.stringContaining(message)]);
+	});
+
+	test("can't be changed", async () => {
+		const message = "The promotions in reports/ can be read, not changed: the registry itself is needed for that.";
+		await expect(open().register(entry("one"), {})).rejects.toThrow(message);
+		await expect(open().approve("line", approval(1, null))).rejects.toThrow(message);
+	});
 });

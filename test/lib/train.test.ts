@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../actions/lib/documents.ts";
 import {
+	claimsOf,
 	type Executor,
 	evaluationKey,
 	evaluationOf,
@@ -155,6 +156,48 @@ describe("takes the next step", () => {
 	});
 });
 
+describe("writes down which pull request asks", () => {
+	test("before the executor is asked to start, so that nothing runs which is claimed by nobody", async () => {
+		const { ports, settle } = scripted();
+		const claimed: [string, number[]][] = [];
+		const executor: Executor = {
+			...ports.executor,
+			async start(run) {
+				claimed.push([run.document.kind, await claimsOf(run.document.id, ports.store)]);
+				return ports.executor.start(run);
+			},
+		};
+		const asked = { ...ports, executor, pullRequest: 7 };
+		const jobs = await startJobs(plan, asked);
+		settle(plan.run.id, "succeeded");
+		await lookAtJobs(plan, jobs, asked);
+		expect(claimed).toEqual([
+			["train", [7]],
+			["evaluate", [7]],
+		]);
+	});
+
+	test("each once, also where it adopts what another has started", async () => {
+		const { ports } = scripted();
+		for (const pullRequest of [12, 7, 12]) await startJobs(plan, { ...ports, pullRequest });
+		expect((await claimsOf(plan.run.id, ports.store)).sort((a, b) => a - b)).toEqual([7, 12]);
+	});
+
+	test("and none where a person started it by hand, or another run begins with the same words", async () => {
+		const { ports } = scripted();
+		await startJobs(plan, ports);
+		await ports.store.put(`claims/${plan.run.id}-more/7`, "");
+		expect(await claimsOf(plan.run.id, ports.store)).toEqual([]);
+	});
+
+	test("and starts nothing where that can't be written", async () => {
+		const { ports, started } = scripted();
+		const store: Store = { ...ports.store, put: () => Promise.reject(new Error("the disk is full")) };
+		await expect(startJobs(plan, { ...ports, store, pullRequest: 7 })).rejects.toThrow("the disk is full");
+		expect(started).toEqual([]);
+	});
+});
+
 describe("gives the evaluation what was measured before", () => {
 	const kept = {
 		...makeEvaluation(plan, makeScores()).statistics[0]!,
@@ -234,6 +277,34 @@ describe("follows the jobs", () => {
 		expect(seen.jobs[0]!.diagnosis).toBe(
 			"It ran longer than the 60 minutes that its machine allows, and was asked to stop.",
 		);
+	});
+
+	test("stops a job once the plan has cost more than its machine's budget, the training counted with the evaluation", async () => {
+		const { ports, settle, stopped } = scripted();
+		const budgeted = makePlan({ machine: { ...plan.machine, max_cost_usd: 10 } });
+		const first = await startJobs(budgeted, ports);
+		settle(plan.run.id, "running", { cost_usd: 10 });
+		expect((await lookAtJobs(budgeted, first, ports)).jobs[0]!.diagnosis).toBeNull();
+		settle(plan.run.id, "succeeded", { cost_usd: 9.5 });
+		const second = await lookAtJobs(budgeted, first, ports);
+		expect(stopped).toEqual([]);
+		settle(evaluation.id, "running", { cost_usd: 0.75 });
+		const third = await lookAtJobs(budgeted, second, ports);
+		expect(stopped).toEqual([evaluation.id]);
+		expect(third.jobs.map(({ diagnosis }) => diagnosis)).toEqual([
+			null,
+			"It has cost $10.25, more than the $10.00 that its machine allows, and was asked to stop.",
+		]);
+	});
+
+	test("stops no job for its cost where its machine has no budget, and none that has ended", async () => {
+		const { ports, settle, stopped } = scripted();
+		const jobs = await startJobs(plan, ports);
+		settle(plan.run.id, "running", { cost_usd: 1e6 });
+		await lookAtJobs(plan, jobs, ports);
+		settle(plan.run.id, "failed", { cost_usd: 1e6 });
+		await lookAtJobs(makePlan({ machine: { ...plan.machine, max_cost_usd: 1 } }), jobs, ports);
+		expect(stopped).toEqual([]);
 	});
 
 	test("asks every running job to stop, and no other", async () => {

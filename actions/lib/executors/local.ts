@@ -86,7 +86,7 @@ export function local({ jobs, trainer, copyTrainer }: LocalOptions): Executor {
 
 	async function list(): Promise<Job[]> {
 		const names = await readdir(jobs).catch(() => []);
-		const all = await Promise.all(names.filter((name) => name !== COPIES).map(look));
+		const all = await Promise.all(names.map(look));
 		return all.filter((job) => job.state === "running");
 	}
 

@@ -7,26 +7,38 @@ import { InvalidInput } from "../errors.ts";
 import type { Entry, Promotion } from "../generated/documents.d.ts";
 import type { Registry } from "../plan.ts";
 
-/** A registry that knows the versions whose records were merged, and takes no new one. */
-export function recorded(root: string): Registry {
-	const reports = path.join(root, "reports");
+/** One promotion whose record was merged. */
+interface Recorded {
+	entry: Entry;
+	promotion: Promotion;
+}
 
-	/** Promotions with their entries, in the order in which they became production. */
-	async function readAll(): Promise<{ entry: Entry; promotion: Promotion }[]> {
-		const names = await readdir(reports).catch(() => []);
-		const found: { entry: Entry; promotion: Promotion }[] = [];
+/** A registry that knows the versions whose records were merged, and takes no new one; `warn` is told which record can't be read, for one odd report keeps no plan. */
+export function recorded(root: string, warn: (message: string) => void): Registry {
+	const reports = path.join(root, "reports");
+	let read: Promise<Recorded[]> | undefined;
+
+	/** Promotions with their entries, in the order in which they became production; read once. */
+	async function readAll(): Promise<Recorded[]> {
+		const names = (await readdir(reports).catch(() => [])).sort();
+		const found: Recorded[] = [];
 		for (const name of names) {
-			const [entry, promotion] = ["entry", "promotion"].map((kind) => path.join(reports, name, `${kind}.json`));
-			if (!existsSync(entry!) || !existsSync(promotion!)) continue;
-			const record = {
-				entry: await readDocument("entry", entry!),
-				promotion: await readDocument("promotion", promotion!),
-			};
-			if (record.promotion.approved_at !== null) found.push(record);
+			try {
+				const record = await readRecord(path.join(reports, name));
+				if (record) found.push(record);
+			} catch (error) {
+				if (!(error instanceof InvalidInput)) throw error;
+				warn(`${error.message} Its version is left out of what this compares with.`);
+			}
 		}
 		// Times of one form compare as their text does.
 		return found.sort((a, b) => (a.promotion.approved_at! < b.promotion.approved_at! ? -1 : 1));
 	}
+
+	const records = () => {
+		read ??= readAll();
+		return read;
+	};
 
 	const refuse = async () => {
 		throw new InvalidInput(
@@ -35,15 +47,15 @@ export function recorded(root: string): Registry {
 	};
 
 	async function history(model: string) {
-		const records = (await readAll()).filter(({ entry }) => entry.model === model);
+		const own = (await records()).filter(({ entry }) => entry.model === model);
 		return {
-			versions: records
+			versions: own
 				.map(({ entry, promotion }) => ({ entry, location: promotion.location }))
 				.sort((a, b) => a.entry.version - b.entry.version),
-			approvals: records.map(({ promotion: { version, replaced, manifest, verdict, approved_by, approved_at } }) => ({
+			approvals: own.map(({ promotion: { version, replaced, manifest, verdict, approved_by, approved_at } }) => ({
 				version,
 				// What it replaced may have been recorded under a name that a later version has taken since.
-				replaced: records.some(({ entry }) => entry.version === replaced) ? replaced : null,
+				replaced: own.some(({ entry }) => entry.version === replaced) ? replaced : null,
 				manifest,
 				verdict,
 				approved_by: approved_by ?? "",
@@ -54,7 +66,7 @@ export function recorded(root: string): Registry {
 
 	return {
 		async lines() {
-			return [...new Set((await readAll()).map(({ entry }) => entry.model))].sort();
+			return [...new Set((await records()).map(({ entry }) => entry.model))].sort();
 		},
 
 		async current(model) {
@@ -66,4 +78,17 @@ export function recorded(root: string): Registry {
 		approve: refuse,
 		history,
 	};
+}
+
+/** What a folder of reports/ tells of a promotion; null where nothing was promoted. Throws InvalidInput where it can't be taken. */
+async function readRecord(folder: string): Promise<Recorded | null> {
+	const [entryFile, promotionFile] = ["entry", "promotion"].map((kind) => path.join(folder, `${kind}.json`));
+	if (!existsSync(entryFile!) || !existsSync(promotionFile!)) return null;
+	const entry = await readDocument("entry", entryFile!);
+	const promotion = await readDocument("promotion", promotionFile!);
+	if (entry.model !== promotion.model || entry.version !== promotion.version)
+		throw new InvalidInput(
+			`${promotionFile} is of ${promotion.model} v${promotion.version}, and the entry beside it of ${entry.model} v${entry.version}.`,
+		);
+	return promotion.approved_at === null ? null : { entry, promotion };
 }

@@ -1,0 +1,131 @@
+// Experiment files of a project
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { InvalidFile, InvalidInput } from "../../actions/lib/errors.ts";
+import { approvalOf } from "../../actions/lib/plan.ts";
+import { openProject, planAll, refuseOthers, refuseProblems } from "../../actions/lib/project.ts";
+import { makePlan } from "../fixtures.ts";
+import { experiment, makeProject } from "../system/project.ts";
+
+let root: string;
+const frame = JSON.stringify({
+	"source-ref": "frame.jpg",
+	width: 96,
+	height: 64,
+	attributes: { timeofday: "night" },
+	detection: [{ category: "vehicle", box: [1, 1, 20, 40], crowd: false }],
+	"segmentation-ref": "frame.png",
+	lanes: [],
+});
+
+beforeEach(async () => {
+	root = await makeProject({
+		"recipes/data/mini.yaml": `description: One frame
+location: data/mini
+categories: { detection: [vehicle], segmentation: [road] }
+`,
+		"experiments/broken.yaml": `${experiment({})}seeed: 1\n`,
+		"experiments/second.yaml": experiment({ gates: "strict" }),
+	});
+	const data = path.join(root, "data/mini");
+	await mkdir(data, { recursive: true });
+	for (const split of ["train", "val", "test"]) await writeFile(path.join(data, `golden_${split}.manifest`), frame);
+	await writeFile(path.join(data, "slices.yaml"), "slices: []\n");
+	for (const file of ["frame.jpg", "frame.png"]) await writeFile(path.join(data, file), file);
+});
+afterEach(() => rm(root, { recursive: true }));
+
+describe("are planned one after the other", () => {
+	test("and one with mistakes keeps no other", async () => {
+		const project = await openProject(root);
+		const names = ["first", "broken", "second"].map((name) => `experiments/${name}.yaml`);
+		const { plans, refused } = await planAll(project, names);
+		expect(plans.map(({ plan }) => plan.experiment.file)).toEqual([
+			"experiments/first.yaml",
+			"experiments/second.yaml",
+		]);
+		for (const { plan, path: file } of plans) expect(JSON.parse(await readFile(file, "utf8"))).toEqual(plan);
+		expect(refused).toEqual([
+			{
+				file: "experiments/broken.yaml",
+				problems: [{ file: "experiments/broken.yaml", line: 7, column: 1, message: expect.stringContaining("seeed") }],
+			},
+		]);
+		expect(existsSync(path.join(root, ".proving-ground/documents/broken"))).toBe(false);
+	});
+
+	test("and a mistake in a recipe that two of them name is told once", async () => {
+		await writeFile(path.join(root, "recipes/models/mini.yaml"), "description: nothing else\n");
+		const planned = await planAll(await openProject(root), ["experiments/first.yaml", "experiments/second.yaml"]);
+		expect(planned.refused).toHaveLength(2);
+		const each = planned.refused[0]!.problems;
+		const told = () => refuseProblems(planned);
+		expect(told).toThrow(InvalidFile);
+		try {
+			told();
+		} catch (error) {
+			expect((error as InvalidFile).problems).toEqual(each);
+		}
+	});
+
+	test("but what is no mistake of a file's ends it all", async () => {
+		const project = await openProject(root);
+		await expect(planAll(project, ["experiments/gone.yaml"])).rejects.toThrow("gone.yaml: the file can't be read");
+		const registry = { ...project.registry, history: () => Promise.reject(new Error("the registry is away")) };
+		await expect(planAll({ ...project, registry }, ["experiments/first.yaml"])).rejects.toThrow("the registry is away");
+	});
+});
+
+describe("are run only as they were approved", () => {
+	const plan = makePlan();
+	const planned = { plans: [{ plan, path: "plan.json" }], refused: [] };
+
+	test("where an approval was asked for at all", () => {
+		refuseOthers(planned, "");
+		refuseOthers(planned, approvalOf(plan));
+		refuseOthers({ plans: [], refused: [] }, "sha256:anything");
+	});
+
+	test.each([
+		["other", `sha256:${"0".repeat(64)}`],
+		["cut", approvalOf(plan).slice(0, 19)],
+		["padded", `${approvalOf(plan)} `],
+	])("and not with one that is %s", (_, approval) => {
+		const told = () => refuseOthers(planned, approval);
+		expect(told).toThrow(InvalidInput);
+		expect(told).toThrow(
+			`experiments/more-night.yaml: planned here it is ${approvalOf(plan)}, and ${approval} was shown and approved`,
+		);
+	});
+});
+
+describe("have their places", () => {
+	afterEach(() => {
+		vi.unstubAllEnvs();
+	});
+
+	test("in the checkout whose configuration it is, whichever commit they are of", async () => {
+		const project = await openProject(root);
+		const other = await makeProject({ "trainer/proving_ground/__main__.py": "# another trainer\n" });
+		const there = project.at(other);
+		expect([there.root, there.home]).toEqual([other, root]);
+		expect(there.store.locate("x")).toBe(project.store.locate("x"));
+		expect(there.trainer).toEqual({ ...project.trainer, folder: path.join(other, "trainer") });
+		expect(project.at(path.join(root, "data")).trainer).toEqual(project.trainer);
+		await rm(other, { recursive: true });
+	});
+
+	test("and take production from reports/ only where that is asked for", async () => {
+		const approval = { version: 1, replaced: null, manifest: "", verdict: "", approved_by: "", approved_at: "" };
+		const refusal = async (fromReports: boolean) =>
+			(await openProject(root, { fromReports })).registry.approve("line", approval).catch(String);
+		expect(await refusal(true)).toContain("The promotions in reports/ can be read, not changed");
+		expect(await refusal(false)).toContain("line has no version 1");
+	});
+
+	test("nowhere in a folder that isn't set up", async () => {
+		await expect(openProject(path.join(root, "data"))).rejects.toThrow("has no .github/proving-ground.yaml");
+	});
+});
