@@ -1,6 +1,6 @@
 // All reports in reports/*/report.json become one page over time: each line of models, each metric, each slice.
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { type ComponentChild, h } from "preact";
 import writeFileAtomic from "write-file-atomic";
@@ -59,6 +59,7 @@ export async function writePages(
 	for (const { folder, report, verdict } of each ? reports : [])
 		await writeFileAtomic(path.join(root, "reports", folder, "index.html"), renderPage(report, verdict));
 	const file = path.join(root, "reports", "index.html");
+	await mkdir(path.dirname(file), { recursive: true });
 	await writeFileAtomic(file, renderIndex(reports, skipped));
 	return { file, reports: reports.length, skipped };
 }

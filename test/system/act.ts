@@ -22,7 +22,7 @@ export interface Order {
 	job?: string;
 	/** Folder that `$/actions/x` is found in; this project, where it isn't said. */
 	self?: string;
-	/** Folders that other repositories' actions are found in, by owner/name@ref. */
+	/** Folders that other repositories' actions and reusable workflows are found in, by owner/name@ref: copies, whose workflow files are rewritten as act takes them. */
 	repositories?: Record<string, string>;
 	/** Environment of every step. */
 	environment?: Record<string, string>;
@@ -73,6 +73,11 @@ export async function runWorkflow(order: Order): Promise<Run> {
 		const repository = path.join(folder, "repository");
 		checkOut(origin, event.ref, repository);
 		const { files, uses } = await rewriteWorkflows(repository);
+		for (const [at, place] of Object.entries(order.repositories ?? {})) {
+			const others = await rewriteWorkflows(place, at);
+			for (const [name, other] of others.files) files.set(`${at}/${name}`, other);
+			for (const used of others.uses) uses.add(used);
+		}
 		const file = files.get(workflow);
 		if (!file) throw new Error(`There is no .github/workflows/${workflow} at ${event.ref}.`);
 		const fork = isFork(event);
@@ -80,7 +85,7 @@ export async function runWorkflow(order: Order): Promise<Run> {
 		const id = String(github.actions.runs.length + 101);
 		for (const [job, permissions] of granted) github.grant(id, job, permissions);
 		const run = register(order, id, sha, file.name ?? workflow);
-		const reader = createReader(Object.keys(file.jobs));
+		const reader = createReader([...granted.keys()]);
 		const status = await runAct(order, { folder, repository, id, uses, fork }, reader.read, (stop) =>
 			github.actions.cancelled.set(run.id, stop),
 		);
@@ -124,17 +129,21 @@ function isFork({ name, payload }: Event): boolean {
 	return name === "pull_request" && pull?.head.repo?.full_name !== own;
 }
 
-/** Workflow files as act takes them, and the remote actions that they use. */
-async function rewriteWorkflows(repository: string): Promise<{ files: Map<string, Workflow>; uses: Set<string> }> {
+/** Workflow files as act takes them, and the remote actions that they use; `self` is the owner/name@ref that `$/` stands for. */
+async function rewriteWorkflows(
+	repository: string,
+	self = "self/self@self",
+): Promise<{ files: Map<string, Workflow>; uses: Set<string> }> {
 	const folder = path.join(repository, ".github/workflows");
 	const files = new Map<string, Workflow>();
 	const uses = new Set<string>();
-	for (const name of await readdir(folder)) {
-		const document = parseDocument(await readFile(path.join(folder, name), "utf8"));
+	for (const name of await readdir(folder).catch(() => [])) {
+		const text = await readFile(path.join(folder, name), "utf8");
+		const document = parseDocument(text);
 		const workflow = document.toJS() as Workflow;
 		files.set(name, workflow);
-		// act holds neither, and refuses what of them it doesn't know.
-		document.delete("concurrency");
+		// act holds none of these, and refuses what of them it doesn't know.
+		for (const key of ["concurrency", "cache-mode"]) document.delete(key);
 		for (const job of Object.keys(workflow.jobs))
 			for (const key of ["concurrency", "environment"]) document.deleteIn(["jobs", job, key]);
 		visit(document, {
@@ -143,11 +152,13 @@ async function rewriteWorkflows(repository: string): Promise<{ files: Map<string
 				const used = String(value.value);
 				// act knows no `$/`.
 				if (used.startsWith("$/.github/workflows/")) value.value = used.replace("$/", "./");
-				else if (used.startsWith("$/")) value.value = `self/self/${used.slice(2)}@self`;
+				else if (used.startsWith("$/")) value.value = self.replace("@", `/${used.slice(2)}@`);
 				if (!String(value.value).startsWith("./")) uses.add(String(value.value));
 			},
 		});
-		await writeFile(path.join(folder, name), document.toString({ lineWidth: 0 }));
+		const rewritten = document.toString({ lineWidth: 0 });
+		// A run beside this one may be reading it.
+		if (rewritten !== text) await writeFile(path.join(folder, name), rewritten);
 	}
 	return { files, uses };
 }
@@ -169,8 +180,8 @@ function grantPermissions(
 		const permissions: Permissions = Object.fromEntries(
 			Object.entries(declared).map(([name, level]) => [name, least(name, level)]),
 		);
-		const called = /^[$.]\/\.github\/workflows\/(.+)$/.exec(job.uses ?? "")?.[1];
-		const inner = called ? files.get(called) : undefined;
+		const [, owner, called, ref] = /^(.+)\/\.github\/workflows\/([^@]+)(?:@(.+))?$/.exec(job.uses ?? "") ?? [];
+		const inner = called ? files.get(ref ? `${owner}@${ref}/${called}` : called) : undefined;
 		if (inner)
 			for (const [name, rights] of grantPermissions(inner, files, most, permissions)) granted.set(name, rights);
 		else granted.set(id, permissions);

@@ -49,7 +49,7 @@ interface Line {
 	raw_output?: boolean;
 }
 
-/** Reads act's lines; `ids` are the jobs of the workflow, so that those which never started are known as skipped. */
+/** Reads act's lines; `ids` are the jobs that run steps, so that those which never started are known as skipped. */
 export function createReader(ids: string[]) {
 	const jobs = new Map<string, JobResult>();
 	const tolerated = new Set<StepResult>();
@@ -98,8 +98,10 @@ export function createReader(ids: string[]) {
 				const failed = job.steps.some(({ conclusion }) => conclusion === "failure");
 				if (matrix && job.conclusion === "failure" && !failed) job.conclusion = "success";
 			}
-			const seen = new Set([...jobs.values()].map(({ id }) => id));
-			return [...jobs.values(), ...ids.filter((id) => !seen.has(id)).map((id) => newJob(id, id, {}))];
+			// act names a job that calls a workflow beside those of the workflow that it calls.
+			const known = [...jobs.values()].filter(({ id }) => ids.includes(id));
+			const seen = new Set(known.map(({ id }) => id));
+			return [...known, ...ids.filter((id) => !seen.has(id)).map((id) => newJob(id, id, {}))];
 		},
 	};
 }

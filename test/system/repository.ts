@@ -1,4 +1,4 @@
-// The repository that the workflow files are tried on: this project's own workflows over a small project whose store outlives a runner's workspace.
+// The repositories that the workflow files are tried on: a GitHub, and a machine whose store outlives a runner's workspace.
 import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ export interface Place {
 }
 
 /** The project's workflow files by their path, but those of its own development. */
-async function workflowFiles(): Promise<Record<string, string>> {
+export async function workflowFiles(): Promise<Record<string, string>> {
 	const folder = ".github/workflows";
 	const names = (await readdir(path.join(repository, folder))).filter(
 		(name) => !["ci.yml", "pages.yml"].includes(name),
@@ -46,15 +46,16 @@ async function copyActions(to: string): Promise<void> {
 	}
 }
 
-/** A GitHub with the repository in it, and the machine that its jobs run on. */
+/** Where a repository's jobs run, and where the copy of this project is that they take its actions from. */
+export interface Machine {
+	home: string;
+	self: string;
+}
+
+/** A GitHub with this project's workflows over a small project in it, and the machine that its jobs run on. */
 export async function openPlace(more: Record<string, string> = {}): Promise<Place> {
-	const home = await mkdtemp(path.join(tmpdir(), "machine-"));
-	await mkdir(path.join(home, "data"));
-	const self = path.join(home, "self");
-	await copyActions(self);
 	const { "experiments/first.yaml": _first, "experiments/second.yaml": _second, ...recipes } = files;
-	const github = await startGitHub({ opened: false });
-	const origin = await createOrigin(github, {
+	return openRepository(async ({ home }) => ({
 		...(await workflowFiles()),
 		...recipes,
 		".gitignore": ".proving-ground/\nbase/\n",
@@ -69,7 +70,20 @@ tracking: { mode: "off" }
 			`location: ${home}/data/mini`,
 		),
 		...more,
-	});
+	}));
+}
+
+/** A GitHub with a repository of just these files, and the machine that its jobs run on; each run is ordered with what `options` says. */
+export async function openRepository(
+	filesFor: (machine: Machine) => Promise<Record<string, string>>,
+	options: (machine: Machine) => Partial<Order> = () => ({}),
+): Promise<Place> {
+	const home = await mkdtemp(path.join(tmpdir(), "machine-"));
+	await mkdir(path.join(home, "data"));
+	const machine = { home, self: path.join(home, "self") };
+	await copyActions(machine.self);
+	const github = await startGitHub({ opened: false });
+	const origin = await createOrigin(github, await filesFor(machine));
 	await warmUp(home);
 	const runs: Run[] = [];
 	return {
@@ -77,8 +91,9 @@ tracking: { mode: "off" }
 		github,
 		origin,
 		home,
-		async run(workflow, event, options = {}) {
-			const ran = await runWorkflow({ github, origin, workflow, event, self, ...options });
+		async run(workflow, event, more = {}) {
+			const self = machine.self;
+			const ran = await runWorkflow({ github, origin, workflow, event, self, ...options(machine), ...more });
 			runs.push(ran);
 			return ran;
 		},
