@@ -69,7 +69,9 @@ export async function openProject(
 function projectOf(config: Config, home: string, root: string): Project {
 	const own = path.join(root, "trainer");
 	const found = findTrainer(path.resolve(home, config.python));
-	const trainer = root !== home && existsSync(path.join(own, ENTRY)) ? { ...found, folder: own } : found;
+	// The action's own comes from the commit that the workflow runs at, which for a pull request is a trial merge: what is
+	// checked out is what every workflow can plan again.
+	const trainer = existsSync(path.join(own, ENTRY)) ? { ...found, folder: own } : found;
 	// On a runner the next workflow changes the checkout while this one's job still runs.
 	const copyTrainer = process.env["GITHUB_ACTIONS"] === "true";
 	const places = { jobs: path.resolve(home, config.jobs), trainer, copyTrainer };

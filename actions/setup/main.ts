@@ -2,11 +2,13 @@
 import * as core from "@actions/core";
 import { openWorkspace, runAction } from "../lib/action.ts";
 import { installTrainer } from "../lib/installation.ts";
+import { findTrainer } from "../lib/trainer.ts";
 
 await runAction(async () => {
-	const { trainer } = await openWorkspace();
+	const { python } = (await openWorkspace()).trainer;
 
-	core.info(await installTrainer(trainer));
+	// By the script that came with this action, whatever the repository holds.
+	core.info(await installTrainer(findTrainer(python)));
 
-	core.setOutput("python", trainer.python);
+	core.setOutput("python", python);
 });
