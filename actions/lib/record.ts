@@ -103,13 +103,7 @@ async function publish(
 	{ project, github }: RecordPorts,
 	base: string,
 ): Promise<void> {
-	const names = (await readdir(folder)).sort();
-	const files = await Promise.all(
-		names.map(async (name) => ({
-			path: `reports/${experiment}/${name}`,
-			content: await readFile(path.join(folder, name), "utf8"),
-		})),
-	);
+	const files = await filesOf(folder, experiment);
 	await propose(
 		{
 			files,
@@ -119,6 +113,17 @@ async function publish(
 		},
 		{ project, github },
 		base,
+	);
+}
+
+/** The files of a record by their places in the repository. */
+async function filesOf(folder: string, experiment: string): Promise<Proposal["files"]> {
+	const names = (await readdir(folder)).sort();
+	return Promise.all(
+		names.map(async (name) => ({
+			path: `reports/${experiment}/${name}`,
+			content: await readFile(path.join(folder, name), "utf8"),
+		})),
 	);
 }
 
@@ -150,10 +155,16 @@ async function propose(
 	await github.openPullRequest({ branch, base, title, body, labels: [] });
 }
 
-/** The record of production going back to an earlier version: its promotion, with who brought it back. */
+/** The record of production going back to an earlier version: its promotion and entry, with who brought it back. */
 export async function recordRollback(promotion: Promotion, ports: RecordPorts, base: string): Promise<void> {
-	const { experiment, model, version, approved_at } = promotion;
-	const files = [{ path: `reports/${experiment}/promotion.json`, content: documentText(promotion) }];
+	const { experiment, model, version, run, approved_at } = promotion;
+	const { home, registry } = ports.project;
+	const place = path.join(home, ".proving-ground/records", run);
+	const folder = reportsOf(place, experiment);
+	await rm(place, { recursive: true, force: true });
+	// With the entry: a later version from the same file may have left its own there.
+	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
+	const files = await filesOf(folder, experiment);
 	const title = `Record ${model} going back to v${version}`;
 	const name = `${model}-v${version}-again-${approved_at!.replaceAll(/[^0-9]/g, "")}`;
 	const body = `\`${model}\` v${version} is production again.`;
@@ -161,7 +172,7 @@ export async function recordRollback(promotion: Promotion, ports: RecordPorts, b
 	await ports.github.emit("model.rolled_back", {
 		model,
 		version,
-		run: promotion.run,
+		run,
 		manifest: promotion.manifest,
 		replaced: promotion.replaced,
 	});

@@ -2,6 +2,7 @@
 import type { Git } from "./checkouts.ts";
 import type { Promotion } from "./generated/documents.d.ts";
 import type { GitHub, PullRequest } from "./github.ts";
+import { code } from "./markdown.ts";
 import type { Project } from "./project.ts";
 import { recordRollback } from "./record.ts";
 
@@ -19,25 +20,18 @@ export async function revertMerge(
 	{ git, github }: Pick<RollbackPorts, "git" | "github">,
 ): Promise<boolean> {
 	if (mergeCommit === null) return false;
-	const changed = await git(
-		"diff",
-		"--name-only",
-		"-z",
-		"--no-renames",
-		`${mergeCommit}^1`,
-		mergeCommit,
-		"--",
-		EXPERIMENTS,
-	);
-	const files = changed.split("\0").filter(Boolean);
+	const range = [`${mergeCommit}^1`, mergeCommit];
+	const changed = (await git("diff", "--name-status", "-z", "--no-renames", ...range, "--", EXPERIMENTS)).split("\0");
+	const files: { path: string; content: string | null }[] = [];
+	for (let index = 0; index + 1 < changed.length; index += 2) {
+		const [status, path] = [changed[index], changed[index + 1]!];
+		files.push({ path, content: status === "A" ? null : await git("show", `${mergeCommit}^1:${path}`) });
+	}
 	if (files.length === 0) return false;
-	const before = await Promise.all(
-		files.map(async (path) => ({ path, content: await git("show", `${mergeCommit}^1:${path}`).catch(() => null) })),
-	);
 	const branch = `proving-ground/rollback/${number}`;
 	const title = `Roll back #${number}`;
-	await github.commitFiles({ branch, base: base.ref, message: title, files: before });
-	const list = files.map((file) => `- \`${file.replaceAll("`", "'")}\``).join("\n");
+	await github.commitFiles({ branch, base: base.ref, message: title, files });
+	const list = files.map(({ path }) => `- ${code(path)}`).join("\n");
 	const body = `Takes back what #${number} brought:\n\n${list}\n\nMerging this makes the model production again that the one of #${number} had replaced. Nothing is trained: both models are in the registry. Closing this leaves production as it is.`;
 	await github.openPullRequest({ branch, base: base.ref, title, body, labels: [] });
 	return true;
@@ -56,7 +50,9 @@ export async function rollBackRemoved(
 		if (!last || !current) continue;
 		const removed = await removalOf(current.experiment, days, git);
 		if (removed === null || removed.at <= last.approved_at) continue;
-		const before = versions.find(({ entry }) => entry.version === last.replaced);
+		// What it replaced when it was new: production may have come back to it from what was worse.
+		const first = approvals.find(({ version }) => version === last.version)!;
+		const before = versions.find(({ entry }) => entry.version === first.replaced);
 		if (!before) {
 			told.push(
 				`${model}: experiments/${current.experiment}.yaml was removed, and v${last.version} had replaced no model: it stays production`,
