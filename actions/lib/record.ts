@@ -1,7 +1,7 @@
 // A promotion becomes its record: tags on the merge, reports/<name> on the branch or in a pull request, and an event.
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
-import { documentText, parseDocument } from "./documents.ts";
+import { parseDocument } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
 import type { Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import type { GitHub } from "./github.ts";

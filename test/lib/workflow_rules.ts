@@ -75,6 +75,7 @@ export function checkWorkflow(text: string): string[] {
 	if (/#.*(zizmor|actionlint|shellcheck|yamllint|check-jsonschema)\b.*(ignore|disable)/i.test(text))
 		problems.push("a comment turns a rule off");
 	problems.push(...checkPins(text));
+	if (events.includes("workflow_call")) problems.push(...checkGroups(workflow));
 	for (const [id, job] of Object.entries(workflow.jobs)) {
 		const permissions = permissionsOf(document.getIn(["jobs", id, "permissions"]));
 		const found = [
@@ -147,6 +148,15 @@ function checkJob(workflow: Workflow, job: Job): string[] {
 	if (!workflow.concurrency && !job.concurrency) problems.push("nothing limits how many run at once");
 	if (job.secrets === "inherit") problems.push("it hands on every secret");
 	return problems;
+}
+
+/** Groups are the caller's repository's: a workflow that waits for its caller, which has the same, is cancelled. */
+function checkGroups(workflow: Workflow): string[] {
+	return [workflow, ...Object.values(workflow.jobs)].flatMap(({ concurrency }) => {
+		const group = typeof concurrency === "object" ? String(concurrency["group"]) : concurrency;
+		if (group === undefined || group.startsWith("proving-ground-")) return [];
+		return [`the concurrency group ${group} may be its caller's own: begin it with proving-ground-`];
+	});
 }
 
 function checkPins(text: string): string[] {

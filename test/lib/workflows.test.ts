@@ -99,6 +99,15 @@ describe("a workflow file", () => {
 		expect(checkWorkflow(good.replace(from, to)).join("\n")).toMatch(problem);
 	});
 
+	test("that others call limits itself by a name of its own, in the jobs too", () => {
+		const called = good.replace("[pull_request]", "[pull_request, workflow_call]");
+		expect(checkWorkflow(called).join()).toMatch(/group w may be its caller's/);
+		const own = called.replace("concurrency: w", "concurrency: proving-ground-w");
+		expect(checkWorkflow(own)).toEqual([]);
+		const job = own.replace("    timeout", "    concurrency: { group: a }\n    timeout");
+		expect(checkWorkflow(job).join()).toMatch(/group a may be its caller's/);
+	});
+
 	test("may check out the head of a branch of this repository where it runs, and never what anybody's comment names", () => {
 		const checkOut = (ref: string) => `persist-credentials: false, ref: "${expression(ref)}"`;
 		const head = good.replace("persist-credentials: false", checkOut("github.event.pull_request.head.sha"));

@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { runAction } from "../actions/runner.ts";
 import { checkRequest } from "../contract/github/operations.ts";
 import type { Run } from "./act.ts";
-import { commentEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
+import { commentEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
 import { BOT } from "./github-server.ts";
 import { repository } from "./project.ts";
 import { openRepository, type Place, workflowFiles } from "./repository.ts";
@@ -119,7 +119,7 @@ test("runs of its second file on each event what the event is for", async () => 
 	const crons = (parse(files[".github/workflows/follow.yml"]!) as { on: { schedule: { cron: string }[] } }).on.schedule;
 	expect(await scheduled(crons[0]!.cron)).toEqual({ ...others, follow: "success" });
 	expect(await scheduled(crons[1]!.cron)).toEqual({ ...others, settle: "success", propose: "success" });
-	const said = { body: "/explain" };
+	const said = { body: "/explain miou overall" };
 	const written = await place.github.call<{ id: number }>(
 		"POST",
 		`/repos/ann/road/issues/${first.number}/comments`,
@@ -127,11 +127,27 @@ test("runs of its second file on each event what the event is for", async () => 
 	);
 	const answered = await place.run("follow.yml", await commentEvent(place.github, first.number, written, "ann"));
 	expect(conclusions(answered)).toEqual({ ...others, command: "success" });
-	expect(place.github.actions.dispatches.at(-1)).toMatchObject({
-		kind: "workflow_dispatch",
-		workflow: "follow.yml",
-		inputs: { "pull-request": String(first.number), explain: "*" },
+	const started = place.github.actions.dispatches.at(-1);
+	expect(started).toMatchObject({ kind: "workflow_dispatch", workflow: "follow.yml" });
+	const { inputs } = started as { inputs: Record<string, string> };
+	expect(inputs).toEqual({ "pull-request": String(first.number), explain: "miou overall" });
+	const explained = await place.run("follow.yml", await formEvent(place.github, inputs, BOT));
+	expect(conclusions(explained)).toEqual({ ...others, follow: "success" });
+	expect((await comments()).at(-1)!.body).toContain("the rule stands at `recipes/gates/perception.yaml`, line 5");
+});
+
+test("plans with the action alone too, as the action's README says", async () => {
+	const text = readFileSync(path.join(repository, "actions/plan/README.md"), "utf8");
+	const [, workflow] = /^```yaml\n(name: experiment\n.*?)^```$/ms.exec(text)!;
+	const experiment = filesOn(place.home)[EXPERIMENT]!;
+	await place.origin.commit("alone", {
+		".github/workflows/plan.yml": workflow!,
+		"experiments/second.yaml": `${experiment}seed: 1\n`,
 	});
+	const { number } = await place.origin.open("alone");
+	const ran = await place.run("plan.yml", await pullRequestEvent(place.github, number, "opened"));
+	expect(conclusions(ran), ran.log).toEqual({ plan: "success" });
+	expect(ran.job("plan").step("plan").summary).toContain("`second` is planned");
 });
 
 test("shows all its models as a page, once the record is merged", async () => {
