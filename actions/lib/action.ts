@@ -140,6 +140,8 @@ export function annotateChecks({ checks, policy, waivers }: Verdict): void {
 export async function readPlan(): Promise<Plan | null> {
 	const [file, packed] = [core.getInput("plan"), core.getInput("packed-plan")];
 	if (packed !== "") return unpackPlan(packed, requiredInput("digest"));
+	// Nothing to show at all is a mistake of the workflow's author.
+	if (core.getInput("refused") === "") requiredInput("plan");
 	return file === "" ? null : readDocument("plan", file);
 }
 

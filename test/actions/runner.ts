@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { parse } from "yaml";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
@@ -36,7 +37,12 @@ export async function runAction(name: string, { workspace, inputs = {}, environm
 		GITHUB_OUTPUT: await file("output"),
 		GITHUB_STEP_SUMMARY: await file("summary"),
 		// The runner gives every input of action.yml, in capitals, dashes as they are.
-		...Object.fromEntries(Object.entries(inputs).map(([key, value]) => [`INPUT_${key.toUpperCase()}`, value])),
+		...Object.fromEntries(
+			Object.entries({ ...(await defaultsOf(name)), ...inputs }).map(([key, value]) => [
+				`INPUT_${key.toUpperCase()}`,
+				value,
+			]),
+		),
 		...environment,
 	};
 	const child = spawn(process.execPath, [path.join(root, "actions", name, "dist/index.js")], { cwd: workspace, env });
@@ -54,6 +60,15 @@ export async function runAction(name: string, { workspace, inputs = {}, environm
 		summary,
 		annotations: log.split("\n").filter((line) => /^::(error|warning|notice)/.test(line)),
 	};
+}
+
+/** What action.yml gives an input that a workflow leaves out; an expression comes to nothing without an event. */
+async function defaultsOf(name: string): Promise<Record<string, string>> {
+	const { inputs } = parse(await readFile(path.join(root, "actions", name, "action.yml"), "utf8")) as {
+		inputs?: Record<string, { default?: string }>;
+	};
+	const given = Object.entries(inputs ?? {}).map(([key, input]): [string, string] => [key, input.default ?? ""]);
+	return Object.fromEntries(given.map(([key, value]) => [key, value.includes("${{") ? "" : value]));
 }
 
 function parseOutputs(text: string): Record<string, string> {

@@ -74,7 +74,7 @@ test("take a committed experiment to a comment, a check run and a production mod
 	});
 });
 
-test("annotate every problem of an experiment on its line, and plan nothing", async () => {
+test("annotate every problem of an experiment on its line, and plan the others", async () => {
 	await writeFile(
 		path.join(workspace, "experiments/bad.yaml"),
 		"model: small-line\nrecipe: mni\ndata: mini\nmachine: here\ngates: lenient\nwhy: x\nepochs: 3\n",
@@ -85,11 +85,11 @@ test("annotate every problem of an experiment on its line, and plan nothing", as
 	});
 	expect(ran.code).toBe(1);
 	expect(ran.annotations).toEqual([
-		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, replay, train",
+		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, replay, window, train",
 		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; there: mini. Did you mean mini?",
 	]);
 	expect(ran.log).not.toMatch(/\n\s+at /);
-	expect(ran.outputs).toEqual({});
+	expect(ran.outputs).toMatchObject({ count: "1", refused: expect.stringContaining("unknown key epochs") });
 });
 
 test.each(["train", "promote"])("%s refuses to run what a fork's pull request brings", async (action) => {
