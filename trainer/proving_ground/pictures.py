@@ -74,4 +74,4 @@ def curves_by_category(statistics: Statistics, frames: int) -> dict[str, list[fl
     from proving_ground.evaluation.curves import precision_curves, rounded
 
     curves = precision_curves(statistics, [], frames)
-    return {key.category: rounded(values) for key, values in curves.items() if key.iou == 0.5 and key.category}
+    return {key.category: rounded(line.precision) for key, line in curves.items() if key.iou == 0.5 and key.category}
