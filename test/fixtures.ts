@@ -2,6 +2,7 @@
 import { documentText, sha256 } from "../actions/lib/documents.ts";
 import { judge } from "../actions/lib/gate.ts";
 import type {
+	Entry,
 	EvalReport,
 	Figures,
 	Jobs,
@@ -657,4 +658,30 @@ function evaluated(plan: ReturnType<typeof makePlan>, manifest: string) {
 	const run = evaluationOf(plan, manifest, 1000);
 	const production = run.production && { ...run.production, parameters: 1 };
 	return { run: run.id, candidate: { ...run.candidate, parameters: 1 }, production };
+}
+
+/** A version of a line as it is registered, of an evaluation. */
+export function makeEntry(evaluation: string): Omit<Entry, "version"> {
+	const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
+	return {
+		schema: 1,
+		model: "line",
+		experiment: "example",
+		run: `run-${evaluation}`,
+		evaluation,
+		manifest: digest("a"),
+		verdict: digest("b"),
+		report: digest("c"),
+		registered_at: "2026-01-01T00:00:00.000Z",
+		baseline: null,
+		scores: { map: 0.5 },
+		architecture: {},
+		train: {},
+		data: {},
+		code: digest("d"),
+		seed: 0,
+		processes: 2,
+		seconds: 10,
+		frames_trained: 100,
+	};
 }

@@ -1,7 +1,7 @@
 // A dataset's folder becomes its counts and the digest of its content; an importer makes it where it is absent.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { documentText, sha256 } from "./documents.ts";
@@ -57,12 +57,13 @@ export async function prepareDataset(
 	}
 	const dataset = await readDataset(name, recipe, location, { source, window });
 	if (source) await sealPinned({ root, data, source }, dataset.run.version);
-	if (!recipe.shards) return dataset;
+	// A job may outlive the checkout whose link leads there.
+	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
 	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
 	const shards = path.join(root, ".proving-ground/shards", `${name}-${digest}`);
 	await mkdir(path.dirname(shards), { recursive: true });
 	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
-	return { ...dataset, location: shards };
+	return { ...dataset, location: await realpath(shards) };
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */

@@ -37,7 +37,7 @@ export function explain(verdict: Verdict, question: string): string {
 function sectionOf(check: Verdict["checks"][number], { policy, baseline }: Verdict): string {
 	const { metric, slice, why, reason, line, frames, units, p_fail, waived, protected: isProtected } = check;
 	const facts = [
-		`found ${actualText(check).replaceAll("<br>", " ")}, asked ${boundText(check)}, against ${baseline === null ? "no production model" : `production v${baseline}`}`,
+		`found ${actualText(check).replace("<br><sub>", " (").replace("</sub>", ")")}, asked ${boundText(check)}, against ${baseline === null ? "no production model" : `production v${baseline}`}`,
 		`measured on ${frames} frames${units > 0 && units !== frames ? ` in ${units} sequences` : ""}${isProtected ? ", a protected slice" : ""}`,
 		code(why),
 		p_fail === null

@@ -58,18 +58,20 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 		...waivedOf(verdict),
 	};
 	const { approvals } = await registry.history(model);
-	const known = approvals.find((approval) => approval.version === version.entry.version);
-	if (!approve && !known) return { ...recorded, status: "pending", approved_by: null, approved_at: null };
-	const approval =
-		known ??
-		(await registry.approve(model, {
-			version: version.entry.version,
-			replaced: verdict.baseline,
-			manifest: verdict.manifest,
-			verdict: recorded.verdict,
-			approved_by: by,
-			approved_at: now.toISOString(),
-		}));
+	const last = approvals.findLast((approval) => approval.version === version.entry.version);
+	if (!approve && !last) return { ...recorded, status: "pending", approved_by: null, approved_at: null };
+	// A model that was replaced stays so when it's looked at again; one that is brought back is judged against what is production now.
+	const isOver = last && (!approve || plan.promoted !== null || approvals.at(-1) === last);
+	const approval = isOver
+		? last
+		: await registry.approve(model, {
+				version: version.entry.version,
+				replaced: verdict.baseline,
+				manifest: verdict.manifest,
+				verdict: recorded.verdict,
+				approved_by: by,
+				approved_at: now.toISOString(),
+			});
 	return {
 		...recorded,
 		verdict: approval.verdict,

@@ -1,8 +1,6 @@
 // A promotion becomes its record: tags on the merge, reports/<name> on the branch or in a pull request, and an event.
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
-import { parseDocument } from "./documents.ts";
-import { InvalidInput } from "./errors.ts";
 import type { Plan, Promotion, Report, Verdict } from "./generated/documents.d.ts";
 import type { GitHub } from "./github.ts";
 import type { Project } from "./project.ts";
@@ -26,17 +24,36 @@ interface RecordPorts {
 	github: GitHub;
 }
 
+/** The tag of a version; its model may become production again, and then `.2` and so on follow. */
+export function versionTag(model: string, version: number): string {
+	return `model/${model}/v${version}`;
+}
+
+/** What is known of a tag and those that follow it by number: whether one is at the commit, where the last is, and the first name that is free. */
+export async function findInSeries(
+	name: string,
+	commit: string,
+	github: Pick<GitHub, "tagged">,
+): Promise<{ there: boolean; last: string | null; free: string }> {
+	let last: string | null = null;
+	let there = false;
+	for (let number = 1; ; number += 1) {
+		const free = number === 1 ? name : `${name}.${number}`;
+		const at = await github.tagged(free);
+		if (at === null) return { there, last, free };
+		there ||= at === commit;
+		last = at;
+	}
+}
+
 /** Leaves everything that tells of a promotion; the version's tag comes last, so that what was interrupted is done again. True where this call did it. */
 export async function recordPromotion(promoted: Promoted, ports: RecordPorts, branch: string): Promise<boolean> {
 	const { promotion, commit, pullRequest, plan } = promoted;
 	const { model, version, run, manifest, experiment, replaced } = promotion;
-	const tag = `model/${model}/v${version}`;
-	const isNew = (await ports.github.tagged(tag)) === null;
-	if (isNew || (await recordedVersion(ports.project, experiment)) !== version) {
-		const folder = await writeRecord(promoted, ports.project);
-		await publish(folder, promotion, ports, branch);
-	}
-	if (!isNew) return false;
+	const { there, free } = await findInSeries(versionTag(model, version), commit, ports.github);
+	if (there) return false;
+	const folder = await writeRecord(promoted, ports.project);
+	await publish(folder, promotion, { ...ports, name: free.slice("model/".length).replace("/", "-") }, branch);
 	// Before the tag: an event may come twice, and must not be lost.
 	await ports.github.emit("model.promoted", {
 		model,
@@ -48,7 +65,7 @@ export async function recordPromotion(promoted: Promoted, ports: RecordPorts, br
 		pull_request: pullRequest,
 	});
 	await tagCandidate(plan, promotion, commit, ports.github);
-	await ports.github.createTag(tag, commit);
+	await ports.github.createTag(free, commit);
 	return true;
 }
 
@@ -56,27 +73,8 @@ export async function recordPromotion(promoted: Promoted, ports: RecordPorts, br
 async function tagCandidate({ run }: Plan, { approved_at }: Promotion, commit: string, github: GitHub): Promise<void> {
 	const task = [...run.architecture.heads].sort().join("+");
 	const day = `candidate/${task}/${approved_at!.slice(0, "YYYY-MM-DD".length)}`;
-	for (let number = 1; ; number += 1) {
-		const name = number === 1 ? day : `${day}.${number}`;
-		const at = await github.tagged(name);
-		if (at === commit) return;
-		if (at !== null) continue;
-		await github.createTag(name, commit);
-		return;
-	}
-}
-
-/** The version that the branch's reports/<name> is of; null where there is none. */
-async function recordedVersion({ home }: Project, experiment: string): Promise<number | null> {
-	const file = path.join(reportsOf(home, experiment), "promotion.json");
-	const text = await readFile(file, "utf8").catch(() => null);
-	if (text === null) return null;
-	// Of another version of this tool: written anew.
-	const known = await parseDocument("promotion", text, file).catch((error: unknown) => {
-		if (error instanceof InvalidInput) return null;
-		throw error;
-	});
-	return known?.version ?? null;
+	const { there, free } = await findInSeries(day, commit, github);
+	if (!there) await github.createTag(free, commit);
 }
 
 /** Writes reports/<name> into a folder of its own; returns it. */
@@ -100,20 +98,12 @@ async function writeRecord(
 async function publish(
 	folder: string,
 	{ experiment, model, version }: Promotion,
-	{ project, github }: RecordPorts,
+	{ name, ...ports }: RecordPorts & { name: string },
 	base: string,
 ): Promise<void> {
 	const files = await filesOf(folder, experiment);
-	await propose(
-		{
-			files,
-			title: `Record ${model} v${version}`,
-			name: `${model}-v${version}`,
-			body: recordText(model, version, experiment),
-		},
-		{ project, github },
-		base,
-	);
+	const title = `Record ${model} v${version}`;
+	await propose({ files, title, name, body: recordText(model, version, experiment) }, ports, base);
 }
 
 /** The files of a record by their places in the repository. */

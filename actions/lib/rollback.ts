@@ -3,8 +3,9 @@ import type { Git } from "./checkouts.ts";
 import type { Promotion } from "./generated/documents.d.ts";
 import type { GitHub, PullRequest } from "./github.ts";
 import { code } from "./markdown.ts";
+import type { Version } from "./plan.ts";
 import type { Project } from "./project.ts";
-import { recordRollback } from "./record.ts";
+import { findInSeries, recordRollback, versionTag } from "./record.ts";
 
 interface RollbackPorts {
 	project: Project;
@@ -12,90 +13,118 @@ interface RollbackPorts {
 	github: GitHub;
 }
 
+/** Options of the rollback: the branch that was merged into, and how far back to look. */
+interface RollbackOptions {
+	branch: string;
+	days: number;
+}
+
+/** How branches begin whose merge takes production back. */
+export const ROLLBACKS = "proving-ground/rollback/";
 const EXPERIMENTS = ":(glob)experiments/*.yaml";
 
-/** Opens the pull request that takes a merged one's experiments back, as the button Revert does; false where it brought none. Safe to repeat. */
+/** Opens the pull request that takes a merged one's experiments back, as the button Revert does; false where it brought none, where one of them was changed since, or where that was asked before. */
 export async function revertMerge(
-	{ number, mergeCommit, base }: PullRequest,
+	pull: PullRequest,
 	{ git, github }: Pick<RollbackPorts, "git" | "github">,
 ): Promise<boolean> {
-	if (mergeCommit === null) return false;
-	const range = [`${mergeCommit}^1`, mergeCommit];
-	const changed = (await git("diff", "--name-status", "-z", "--no-renames", ...range, "--", EXPERIMENTS)).split("\0");
-	const files: { path: string; content: string | null }[] = [];
-	for (let index = 0; index + 1 < changed.length; index += 2) {
-		const [status, path] = [changed[index], changed[index + 1]!];
-		files.push({ path, content: status === "A" ? null : await git("show", `${mergeCommit}^1:${path}`) });
-	}
+	const { number, head, base } = pull;
+	const files = await filesBefore(pull, git);
 	if (files.length === 0) return false;
-	const branch = `proving-ground/rollback/${number}`;
+	const branch = `${ROLLBACKS}${number}`;
 	const title = `Roll back #${number}`;
 	await github.commitFiles({ branch, base: base.ref, message: title, files });
 	const list = files.map(({ path }) => `- ${code(path)}`).join("\n");
-	const body = `Takes back what #${number} brought:\n\n${list}\n\nMerging this makes the model production again that the one of #${number} had replaced. Nothing is trained: both models are in the registry. Closing this leaves production as it is.`;
-	await github.openPullRequest({ branch, base: base.ref, title, body, labels: [] });
-	return true;
+	const body = `Takes back what #${number} brought (${code(head.ref)}):\n\n${list}\n\nMerging this makes the model production again that the one of #${number} had replaced, if it still is production. Nothing is trained: both models are in the registry. Closing this leaves production as it is.`;
+	const { created } = await github.openPullRequest({ branch, base: base.ref, title, body, labels: [] });
+	return created;
 }
 
-/** Takes production of each line back whose experiment was removed from the branch after its promotion; tells which. Safe to repeat. */
-export async function rollBackRemoved(
+/** The experiments that a pull request has changed, as they were where it left the branch, however it was merged. */
+async function filesBefore({ number, head, base }: PullRequest, git: Git) {
+	await git("cat-file", "-e", `${head.sha}^{commit}`).catch(() =>
+		git("fetch", "--quiet", "--no-tags", "origin", `refs/pull/${number}/head`),
+	);
+	const left = (await git("merge-base", base.sha, head.sha)).trim();
+	const changed = (await git("diff", "--name-status", "-z", "--no-renames", left, head.sha, "--", EXPERIMENTS)).split(
+		"\0",
+	);
+	const blob = async (revision: string, path: string) =>
+		(await git("rev-parse", "--verify", "--quiet", `${revision}:${path}`).catch(() => "")).trim();
+	const files: { path: string; content: string | null }[] = [];
+	for (let index = 0; index + 1 < changed.length; index += 2) {
+		const [status, path] = [changed[index], changed[index + 1]!];
+		// Another pull request has made something else of it.
+		if ((await blob("HEAD", path)) !== (await blob(head.sha, path))) return [];
+		files.push({ path, content: status === "A" ? null : await git("show", `${left}:${path}`) });
+	}
+	return files;
+}
+
+/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Safe to repeat. */
+export async function rollBackMerged(
 	{ project, git, github }: RollbackPorts,
-	{ branch, days }: { branch: string; days: number },
+	{ branch, days }: RollbackOptions,
 ): Promise<string[]> {
+	const asked = (await github.pullRequestsFrom(ROLLBACKS)).filter(({ merged }) => merged);
 	const told: string[] = [];
 	for (const model of await project.registry.lines()) {
 		const { versions, approvals } = await project.registry.history(model);
 		const last = approvals.at(-1);
 		const current = versions.find(({ entry }) => entry.version === last?.version)?.entry;
 		if (!last || !current) continue;
-		const removed = await removalOf(current.experiment, days, git);
-		if (removed === null || removed.at <= last.approved_at) continue;
+		// Where the model became production last: what was taken back before that is over.
+		const brought = (await findInSeries(versionTag(model, last.version), "", github)).last;
+		if (brought === null) continue;
+		const by = (await askedBy(brought, asked, github)) ?? (await revertedBy(current.experiment, brought, days, git));
+		if (by === null) continue;
 		// What it replaced when it was new: production may have come back to it from what was worse.
 		const first = approvals.find(({ version }) => version === last.version)!;
 		const before = versions.find(({ entry }) => entry.version === first.replaced);
 		if (!before) {
 			told.push(
-				`${model}: experiments/${current.experiment}.yaml was removed, and v${last.version} had replaced no model: it stays production`,
+				`${model}: experiments/${current.experiment}.yaml was taken back, and v${last.version} had replaced no model: it stays production`,
 			);
 			continue;
 		}
-		const { entry, location } = before;
-		const approval = await project.registry.approve(model, {
-			version: entry.version,
-			replaced: last.version,
-			manifest: entry.manifest,
-			verdict: entry.verdict,
-			approved_by: removed.by,
-			approved_at: new Date().toISOString(),
-		});
-		const promotion: Promotion = {
-			schema: 1,
-			experiment: entry.experiment,
-			model,
-			version: entry.version,
-			status: "approved",
-			run: entry.run,
-			manifest: entry.manifest,
-			verdict: approval.verdict,
-			replaced: approval.replaced,
-			approved_by: approval.approved_by,
-			approved_at: approval.approved_at,
-			location,
-			...(entry.waived ? { waived: entry.waived } : {}),
-		};
+		const promotion = await approveAgain(before, last.version, by, project);
 		await recordRollback(promotion, { project, github }, branch);
-		told.push(`${model}: rolled back from v${last.version} to v${entry.version}`);
+		told.push(`${model}: rolled back from v${last.version} to v${promotion.version}`);
 	}
 	return told;
 }
 
-/** When and by whom an experiment's file was removed from the branch; null where it stands there, or was never there of late. */
-async function removalOf(experiment: string, days: number, git: Git): Promise<{ at: string; by: string } | null> {
+/** Who has merged the rollback of the pull request that brought a commit; null where none was. */
+async function askedBy(brought: string, asked: readonly PullRequest[], github: GitHub): Promise<string | null> {
+	if (asked.length === 0) return null;
+	const bringing = new Set((await github.pullRequestsOf(brought)).map(({ number }) => `${ROLLBACKS}${number}`));
+	const rollback = asked.find(({ head }) => bringing.has(head.ref));
+	return rollback ? ((await github.pullRequest(rollback.number)).mergedBy ?? rollback.author) : null;
+}
+
+/** Who has reverted what a commit brought, so that the experiment's file is gone; null where it stands, or was removed in tidying up. */
+async function revertedBy(experiment: string, brought: string, days: number, git: Git): Promise<string | null> {
 	const file = `:(literal)experiments/${experiment}.yaml`;
 	if ((await git("ls-files", "--", file)).trim() !== "") return null;
 	const log = ["log", "-1", "--first-parent", "-m", "--diff-filter=D", `--since=${days} days ago`];
-	const found = (await git(...log, "--format=%cI%x00%an", "--", file)).trim();
-	if (found === "") return null;
-	const [at, by] = found.split("\0");
-	return { at: new Date(at!).toISOString(), by: by! };
+	const found = (await git(...log, "--format=%H%x00%an%x00%B", "--", file)).split("\0");
+	const [removal, by, message = ""] = found.map((text) => text.trim());
+	// As git and GitHub write it, in the message or in the name of the branch.
+	if (!removal || !/\brevert\b/i.test(message)) return null;
+	const isAfter = await git("merge-base", "--is-ancestor", brought, removal).then(
+		() => true,
+		() => false,
+	);
+	return isAfter ? by! : null;
+}
+
+async function approveAgain({ entry, location }: Version, replaced: number, by: string, { registry }: Project) {
+	const { model, version, manifest, verdict, experiment, run } = entry;
+	const approved = { version, replaced, manifest, verdict, approved_by: by, approved_at: new Date().toISOString() };
+	const promotion: Promotion = {
+		...{ schema: 1, experiment, model, status: "approved", run, location },
+		...(await registry.approve(model, approved)),
+		...(entry.waived ? { waived: entry.waived } : {}),
+	};
+	return promotion;
 }

@@ -2,15 +2,16 @@
 import path from "node:path";
 import { checkOut, type Git } from "./checkouts.ts";
 import { title } from "./comment.ts";
-import { InvalidFile, InvalidInput } from "./errors.ts";
+import { InvalidFile, InvalidInput, ServiceError } from "./errors.ts";
 import { judgeEvaluation } from "./follow.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
 import type { GitHub, PullRequest } from "./github.ts";
 import { code } from "./markdown.ts";
+import type { Registry } from "./plan.ts";
 import { type Project, planExperiment } from "./project.ts";
 import { promote } from "./promote.ts";
-import { recordPromotion } from "./record.ts";
-import { rollBackRemoved } from "./rollback.ts";
+import { findInSeries, recordPromotion, versionTag } from "./record.ts";
+import { ROLLBACKS, rollBackMerged } from "./rollback.ts";
 import { showExperiment } from "./showing.ts";
 import { followJobs, lookAtJobs, unseenJobs } from "./train.ts";
 
@@ -45,18 +46,27 @@ export type Settled =
 
 /** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
 export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
+	for (const told of await rollBackMerged(ports, options)) options.say(told);
 	const settled: Settled[] = [];
+	const failures: ServiceError[] = [];
 	for (const merged of await listMerged(ports, options)) {
-		const one = await settleOne(merged, ports, options);
-		settled.push(one);
-		options.say(sentenceOf(one));
+		try {
+			const one = await settleOne(merged, ports, options);
+			settled.push(one);
+			options.say(sentenceOf(one));
+		} catch (error) {
+			// What a service withholds from one model keeps no other back; the step fails in the end, and the next run tries again.
+			if (!(error instanceof ServiceError)) throw error;
+			failures.push(error);
+			options.say(`${merged.file}: could not be settled: ${error.message}`);
+		}
 	}
-	for (const told of await rollBackRemoved(ports, options)) options.say(told);
+	if (failures[0]) throw failures[0];
 	return settled;
 }
 
 /** The experiment files that stand on the branch, by the merge that brought each, oldest first. */
-async function listMerged({ git, github }: SettlePorts, { days }: SettleOptions): Promise<Merged[]> {
+async function listMerged({ git, github }: SettlePorts, { branch, days }: SettleOptions): Promise<Merged[]> {
 	const log = await git(
 		"log",
 		"--first-parent",
@@ -79,9 +89,13 @@ async function listMerged({ git, github }: SettlePorts, { days }: SettleOptions)
 	const pulls = new Map<string, PullRequest | null>();
 	for (const commit of new Set(last.values())) {
 		const found = (await github.pullRequestsOf(commit)).filter(({ merged, head }) => merged && !head.fork);
-		pulls.set(commit, found.find(({ mergeCommit }) => mergeCommit === commit) ?? null);
+		// A rebase brings several commits, and names the last.
+		const own = found.filter(({ base }) => base.ref === branch);
+		pulls.set(commit, own.find(({ mergeCommit }) => mergeCommit === commit) ?? own[0] ?? null);
 	}
-	return [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
+	const merged = [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
+	// What a rollback brings back was judged when it was new, and is production by the rollback.
+	return merged.filter(({ pull }) => !pull?.head.ref.startsWith(ROLLBACKS));
 }
 
 async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
@@ -99,7 +113,11 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const { project, git, github } = ports;
 	const sha = pull?.head.sha ?? commit;
 	await checkSame(merged, sha, git);
-	const plan = await planMerged(merged, sha, ports);
+	const known = await planMerged(merged, sha, ports);
+	const before = known.promoted === null ? null : await settledVersion(known, commit, ports);
+	if (before !== null) return { file, is: "there", model: known.experiment.model, version: before };
+	// Merged again after it was production once: it's judged against what is production now.
+	const plan = known.promoted === null ? known : await planMerged(merged, sha, { ...ports, forget: known.run.id });
 	const executor = project.executorFor(plan.machine);
 	const places = { executor, store: project.store };
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
@@ -127,10 +145,40 @@ function brokenText({ kind, state, diagnosis }: Jobs["jobs"][number]): string {
 	return diagnosis ? `${found}: ${code(diagnosis)}` : found;
 }
 
+/** The version that this very merge has made production; null where it hasn't yet. */
+async function settledVersion(
+	{ run, experiment: { model } }: Plan,
+	commit: string,
+	{ project, github }: SettlePorts,
+): Promise<number | null> {
+	const { versions } = await project.registry.history(model);
+	for (const { entry } of versions) {
+		if (entry.run !== run.id) continue;
+		if ((await findInSeries(versionTag(model, entry.version), commit, github)).there) return entry.version;
+	}
+	return null;
+}
+
+/** The registry as it would be had the run never been production. */
+function forgetting(registry: Registry, run: string): Registry {
+	return {
+		...registry,
+		async history(model) {
+			const { versions, approvals } = await registry.history(model);
+			const own = new Set(versions.filter(({ entry }) => entry.run === run).map(({ entry }) => entry.version));
+			return { versions, approvals: approvals.filter(({ version }) => !own.has(version)) };
+		},
+	};
+}
+
 /** The plan of what was judged: with the gates and machines of the branch, or, where those have changed since, with those before the merge. */
-async function planMerged({ file, pull, commit }: Merged, sha: string, ports: SettlePorts): Promise<Plan> {
-	const { project, git } = ports;
-	const at = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
+async function planMerged(
+	{ file, pull, commit }: Merged,
+	sha: string,
+	{ project, git, forget }: SettlePorts & { forget?: string },
+): Promise<Plan> {
+	const checkedOut = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
+	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
 	const known = pull ? { author: pull.author } : {};
 	const plan = await planExperiment(at, file, { base: project.home, known });
 	const trained = async ({ run, machine }: Plan) =>

@@ -5,36 +5,13 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText } from "../../actions/lib/documents.ts";
-import type { Entry, Promotion } from "../../actions/lib/generated/documents.d.ts";
+import type { Promotion } from "../../actions/lib/generated/documents.d.ts";
 import type { Approval, Registry } from "../../actions/lib/plan.ts";
 import { folder } from "../../actions/lib/registries/folder.ts";
 import { recorded } from "../../actions/lib/registries/recorded.ts";
+import { makeEntry } from "../fixtures.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
-
-function entry(evaluation: string): Omit<Entry, "version"> {
-	return {
-		schema: 1,
-		model: "line",
-		experiment: "example",
-		run: `run-${evaluation}`,
-		evaluation,
-		manifest: digest("a"),
-		verdict: digest("b"),
-		report: digest("c"),
-		registered_at: "2026-01-01T00:00:00.000Z",
-		baseline: null,
-		scores: { map: 0.5 },
-		architecture: {},
-		train: {},
-		data: {},
-		code: digest("d"),
-		seed: 0,
-		processes: 2,
-		seconds: 10,
-		frames_trained: 100,
-	};
-}
 
 function approval(version: number, replaced: number | null): Approval {
 	return {
@@ -60,39 +37,39 @@ function conforms(name: string, open: () => Promise<{ registry: Registry; files:
 
 		test("has no production model before the first promotion, whatever is registered", async () => {
 			expect(await registry.current("line")).toBeNull();
-			await registry.register(entry("one"), files);
+			await registry.register(makeEntry("one"), files);
 			expect(await registry.current("line")).toBeNull();
 			expect((await registry.history("line")).versions).toHaveLength(1);
 		});
 
 		test("keeps the files of a version", async () => {
-			const { location } = await registry.register(entry("one"), files);
+			const { location } = await registry.register(makeEntry("one"), files);
 			expect(await readFile(path.join(location, "weights"), "utf8")).toBe("the weights");
 		});
 
 		test("numbers versions from 1 and gives an evaluation the same version again", async () => {
-			expect((await registry.register(entry("one"), files)).entry.version).toBe(1);
-			expect((await registry.register(entry("two"), files)).entry.version).toBe(2);
-			expect((await registry.register(entry("one"), files)).entry.version).toBe(1);
+			expect((await registry.register(makeEntry("one"), files)).entry.version).toBe(1);
+			expect((await registry.register(makeEntry("two"), files)).entry.version).toBe(2);
+			expect((await registry.register(makeEntry("one"), files)).entry.version).toBe(1);
 			expect((await registry.history("line")).versions).toHaveLength(2);
 		});
 
 		test("gives twenty simultaneous registrations of one evaluation one version", async () => {
-			const all = await Promise.all(Array.from({ length: 20 }, () => registry.register(entry("same"), files)));
+			const all = await Promise.all(Array.from({ length: 20 }, () => registry.register(makeEntry("same"), files)));
 			expect(new Set(all.map(({ entry }) => entry.version))).toEqual(new Set([1]));
 		});
 
 		test("gives simultaneous registrations of different evaluations different versions", async () => {
 			const all = await Promise.all(
-				Array.from({ length: 10 }, (_, index) => registry.register(entry(`e${index}`), files)),
+				Array.from({ length: 10 }, (_, index) => registry.register(makeEntry(`e${index}`), files)),
 			);
 			expect(new Set(all.map(({ entry }) => entry.version)).size).toBe(10);
 		});
 
 		test("makes an approved version production, and only in the place of the one it was judged against", async () => {
-			await registry.register(entry("one"), files);
-			await registry.register(entry("two"), files);
-			await registry.register(entry("three"), files);
+			await registry.register(makeEntry("one"), files);
+			await registry.register(makeEntry("two"), files);
+			await registry.register(makeEntry("three"), files);
 			await registry.approve("line", approval(1, null));
 			expect((await registry.current("line"))?.entry.version).toBe(1);
 			await registry.approve("line", approval(2, 1));
@@ -102,7 +79,7 @@ function conforms(name: string, open: () => Promise<{ registry: Registry; files:
 		});
 
 		test("changes nothing when production is approved again", async () => {
-			await registry.register(entry("one"), files);
+			await registry.register(makeEntry("one"), files);
 			await registry.approve("line", approval(1, null));
 			await registry.approve("line", approval(1, null));
 			expect((await registry.history("line")).approvals).toHaveLength(1);
@@ -115,12 +92,12 @@ function conforms(name: string, open: () => Promise<{ registry: Registry; files:
 		test("names the lines that have a version, sorted, and none before", async () => {
 			expect(await registry.lines()).toEqual([]);
 			for (const model of ["road", "line", "a-line"])
-				await registry.register({ ...entry(`of-${model}`), model }, files);
+				await registry.register({ ...makeEntry(`of-${model}`), model }, files);
 			expect(await registry.lines()).toEqual(["a-line", "line", "road"]);
 		});
 
 		test("lets one of several simultaneous approvals win", async () => {
-			for (const name of ["one", "two", "three"]) await registry.register(entry(name), files);
+			for (const name of ["one", "two", "three"]) await registry.register(makeEntry(name), files);
 			const results = await Promise.allSettled(
 				[1, 2, 3].map((version) => registry.approve("line", approval(version, null))),
 			);
@@ -157,7 +134,7 @@ await folder(process.argv[2]).register(JSON.parse(process.argv[3]), { model: pro
 	let torn = 0;
 	for (const delay of [0, 2, 4, 8, 12, 16, 24, 32]) {
 		const root = path.join(temporary, `registry-${delay}`);
-		const child = fork(script, [root, JSON.stringify(entry("one")), path.join(temporary, "files")]);
+		const child = fork(script, [root, JSON.stringify(makeEntry("one")), path.join(temporary, "files")]);
 		const ended = new Promise((resolve) => child.once("exit", resolve));
 		await new Promise((resolve) => child.once("message", resolve));
 		await new Promise((resolve) => setTimeout(resolve, delay));
@@ -167,7 +144,7 @@ await folder(process.argv[2]).register(JSON.parse(process.argv[3]), { model: pro
 		const { versions } = await registry.history("line");
 		if (versions.length === 0) torn += 1;
 		for (const { location } of versions) expect(await readdir(location)).toHaveLength(9);
-		expect((await registry.register(entry("one"), { model: path.join(temporary, "files") })).entry.version).toBe(1);
+		expect((await registry.register(makeEntry("one"), { model: path.join(temporary, "files") })).entry.version).toBe(1);
 		expect(await readdir((await registry.history("line")).versions[0]!.location)).toHaveLength(9);
 	}
 	// Were no crash early enough to leave nothing, the loop would have shown nothing.
@@ -209,7 +186,7 @@ describe("what was recorded in reports/", () => {
 		if (changes.entry !== null)
 			await writeFile(
 				path.join(place, "entry.json"),
-				text(changes.entry ?? { ...entry(`e${version}`), model, experiment: name, version }),
+				text(changes.entry ?? { ...makeEntry(`e${version}`), model, experiment: name, version }),
 			);
 	}
 
@@ -293,7 +270,7 @@ describe("what was recorded in reports/", () => {
 
 	test("can't be changed", async () => {
 		const message = "The promotions in reports/ can be read, not changed: the registry itself is needed for that.";
-		await expect(open().register(entry("one"), {})).rejects.toThrow(message);
+		await expect(open().register(makeEntry("one"), {})).rejects.toThrow(message);
 		await expect(open().approve("line", approval(1, null))).rejects.toThrow(message);
 	});
 });

@@ -39,9 +39,13 @@ const checks = async (sha: string) =>
 const conclusions = (ran: Run) => Object.fromEntries(ran.jobs.map(({ id, conclusion }) => [id, conclusion]));
 
 /** Opens a pull request with one experiment file. */
-async function open(name: string, text: string, options: { fork?: boolean } = {}) {
-	const sha = await place.origin.commit(name, { [`experiments/${name}.yaml`]: text }, options);
-	const { number } = await place.origin.open(name, options);
+async function open(
+	name: string,
+	text: string,
+	{ branch = name, ...options }: { fork?: boolean; branch?: string } = {},
+) {
+	const sha = await place.origin.commit(branch, { [`experiments/${name}.yaml`]: text }, options);
+	const { number } = await place.origin.open(branch, options);
 	return { number, sha };
 }
 const happens = async (number: number, action: string, actor = "ann") =>
@@ -268,6 +272,20 @@ test("is rolled back by a pull request of its own", async () => {
 	const { ran: back } = await merge(revert.number);
 	expect(back.job("settle").log).toMatch(/small-line: rolled back from v\d to v1/);
 	expect(place.github.actions.dispatches.at(-1)).toMatchObject({ event_type: "model.rolled_back" });
+});
+
+test("is production once more when it is merged once more, judged against what is production by then", async () => {
+	const again = await open("moving", experiment({ more: "seed: 4\n" }), { branch: "moving-again" });
+	const opened = await happens(again.number, "opened");
+	expect(conclusions(opened)["train"]).toBe("success");
+	const { ran, after } = await merge(again.number);
+	expect(ran.job("settle").log).toMatch(/promoted as small-line v\d/);
+	const tags = place.origin.git("tag", "--list", "model/small-line/*", "--points-at", after);
+	expect(tags).toMatch(/^model\/small-line\/v\d\.2$/);
+	const before = place.github.requests.length;
+	const settled = await place.run("promote.yml", await formEvent(place.github, {}));
+	expect(settled.job("settle").log).not.toContain("rolled back");
+	expect(writesSince(before)).toEqual([]);
 });
 
 test("needs exactly the rights that its workflows declare, none missing and none to spare", () => {

@@ -93,7 +93,8 @@ export async function openRepository(
 		home,
 		async run(workflow, event, more = {}) {
 			const self = machine.self;
-			const ran = await runWorkflow({ github, origin, workflow, event, self, ...options(machine), ...more });
+			const vars = { PROVING_GROUND_RUNNER: '["self-hosted"]' };
+			const ran = await runWorkflow({ github, origin, workflow, event, self, vars, ...options(machine), ...more });
 			runs.push(ran);
 			return ran;
 		},

@@ -1,0 +1,142 @@
+// Taking a merge back
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openGit } from "../../actions/lib/checkouts.ts";
+import type { Commit, GitHub, PullRequest } from "../../actions/lib/github.ts";
+import type { Approval, Version } from "../../actions/lib/plan.ts";
+import type { Project } from "../../actions/lib/project.ts";
+import { ROLLBACKS, revertMerge, rollBackMerged } from "../../actions/lib/rollback.ts";
+import { makeEntry } from "../fixtures.ts";
+
+let root: string;
+const run = (...args: string[]) =>
+	execFileSync("git", ["-C", root, "-c", "user.name=ann", "-c", "user.email=ann@localhost", ...args], {
+		encoding: "utf8",
+	}).trim();
+const file = (name: string) => path.join(root, "experiments", name);
+async function commit(message: string, files: Record<string, string | null>): Promise<string> {
+	for (const [name, text] of Object.entries(files)) {
+		if (text === null) run("rm", "--quiet", file(name));
+		else await writeFile(file(name), text);
+	}
+	run("add", ".");
+	run("commit", "--quiet", "--message", message);
+	return run("rev-parse", "HEAD");
+}
+
+beforeEach(async () => {
+	root = await mkdtemp(path.join(tmpdir(), "rollback-"));
+	run("init", "--quiet", "--initial-branch=main");
+	execFileSync("mkdir", [path.join(root, "experiments")]);
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const pullOf = (head: string, base: string, more: Partial<PullRequest> = {}) =>
+	({
+		number: 4,
+		head: { sha: head, ref: "night", fork: false },
+		base: { sha: base, ref: "main" },
+		...more,
+	}) as PullRequest;
+
+/** A GitHub that keeps what was committed, and opens a pull request once. */
+function keeping() {
+	const commits: Commit[] = [];
+	const github = {
+		commitFiles: async (made: Commit) => commits.push(made),
+		openPullRequest: async () => ({ number: 9, created: commits.length === 1 }),
+	} as unknown as GitHub;
+	return { commits, github };
+}
+
+test("opens a pull request that restores what was changed and removes what was new, however it was merged", async () => {
+	const base = await commit("before", { "old.yaml": "why: old\n" });
+	run("checkout", "--quiet", "-b", "night");
+	await commit("one", { "new.yaml": "why: new\n" });
+	const head = await commit("two", { "old.yaml": "why: changed\n" });
+	run("checkout", "--quiet", "main");
+	// Rebased: two commits, of which GitHub names the last.
+	run("merge", "--quiet", "--ff-only", "night");
+	const { commits, github } = keeping();
+	expect(await revertMerge(pullOf(head, base), { git: openGit(root), github })).toBe(true);
+	expect(commits[0]).toMatchObject({
+		branch: `${ROLLBACKS}4`,
+		files: [
+			{ path: "experiments/new.yaml", content: null },
+			{ path: "experiments/old.yaml", content: "why: old\n" },
+		],
+	});
+	expect(await revertMerge(pullOf(head, base), { git: openGit(root), github })).toBe(false);
+});
+
+test("restores nothing over what somebody has changed since", async () => {
+	const base = await commit("before", { "old.yaml": "why: old\n" });
+	const head = await commit("merged", { "old.yaml": "why: changed\n" });
+	await commit("later", { "old.yaml": "why: later\n" });
+	const { commits, github } = keeping();
+	expect(await revertMerge(pullOf(head, base), { git: openGit(root), github })).toBe(false);
+	expect(commits).toEqual([]);
+});
+
+/** Rolls back a line whose v2, of `night`, was brought by a commit and replaced v1. */
+async function rollBack(brought: string | null, merged: Partial<PullRequest>[] = [], replaced: number | null = 1) {
+	const version = (number: number, experiment: string): Version => ({
+		entry: { ...makeEntry(experiment), model: "m", version: number, experiment },
+		location: "",
+	});
+	const approvals = [
+		{ version: 1, replaced: null },
+		{ version: 2, replaced },
+	] as Approval[];
+	const approved: Approval[] = [];
+	const registry = {
+		lines: async () => ["m"],
+		history: async () => ({ versions: [version(1, "first"), version(2, "night")], approvals }),
+		approve: async (_: string, approval: Approval) => {
+			approved.push(approval);
+			return approval;
+		},
+	};
+	const github = {
+		tagged: async (name: string) => (name === "model/m/v2" ? brought : null),
+		pullRequestsFrom: async (prefix: string) => (prefix === ROLLBACKS ? merged : []),
+		pullRequestsOf: async () => [{ number: 4 }],
+		pullRequest: async () => ({ mergedBy: "bob" }),
+		commitFiles: async () => "created",
+		openPullRequest: async () => ({ number: 9, created: true }),
+		emit: async () => {},
+	} as unknown as GitHub;
+	const project = { home: root, registry, record: "pull_request" } as unknown as Project;
+	const told = await rollBackMerged({ project, git: openGit(root), github }, { branch: "main", days: 30 });
+	return { told, approved };
+}
+const asked = (number: number, merged = true) =>
+	({ number: 9, merged, author: "x", head: { ref: `${ROLLBACKS}${number}`, sha: "", fork: false } }) as PullRequest;
+
+test("makes what was replaced production again when the pull request of a rollback is merged", async () => {
+	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	const { told, approved } = await rollBack(brought, [asked(4)]);
+	expect(told).toEqual(["m: rolled back from v2 to v1"]);
+	expect(approved).toMatchObject([{ version: 1, replaced: 2, approved_by: "bob" }]);
+	expect((await rollBack(brought, [asked(4, false)])).approved).toEqual([]);
+	expect((await rollBack(brought, [asked(5)])).approved).toEqual([]);
+	expect((await rollBack(null, [asked(4)])).approved).toEqual([]);
+	expect((await rollBack(brought, [asked(4)], null)).told[0]).toContain("had replaced no model");
+});
+
+test("does so when a revert has removed the experiment since, and not when it was tidied up, or long before", async () => {
+	await commit("first", { "other.yaml": "" });
+	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	expect((await rollBack(brought)).approved).toEqual([]);
+	await commit("Tidy up", { "night.yaml": null });
+	expect((await rollBack(brought)).approved).toEqual([]);
+	await commit("once more", { "night.yaml": "why: night\n" });
+	const reverted = await commit("Merge pull request #5 from ann/revert-4-night", { "night.yaml": null });
+	expect((await rollBack(brought)).approved).toMatchObject([{ version: 1, approved_by: "ann" }]);
+	expect((await rollBack(reverted)).approved).toMatchObject([{ version: 1 }]);
+	const after = await commit("after", { "other.yaml": "x\n" });
+	expect((await rollBack(after)).approved).toEqual([]);
+});
