@@ -120,24 +120,32 @@ function readRoutes({ current, one, transform }: Reader): Routes {
 }
 
 function changeRoutes(state: PullState, { one, transform }: Reader): Routes {
+	let opening: Promise<unknown> = Promise.resolve();
+
+	async function open(ask: Ask, upstream: Upstream): Promise<Answer> {
+		const place = placeOf(ask);
+		const { head, base } = ask.body as { head: string; base: string };
+		const [owner, ref] = head.includes(":") ? head.split(":") : [ask.params["owner"], head];
+		const from = await upstream("GET", `/repos/${owner}/${ask.params["repo"]}/git/ref/heads/${ref}`);
+		if (from.status !== 200) return invalid("PullRequest", "head", "invalid");
+		const to = await upstream("GET", `${place}/git/ref/heads/${base}`);
+		if (to.status !== 200) return invalid("PullRequest", "base", "invalid");
+		const opened = await all<Pull>(upstream, `${place}/pulls?state=open&base=${base}`);
+		const twin = opened.find((pull) => pull.head.ref === ref && pull.head.repo?.full_name.split("/")[0] === owner);
+		if (twin) return invalid("PullRequest", "", "custom", `A pull request already exists for ${owner}:${ref}.`);
+		const shaOf = ({ body }: Answer) => (body as { object: { sha: string } }).object.sha;
+		if (shaOf(from) === shaOf(to)) return invalid("PullRequest", "", "custom", `No commits between ${base} and ${ref}`);
+		return transform(await upstream("POST", ask.path, ask.body), upstream);
+	}
+
 	return {
 		// https://docs.github.com/en/rest/pulls/pulls#create-a-pull-request: 422 where the branch doesn't exist, holds nothing new, or
 		// has an open pull request to the same base. emulate makes the branch, and a second pull request.
-		async [`POST ${repo}/pulls`](ask, upstream) {
-			const place = placeOf(ask);
-			const { head, base } = ask.body as { head: string; base: string };
-			const [owner, ref] = head.includes(":") ? head.split(":") : [ask.params["owner"], head];
-			const from = await upstream("GET", `/repos/${owner}/${ask.params["repo"]}/git/ref/heads/${ref}`);
-			if (from.status !== 200) return invalid("PullRequest", "head", "invalid");
-			const to = await upstream("GET", `${place}/git/ref/heads/${base}`);
-			if (to.status !== 200) return invalid("PullRequest", "base", "invalid");
-			const open = await all<Pull>(upstream, `${place}/pulls?state=open&base=${base}`);
-			const twin = open.find((pull) => pull.head.ref === ref && pull.head.repo?.full_name.split("/")[0] === owner);
-			if (twin) return invalid("PullRequest", "", "custom", `A pull request already exists for ${owner}:${ref}.`);
-			const shaOf = ({ body }: Answer) => (body as { object: { sha: string } }).object.sha;
-			if (shaOf(from) === shaOf(to))
-				return invalid("PullRequest", "", "custom", `No commits between ${base} and ${ref}`);
-			return transform(await upstream("POST", ask.path, ask.body), upstream);
+		// GitHub looks and makes in one step: of two that race for a branch, one is refused.
+		[`POST ${repo}/pulls`]: (ask, upstream) => {
+			const opened = opening.then(() => open(ask, upstream));
+			opening = opened.catch(() => {});
+			return opened;
 		},
 
 		async [`PATCH ${repo}/pulls/{pull_number}`](ask, upstream) {
