@@ -256,7 +256,8 @@ function estimate(
 	production: Entry | null,
 ): Plan["estimate"] {
 	const { price_usd_per_hour: price, max_minutes, max_cost_usd: budget } = machine.value;
-	const max_cost_usd = Math.min((max_minutes / 60) * price, budget ?? Number.POSITIVE_INFINITY);
+	// Training and evaluation may each take as long as a job may.
+	const max_cost_usd = Math.min(2 * (max_minutes / 60) * price, budget ?? Number.POSITIVE_INFINITY);
 	if (!production || production.frames_trained === 0) {
 		return {
 			seconds: null,

@@ -188,7 +188,7 @@ async function started(child: ReturnType<typeof spawn>, folder: string): Promise
 	while (Date.now() < deadline) {
 		if (failure)
 			throw new InvalidInput(
-				`The trainer's Python can't be started: ${failure.message}. Is the environment set up? npm start does it.`,
+				`The trainer's Python can't be started: ${failure.message}. Is the environment set up? npm start does it; in a workflow, the action setup.`,
 			);
 		if (child.exitCode === 0) return;
 		if (child.exitCode !== null)
