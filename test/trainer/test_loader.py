@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_and_a_worker_that_is_lost_is_said_to_be(dataset: Path, tmp_path: Path) 
             pass
     lost = caught.value if isinstance(caught.value, LostWorker) else lost_loader(caught.value)
     end.join()
-    assert re.match(r"A process that loads frames was lost .* (is killed|exited unexpectedly)", str(lost))
+    assert re.match(r"A process that loads frames was lost .* (is killed|exited unexpectedly|Connection re|EOFError)", str(lost))
     # The other worker's end isn't the occasion to say it again, wherever this process is by then.
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
@@ -132,6 +133,31 @@ def test_and_so_wherever_torch_says_it() -> None:
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
     assert lost_loader(RuntimeError("something else")) is None
     assert lost_loader(ValueError("DataLoader worker")) is None
+
+
+class Broken:
+    """A loader whose next batch is an error."""
+
+    def __init__(self, error: Exception, workers: int) -> None:
+        self.error, self.num_workers = error, workers
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_and_so_where_its_connection_breaks_before_its_signal_comes(error: Exception) -> None:
+    with pytest.raises(LostWorker, match="was lost"):
+        next(watch(Broken(error, 2)))
+    # Of frames that are read here, or by a worker that tells of it, it's an error like any other.
+    with pytest.raises(type(error)):
+        next(watch(Broken(error, 0)))
+    told = type(error)("Caught in DataLoader worker process 0.")
+    with pytest.raises(type(error), match="Caught"):
+        next(watch(Broken(told, 2)))
 
 
 @pytest.mark.parametrize("loader", [ALONE, HELPED], ids=["alone", "by workers"])

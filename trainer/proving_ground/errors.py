@@ -32,19 +32,23 @@ class LostWorker(RuntimeError):
     kind = "lost_process"
 
 
-def lost_loader(error: BaseException) -> LostWorker | None:
-    """What torch says when a process that loads frames has died, in our words; None for any other error.
+def lost_loader(error: BaseException, *, receiving: bool = False) -> LostWorker | None:
+    """What is raised when a process that loads frames has died, in our words; None for any other error.
 
     torch says it from a signal's handler: wherever this process happens to be. Once it has been heard the handler is
-    taken away: it would say it again at the end of every other child, in the midst of what is done about it.
+    taken away: it would say it again at the end of every other child, in the midst of what is done about it. Where a
+    batch is just `receiving` from that process, its connection may break before the signal comes; an error of the
+    frames themselves begins with "Caught" there.
     """
-    if not isinstance(error, RuntimeError) or "DataLoader worker" not in str(error):
+    said = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    broken = receiving and isinstance(error, (ConnectionError, EOFError)) and not str(error).startswith("Caught ")
+    if not said and not broken:
         return None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return LostWorker(
         "A process that loads frames was lost (killed, or out of memory; is /dev/shm large enough?): "
-        f"{str(error).splitlines()[0]}. Training goes on from the last checkpoint when it is started again."
+        f"{(str(error) or type(error).__name__).splitlines()[0]}. Training goes on from the last checkpoint when it is started again."
     )
 
 

@@ -214,8 +214,8 @@ def watch(loader: DataLoader[Any]) -> Iterator[Any]:
             batch = next(batches)
         except StopIteration:
             return
-        except RuntimeError as error:
-            lost = lost_loader(error)
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            lost = lost_loader(error, receiving=loader.num_workers > 0)
             if lost is None:
                 raise
             raise lost from error
