@@ -92,11 +92,15 @@ export async function refuseFork(): Promise<void> {
 	}
 }
 
-/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. */
-export async function knownAuthors(): Promise<Known> {
+/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. Where it is none of the numbered pull request, GitHub says. */
+export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 	const { context } = await import("@actions/github");
 	const { pull_request, commits } = context.payload;
-	const author: unknown = pull_request?.["user"]?.login;
+	let author: unknown = pull_request?.["user"]?.login;
+	if (author === undefined && pullRequest !== null) {
+		const { openGitHub } = await import("./github.ts");
+		({ author } = await (await openGitHub(gitHubPlace())).pullRequest(pullRequest));
+	}
 	const pushed = (Array.isArray(commits) ? commits : []) as { id?: string; author?: { username?: string } }[];
 	const named = pushed.flatMap(({ id, author }): [string, string][] =>
 		id && author?.username ? [[id, author.username]] : [],

@@ -98,7 +98,7 @@ export interface GitHub {
 	pullRequestsOf(sha: string): Promise<PullRequest[]>;
 	/** The pull requests in any state whose branch is of this repository and begins so. */
 	pullRequestsFrom(prefix: string): Promise<PullRequest[]>;
-	/** Numbers of the open pull requests with a label. */
+	/** Numbers of the open pull requests with a label, as it was some minutes ago at most. */
 	labelled(label: string): Promise<number[]>;
 	/** What somebody may do here; none also for a login that there isn't. */
 	permissionOf(login: string): Promise<Permission>;
@@ -112,6 +112,8 @@ export interface GitHub {
 	rerun(workflowFile: string, headSha: string): Promise<boolean>;
 	/** Opens an issue once for its marker, whatever became of it since. */
 	openIssue(issue: { marker: string; title: string; body: string; labels: string[] }): Promise<Opened>;
+	/** Closes what is open of our issues with a marker, and adds to their text why (Markdown). */
+	closeIssue(marker: string, why: string): Promise<void>;
 	/** Opens a pull request once for its branch, whatever became of it since. */
 	openPullRequest(pullRequest: {
 		branch: string;

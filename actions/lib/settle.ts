@@ -134,6 +134,8 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const by = pull?.mergedBy ?? (await authorOf(commit, git));
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
+	const since = `**Since then** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
+	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
 	const isNew = await recordPromotion(record, ports, options.branch);
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
 	return { file, is: isNew ? "promoted" : "there", model: promotion.model, version: promotion.version };
@@ -215,7 +217,14 @@ const HOW_TO_GO_ON = `**How to go on**
 
 - Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
 - Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` by hand.
-- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.`;
+- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
+
+Once it is promoted, this issue is closed.`;
+
+/** Marks the issue of a run, or of a commit whose experiment can't be planned. */
+function refusalMarker(of: string): string {
+	return `<!-- proving-ground: refused ${of} -->`;
+}
 
 /** Opens one issue for what can't be promoted, with why (Markdown) and how to go on. */
 async function refuseMerged(
@@ -225,7 +234,7 @@ async function refuseMerged(
 ): Promise<Settled> {
 	const brought = pull ? `merged with #${pull.number}` : `pushed with ${code(commit)}`;
 	const { number } = await github.openIssue({
-		marker: `<!-- proving-ground: refused ${of} -->`,
+		marker: refusalMarker(of),
 		title: `${path.basename(file, ".yaml")} was merged and not promoted`,
 		body: [
 			`${code(file)}, ${brought}, was not promoted; production is what it was.`,

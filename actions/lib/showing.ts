@@ -11,13 +11,13 @@ import {
 import { InvalidInput, type Problem } from "./errors.ts";
 import { nameOfFile } from "./experiment.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
-import type { GitHub, PullRequest, Written } from "./github.ts";
+import type { GitHub, Label, PullRequest, Written } from "./github.ts";
 import { isOwnLabel, labelsOf, lineLabel } from "./labels.ts";
 import { approvalOf, shortApproval } from "./plan.ts";
 import type { PlannedFiles } from "./project.ts";
 
 /** A pull request, as far as showing needs it. */
-export type Place = Pick<PullRequest, "number"> & { head: { sha: string } };
+export type Place = Pick<PullRequest, "number"> & Partial<Pick<PullRequest, "labels">> & { head: { sha: string } };
 
 /** What was written where. */
 export interface Shown {
@@ -84,13 +84,25 @@ async function peersOf(github: GitHub, number: number, model: string) {
 /** Gives a pull request the labels of what its check runs say, and of the lines of models that it trains; takes other lines away only where these are all of them. */
 export async function showLabels(
 	github: GitHub,
-	{ number, head }: Place,
+	{ number, head, labels }: Place,
 	{ models, all }: { models: readonly string[]; all: boolean },
 ): Promise<Written> {
 	const lines = [...new Set(models)].map(lineLabel);
 	const checks = (await github.checkRuns(head.sha)).filter(isOfExperiment);
 	const wanted = [...labelsOf(checks), ...lines];
-	return github.setLabels(number, wanted, (name) => isOwnLabel(name) && (all || !name.startsWith("line:")));
+	const own = (name: string) => isOwnLabel(name) && (all || !name.startsWith("line:"));
+	// A pull request that was just read has told what it has.
+	if (labels && isLabelled(labels, wanted, own)) return "unchanged";
+	return github.setLabels(number, wanted, own);
+}
+
+/** Whether these are the wanted labels, but for those that aren't ours. */
+function isLabelled(labels: readonly string[], wanted: readonly Label[], own: (name: string) => boolean): boolean {
+	const names = wanted.map(({ name }) => name.toLowerCase());
+	return (
+		names.every((name) => labels.some((label) => label.toLowerCase() === name)) &&
+		labels.filter(own).every((label) => names.includes(label.toLowerCase()))
+	);
 }
 
 /** Throws InvalidInput where a pull request isn't open, isn't of this repository, or has another head than the one that was planned. */
@@ -106,7 +118,7 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 		);
 }
 
-/** How often a job's progress is shown, which takes some five requests: the token has a thousand an hour. */
+/** How often a job's progress is shown, which takes four requests: the token has a thousand an hour. */
 const SHOW_EVERY_MS = 120_000;
 
 /** Shows how far jobs are while they are followed, now and then; a failure to show is said and stops nothing. */

@@ -1,6 +1,6 @@
 // Plans the experiments that a pull request adds or changes.
 import * as core from "@actions/core";
-import { booleanInput, chosenFiles, knownAuthors, openWorkspace, runAction } from "../lib/action.ts";
+import { booleanInput, chosenFiles, knownAuthors, numberInput, openWorkspace, runAction } from "../lib/action.ts";
 import { packPlans } from "../lib/planned.ts";
 import { planAll, refuseOthers, refuseProblems } from "../lib/project.ts";
 import { summarisePlans } from "../lib/summary.ts";
@@ -9,7 +9,8 @@ await runAction(async () => {
 	const project = await openWorkspace({ fromReports: booleanInput("from-reports") });
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
-	const options = { base: core.getInput("base"), image: core.getInput("image"), known: await knownAuthors() };
+	const known = await knownAuthors(numberInput("pull-request"));
+	const options = { base: core.getInput("base"), image: core.getInput("image"), known };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
 

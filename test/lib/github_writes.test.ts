@@ -52,6 +52,22 @@ describe("opens once", () => {
 		expect(await issues("all")).toHaveLength(1);
 	});
 
+	test("an issue until what it asks for has happened: it is closed with why, and never another", async () => {
+		const { number } = await github.openIssue(issue);
+		const other = await github.openIssue({ ...issue, marker: "<!-- refused: 2 -->" });
+		await github.closeIssue(issue.marker, "**Since then** it was promoted.");
+		const shown = await server.call("GET", `${at}/issues/${number}`);
+		expect(shown).toMatchObject({
+			state: "closed",
+			state_reason: "completed",
+			body: `${issue.marker}\nwhy\n\n**Since then** it was promoted.`,
+		});
+		expect(await server.call("GET", `${at}/issues/${other.number}`)).toMatchObject({ state: "open" });
+		server.writes();
+		await github.closeIssue(issue.marker, "**Since then** it was promoted.");
+		expect(server.writes()).toEqual([]);
+	});
+
 	test("an issue, although a list brings what others have written", async () => {
 		const forged = { number: 99, state: "open", user: { login: "ann" }, body: issue.marker };
 		server.fault({ method: "GET", path: /issues\?/, worked: false, answer: { status: 200, body: [forged] } });

@@ -145,6 +145,7 @@ test.each<[string, (commit: string) => object, string[] | undefined]>([
 	["a pull request's author", () => ({ pull_request: { user: { login: "ann" } } }), ["ann"]],
 	["the logins of a push", (id) => ({ commits: [{ id, author: { username: "bob" } }] }), ["bob"]],
 	["nobody where the event names no login", (id) => ({ commits: [{ id, author: { name: "Bob" } }] }), undefined],
+	["whom GitHub names, where a workflow was started for a pull request", () => ({ inputs: {} }), ["ann"]],
 ])("plan knows %s, where the base branch has waivers", async (_, payload, authors) => {
 	const base = path.join(workspace, "base");
 	await cp(path.join(workspace, "recipes"), path.join(base, "recipes"), { recursive: true });
@@ -152,8 +153,13 @@ test.each<[string, (commit: string) => object, string[] | undefined]>([
 	await writeFile(path.join(base, "recipes/gates/waivers.yaml"), `waivers:\n  - ${waiver}\n`);
 	const event = path.join(workspace, "event.json");
 	await writeFile(event, JSON.stringify(payload(git("log", "-1", "--format=%H", "--", "experiments/third.yaml"))));
-	const inputs = { experiments: "experiments/third.yaml", since: "", base, image: "" };
-	const environment = { GITHUB_EVENT_PATH: event };
+	const dispatched = "inputs" in payload("") ? { "pull-request": String(github.pullRequest), token: "bot-token" } : {};
+	const inputs = { experiments: "experiments/third.yaml", since: "", base, image: "", author: BOT, ...dispatched };
+	const environment = {
+		GITHUB_EVENT_PATH: event,
+		GITHUB_API_URL: github.url,
+		GITHUB_REPOSITORY: github.repository,
+	};
 	const planned = await runAction("plan", { workspace, inputs, environment });
 	expect(planned).toMatchObject({ code: 0, annotations: [] });
 	const [file] = JSON.parse(planned.outputs["plans"]!) as string[];

@@ -90,6 +90,8 @@ test("writes nothing in a hundred runs where there is nothing to do", async () =
 	const since = place.github.requests.length;
 	for (let run = 0; run < 100; run += 1) await follow(null, ports, options);
 	expect(writes(since)).toEqual([]);
+	// The token has a thousand requests an hour: one for the list, three for each pull request with an experiment.
+	expect(place.github.requests.length - since).toBe(100 * (1 + 3));
 });
 
 test("stops what a closed pull request has asked for, and nothing that somebody has started by hand", async () => {

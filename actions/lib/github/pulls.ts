@@ -6,9 +6,12 @@ import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
 /** GitHub refuses a longer title. */
 const MAX_TITLE = 256;
 
+/** The token has a thousand requests an hour. */
+const LATELY_MS = 300_000;
+
 type Found = "pullRequest" | "openPullRequests" | "pullRequestsOf" | "pullRequestsFrom" | "labelled" | "permissionOf";
 
-export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | "openIssue"> {
+export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | "openIssue" | "closeIssue"> {
 	const { octokit, place, author } = client;
 
 	async function list(state: "open" | "all", head?: string): Promise<PullRequest[]> {
@@ -17,6 +20,21 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 			octokit.paginate(octokit.rest.pulls.list, { ...asked, state, sort: "created", direction: "asc", per_page: 100 }),
 		);
 		return found.map(toPullRequest);
+	}
+
+	let lately: { at: number; open: Promise<PullRequest[]> } | undefined;
+
+	/** The open pull requests as they were some minutes ago at most: each experiment that is shown asks for its line's. */
+	function openLately(): Promise<PullRequest[]> {
+		if (!lately || Date.now() - lately.at > LATELY_MS) {
+			const asked = { at: Date.now(), open: list("open") };
+			lately = asked;
+			// What failed is asked again.
+			asked.open.catch(() => {
+				if (lately === asked) lately = undefined;
+			});
+		}
+		return lately.open;
 	}
 
 	async function pullRequest(number: number): Promise<PullRequest> {
@@ -38,13 +56,25 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		);
 		return found
 			.filter(({ user, body, pull_request }) => user?.login === author && !pull_request && body?.startsWith(marker))
-			.map(({ number, state }) => ({ number, state }))
+			.map(({ number, state, body }) => ({ number, state, body: body ?? "" }))
 			.sort((a, b) => a.number - b.number);
+	}
+
+	async function close(
+		number: number,
+		how: { state_reason: "completed" | "not_planned"; body?: string },
+	): Promise<void> {
+		await call("close an issue", () =>
+			octokit.rest.issues.update({ ...place, issue_number: number, state: "closed", ...how }),
+		);
 	}
 
 	return {
 		pullRequest,
-		openPullRequests: () => list("open"),
+		async openPullRequests() {
+			lately = undefined;
+			return openLately();
+		},
 
 		async pullRequestsOf(sha) {
 			const found = await call("list the pull requests of a commit", () =>
@@ -65,7 +95,7 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		async labelled(label) {
 			const wanted = label.toLowerCase();
 			const having = ({ labels }: PullRequest) => labels.some((name) => name.toLowerCase() === wanted);
-			return (await list("open")).filter(having).map(({ number }) => number);
+			return (await openLately()).filter(having).map(({ number }) => number);
 		},
 
 		async permissionOf(login) {
@@ -115,17 +145,13 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 			);
 			// Two runs that raced have each opened one: both keep the oldest.
 			const [oldest, ...twins] = await issuesWith(marker);
-			for (const { number, state } of twins)
-				if (state === "open")
-					await call("close an issue", () =>
-						octokit.rest.issues.update({
-							...place,
-							issue_number: number,
-							state: "closed",
-							state_reason: "not_planned",
-						}),
-					);
+			for (const { number, state } of twins) if (state === "open") await close(number, { state_reason: "not_planned" });
 			return { number: oldest?.number ?? made, created: (oldest?.number ?? made) === made };
+		},
+
+		async closeIssue(marker, why) {
+			for (const { number, state, body } of await issuesWith(marker))
+				if (state === "open") await close(number, { state_reason: "completed", body: `${body}\n\n${why}` });
 		},
 	};
 }

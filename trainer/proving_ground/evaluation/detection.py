@@ -4,6 +4,7 @@ A stable sort of all scores, restricted to some frames, is the stable sort of th
 order for each category serve every slice and every resample.
 """
 
+import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from proving_ground.evaluation.matching import (
     stable_order,
     whole_keys,
 )
-from proving_ground.evaluation.tracing import accumulate_into, resample_into
+from proving_ground.evaluation.tracing import accumulate_into, make_table, resample_into
 
 # np.linspace's own rounding is part of the definition.
 RECALL_THRESHOLDS = np.linspace(0.0, 1.00, 101)
@@ -210,12 +211,42 @@ def accumulate(ordered: Ordered, weights: np.ndarray | None = None) -> tuple[np.
     weights: [F] int64, how often each frame counts; once where it is left out. The result is that of a dataset in which
     each frame stands as often, its copies side by side.
     """
-    categories = len(ordered.begins) - 1
-    precision = np.full((len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), categories), -1.0)
-    recall = np.full((len(IOU_THRESHOLDS), categories), -1.0)
+    space = make_space(len(ordered.begins) - 1)
+    accumulate_in(space, ordered, weights)
+    return space.precision, space.recall
+
+
+class Space(NamedTuple):
+    """Arrays that hold one set of frames' curves after another: fresh memory costs more than what is computed."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    table: np.ndarray
+    tabled: np.ndarray
+
+
+# Each thread's own space, for the number of categories that it had last.
+spaces = threading.local()
+
+
+def make_space(categories: int) -> Space:
+    """Space for the curves of so many categories."""
+    shape = (len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), categories)
+    return Space(np.empty(shape), np.empty(shape[::2]), *make_table())
+
+
+def own_space(categories: int) -> Space:
+    """This thread's space, which its next call for other frames overwrites."""
+    space: Space | None = getattr(spaces, "space", None)
+    if space is None or space.recall.shape[1] != categories:
+        space = spaces.space = make_space(categories)
+    return space
+
+
+def accumulate_in(space: Space, ordered: Ordered, weights: np.ndarray | None) -> None:
+    """Fill precision and recall of a space; see accumulate."""
     times = np.ones(ordered.truth.shape[1], dtype=np.int32) if weights is None else weights.astype(np.int32)
-    accumulate_into(ordered, times, RECALL_THRESHOLDS, precision, recall)
-    return precision, recall
+    accumulate_into(ordered, times, RECALL_THRESHOLDS, space.table, space.tabled, space.precision, space.recall)
 
 
 def scores_at_recall(ordered: Ordered, frames: np.ndarray | None = None) -> np.ndarray:
@@ -264,7 +295,9 @@ def detection_scores(
     ordered: Ordered, names: Sequence[str], frames: np.ndarray | None = None, each: bool = True
 ) -> dict[str, float | None]:
     """map, ap50 and ar of some frames [F] bool, of all where they are left out; and ap/<category> with `each`."""
-    precision, recall = accumulate(ordered, None if frames is None else frames.astype(np.int64))
+    space = own_space(len(names))
+    accumulate_in(space, ordered, frames)
+    precision, recall = space.precision, space.recall
     scores = {
         "map": mean_of_measured(precision),
         "ap50": mean_of_measured(precision[:1]),

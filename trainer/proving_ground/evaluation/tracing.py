@@ -15,22 +15,33 @@ THRESHOLDS = 10
 LANES = 64
 # Where each of a lane's numbers begins in the state of all lanes.
 FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
+# Categories whose precisions fill a line of the cache.
+SIDE = 8
 # Up to so many objects, what is reached at each number of hits is worked out once: other categories ask for the same.
 TABLED = 512
 
 
 @njit(cache=True, nogil=True)
-def accumulate_into(ordered, weights, recall_thresholds, precision, recall):
-    """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times."""
-    thresholds = recall.shape[0]
-    curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
-    table, tabled = np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
-    for category in range(recall.shape[1]):
-        if trace(ordered, category, weights, recall_thresholds, table, tabled, curves, recalls):
-            recall[:, category] = recalls
-            for number in range(thresholds):
-                for place in range(len(recall_thresholds)):
-                    precision[number, place, category] = curves[place, number]
+def accumulate_into(ordered, weights, recall_thresholds, table, tabled, precision, recall):
+    """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times; -1: no objects.
+
+    table, tabled: as find_targets takes them. Categories lie side by side in the results: SIDE of them are traced
+    before any is written, so that whole lines of the cache are.
+    """
+    thresholds, categories = recall.shape
+    curves, recalls = np.empty((SIDE, len(recall_thresholds), thresholds)), np.empty((SIDE, thresholds))
+    for first in range(0, categories, SIDE):
+        count = min(SIDE, categories - first)
+        for side in range(count):
+            own, found = curves[side], recalls[side]
+            if not trace(ordered, first + side, weights, recall_thresholds, table, tabled, own, found):
+                own[:, :], found[:] = -1.0, -1.0
+        for number in range(thresholds):
+            for side in range(count):
+                recall[number, first + side] = recalls[side, number]
+            for place in range(len(recall_thresholds)):
+                for side in range(count):
+                    precision[number, place, first + side] = curves[side, place, number]
 
 
 @njit(cache=True, nogil=True)
@@ -42,7 +53,7 @@ def resample_into(ordered, weights, recall_thresholds, figures):
     """
     thresholds, categories = THRESHOLDS, figures.shape[2]
     curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
-    table, tabled = np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
+    table, tabled = make_table()
     times, own = np.empty((weights.shape[1], LANES), np.int32), np.empty(weights.shape[1], np.int32)
     for begin in range(0, weights.shape[0], LANES):
         lanes = min(LANES, weights.shape[0] - begin)
@@ -192,6 +203,12 @@ def trace(ordered, category, weights, recall_thresholds, table, tabled, curves, 
             later = curves[place + 1, number]
             curves[place, number] = later if later > curves[place, number] else curves[place, number]
     return True
+
+
+@njit(cache=True, nogil=True)
+def make_table():
+    """Room for what find_targets finds, and what of it is there yet."""
+    return np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
 
 
 @njit(cache=True, nogil=True)
