@@ -120,7 +120,9 @@ def test_and_a_worker_that_is_lost_is_said_to_be(dataset: Path, tmp_path: Path) 
             pass
     lost = caught.value if isinstance(caught.value, LostWorker) else lost_loader(caught.value)
     end.join()
-    assert re.match(r"A process that loads frames was lost .* (is killed|exited unexpectedly|Connection re|EOFError)", str(lost))
+    assert re.match(
+        r"A process that loads frames was lost .* (is killed|exited unexpectedly|Connection re|EOFError)", str(lost)
+    )
     # The other worker's end isn't the occasion to say it again, wherever this process is by then.
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 

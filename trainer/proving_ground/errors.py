@@ -46,9 +46,10 @@ def lost_loader(error: BaseException, *, receiving: bool = False) -> LostWorker 
         return None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    what = (str(error) or type(error).__name__).splitlines()[0]
     return LostWorker(
         "A process that loads frames was lost (killed, or out of memory; is /dev/shm large enough?): "
-        f"{(str(error) or type(error).__name__).splitlines()[0]}. Training goes on from the last checkpoint when it is started again."
+        f"{what}. Training goes on from the last checkpoint when it is started again."
     )
 
 
