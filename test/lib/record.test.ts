@@ -132,16 +132,22 @@ describe("is left", () => {
 
 	test("of production that goes back, by its promotion and the entry of what is production again", async () => {
 		const first = await promoted(true);
+		await record(first);
 		await promoted(false);
+		const before = await tags();
 		const promotion = { ...first.promotion, replaced: 2, approved_at: "2026-01-05T06:07:08.000Z" };
 		await recordRollback(promotion, { project: project(), github }, "main");
 		const branch = `proving-ground/record/${LINE}-v1-again-20260105060708000`;
-		expect(await pulls()).toEqual([[`Record ${LINE} going back to v1`, branch, "main"]]);
+		expect((await pulls()).find(([title]) => title!.includes("going back"))).toEqual([
+			`Record ${LINE} going back to v1`,
+			branch,
+			"main",
+		]);
 		expect(await filesOn(branch)).toEqual(["reports/baseline/entry.json", "reports/baseline/promotion.json"]);
-		expect(server.actions.dispatches).toMatchObject([
+		expect(server.actions.dispatches.slice(1)).toMatchObject([
 			{ event_type: "model.rolled_back", client_payload: { model: LINE, version: 1, replaced: 2 } },
 		]);
-		expect(await tags()).toEqual({});
+		expect(await tags()).toEqual(before);
 	});
 });
 
@@ -155,23 +161,29 @@ describe("is left once", () => {
 		expect(server.actions.dispatches).toHaveLength(1);
 	});
 
-	test("where the run before was stopped short of the version's tag: the rest is done, and nothing twice", async () => {
+	test("where the run before was stopped short of the version's tag, which comes last: the rest is done, and nothing twice", async () => {
 		const one = await promoted(true);
-		const dying = { ...github, createTag: () => Promise.reject(new Error("the runner died")) };
-		await expect(recordPromotion(one, { project: project(), github: dying }, "main")).rejects.toThrow("died");
-		expect(await tags()).toEqual({});
+		const createTag = async (name: string, sha: string) => {
+			if (name.startsWith("model/")) throw new Error("the runner died");
+			return github.createTag(name, sha);
+		};
+		const dying = { project: project(), github: { ...github, createTag } };
+		await expect(recordPromotion(one, dying, "main")).rejects.toThrow("died");
+		expect(await tags()).toEqual({ [`candidate/${heads}/${day}`]: merges[0] });
 		expect(await record(one)).toBe(true);
 		expect(await pulls()).toHaveLength(1);
-		expect(Object.keys(await tags())).toHaveLength(2);
+		expect(Object.keys(await tags())).toEqual([`candidate/${heads}/${day}`, `model/${LINE}/v1`]);
 	});
 
-	test("also where somebody has closed its pull request meanwhile", async () => {
+	test("also where somebody has closed its pull request meanwhile, and deleted its branch", async () => {
 		const one = await promoted(true);
 		const dying = { ...github, emit: () => Promise.reject(new Error("the runner died")) };
 		await expect(recordPromotion(one, { project: project(), github: dying }, "main")).rejects.toThrow("died");
 		await server.call("PATCH", `${at}/pulls/1`, { state: "closed" });
+		await server.call("DELETE", `${at}/git/refs/heads/proving-ground/record/${LINE}-v1`);
 		expect(await record(one)).toBe(true);
 		expect(await pulls()).toHaveLength(1);
+		expect((await get<{ name: string }[]>("branches")).map(({ name }) => name)).toEqual(["main"]);
 		expect(Object.keys(await tags())).toHaveLength(2);
 	});
 });
