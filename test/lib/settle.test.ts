@@ -34,7 +34,7 @@ describe("becomes production", () => {
 		const trained = at.executor.started.length;
 		expect(await at.settle()).toEqual([promoted("first", 1)]);
 		expect(at.said).toEqual(["experiments/first.yaml: promoted as line v1"]);
-		expect(await at.approvals()).toMatchObject([{ version: 1, replaced: null, approved_by: "ann" }]);
+		expect(await at.approvals()).toMatchObject([{ version: 1, replaced: null, approved_by: "mia" }]);
 		expect((await at.project.registry.current("line"))?.entry.run).toBe(plan.run.id);
 		expect(modelTags()).toEqual([["model/line/v1", at.sha()]]);
 		expect(at.server.branches.get("proving-ground/record/line-v1")?.base).toBe("main");
@@ -51,23 +51,21 @@ describe("becomes production", () => {
 		expect(await at.approvals()).toHaveLength(1);
 	});
 
-	test("where the run before was stopped after it had approved", async () => {
-		await at.bring("first");
-		const createTag = () => Promise.reject(new ServiceError("GitHub", "no answer"));
-		await expect(at.settle({ ...at.server.connect(), createTag })).rejects.toThrow("no answer");
-		expect(await at.settle()).toEqual([promoted("first", 1)]);
-		expect(await at.approvals()).toHaveLength(1);
-		expect(modelTags()).toHaveLength(1);
-	});
-
-	test("in the order of the merges, each judged against the one before", async () => {
+	test("in the order of the merges, also where a run was stopped after it had approved the first", async () => {
 		await at.bring("zebra");
 		await at.bring("ant", experiment({ seed: 1 }));
-		expect(await at.settle()).toEqual([promoted("zebra", 1), promoted("ant", 2)]);
+		const github = at.server.connect();
+		const createTag = async (name: string, sha: string) => {
+			if (name === "model/line/v1") throw new ServiceError("GitHub", "no answer");
+			return github.createTag(name, sha);
+		};
+		await expect(at.settle({ ...github, createTag })).rejects.toThrow("no answer");
+		expect(await at.settle()).toEqual([promoted("zebra", 1), there("ant", 2)]);
 		expect(await at.approvals()).toMatchObject([
 			{ version: 1, replaced: null },
 			{ version: 2, replaced: 1 },
 		]);
+		expect(modelTags().map(([name]) => name)).toEqual(["model/line/v2", "model/line/v1"]);
 	});
 
 	test("where production has moved on, after it was judged again from what was measured of both", async () => {
@@ -101,35 +99,24 @@ describe("becomes production", () => {
 		expect(at.server.comments.size).toBe(0);
 	});
 
-	test("of a squash, whose pull request's head only GitHub has, and of each commit of a rebase", async () => {
+	test("of each commit of a rebase, whose pull request's head only GitHub has", async () => {
 		const github = await mkdtemp(path.join(tmpdir(), "origin-"));
 		const origin = createGit(github);
 		origin(["clone", "--quiet", "--bare", "--template=", at.home, "."]);
 		at.git(["remote", "add", "origin", github]);
+		const file = (name: string) => ({ [fileOf(name)]: experiment({ model: `line-${name}` }) });
 		const base = at.sha();
-		const propose = (...names: string[]) => {
-			const files = names.map((name) => [fileOf(name), experiment({ model: `line-${name}` })]);
-			const head = writeCommit(origin, base, Object.fromEntries(files), "Propose", "bob");
-			const { number } = at.server.open(head, base, "proposed");
-			origin(["update-ref", `refs/pull/${number}/head`, head]);
-			return number;
-		};
-		const pushed = (name: string) => at.push({ [fileOf(name)]: experiment({ model: `line-${name}` }) });
-		const [squash, rebase] = [propose("a"), propose("b", "c")];
-		for (const [number, name] of [
-			[squash, "a"],
-			[rebase, "b"],
-			[rebase, "c"],
-		] as const)
-			await at.judge(number, name);
-		// The checkouts have brought the heads here; a runner's next one has none of them.
+		const head = writeCommit(origin, base, { ...file("a"), ...file("b") }, "Propose", "bob");
+		const { number } = at.server.open(head, base, "proposed");
+		origin(["update-ref", `refs/pull/${number}/head`, head]);
+		for (const name of ["a", "b"]) await at.judge(number, name);
+		// The checkout has brought the head here; the next runner's clone is without it.
 		await rm(path.join(at.home, ".proving-ground/checkouts"), { recursive: true });
 		at.git(["worktree", "prune"]);
 		at.git(["prune", "--expire=now"]);
-		at.server.merged(squash, pushed("a"));
-		at.server.merged(rebase, pushed("b"), pushed("c"));
-		expect(await at.settle()).toEqual(["a", "b", "c"].map((name) => promoted(name, 1, `line-${name}`)));
-		expect(at.server.events.map(({ payload }) => payload["pull_request"])).toEqual([squash, rebase, rebase]);
+		at.server.merged(number, at.push(file("a")), at.push(file("b")));
+		expect(await at.settle()).toEqual([promoted("a", 1, "line-a"), promoted("b", 1, "line-b")]);
+		expect(at.server.events.map(({ payload }) => payload["pull_request"])).toEqual([number, number]);
 		await rm(github, { recursive: true });
 	});
 

@@ -27,11 +27,11 @@ export class Server {
 		return pull;
 	}
 
-	/** Says that a pull request was merged as these commits, the last of which is GitHub's own for it. */
+	/** Says that mia has merged a pull request as these commits, the last of which is GitHub's own for it. */
 	merged(number: number, ...commits: string[]): void {
 		const pull = this.of(number);
 		pull.commits.push(...commits);
-		Object.assign(pull, { state: "closed", merged: true, mergedBy: "ann", mergeCommit: commits.at(-1)! });
+		Object.assign(pull, { state: "closed", merged: true, mergedBy: "mia", mergeCommit: commits.at(-1)! });
 	}
 
 	of(number: number): Pull {
