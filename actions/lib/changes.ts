@@ -15,7 +15,8 @@ export async function changedFiles(root: string, base: string, patterns: readonl
 	// A revision that begins with a dash would be read as an option.
 	if (!/^[A-Za-z0-9_][A-Za-z0-9_./-]*$/.test(base))
 		throw new InvalidInput(`${JSON.stringify(base)} is no name of a revision.`);
-	const args = ["diff", "--name-only", "-z", "--diff-filter=d", `${base}...HEAD`, "--", ...patterns];
+	// --relative: the project's folder needn't be the repository's own.
+	const args = ["diff", "--name-only", "--relative", "-z", "--diff-filter=d", `${base}...HEAD`, "--", ...patterns];
 	try {
 		const { stdout } = await run("git", ["-C", root, ...args], { maxBuffer: 64 * 1024 * 1024 });
 		return stdout.split("\0").filter(Boolean);

@@ -116,8 +116,11 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const known = await planMerged(merged, sha, ports);
 	const before = known.promoted === null ? null : await settledVersion(known, commit, ports);
 	if (before !== null) return { file, is: "there", model: known.experiment.model, version: before };
-	// Merged again after it was production once: it's judged against what is production now.
-	const plan = known.promoted === null ? known : await planMerged(merged, sha, { ...ports, forget: known.run.id });
+	// Merged again after it was production once: it's judged against what is production now. Where no tag says that it was, a
+	// run was stopped after it had approved, and another model may have taken its place since: only the record is missing.
+	const { model } = known.experiment;
+	const isRecorded = known.promoted !== null && (await github.tagged(versionTag(model, known.promoted))) !== null;
+	const plan = isRecorded ? await planMerged(merged, sha, { ...ports, forget: known.run.id }) : known;
 	const executor = project.executorFor(plan.machine);
 	const places = { executor, store: project.store };
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
