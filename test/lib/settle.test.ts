@@ -177,7 +177,9 @@ describe("is refused, once, by an issue", () => {
 
 			- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
 			- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` by hand.
-			- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed."
+			- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
+
+			Once it is promoted, this issue is closed."
 		`);
 	});
 
@@ -211,6 +213,18 @@ describe("is refused, once, by an issue", () => {
 		expect(trained).toEqual(["bytes", "document", "failed", "good"]);
 		const brought = at.server.issues.map(({ body }) => /, (\w+ with .+), was not/.exec(body)?.[1]);
 		expect(brought.slice(3)).toEqual(["merged with #4", expect.stringMatching(/^pushed/), `pushed with \`${pushed}\``]);
+	});
+
+	test("that is closed once it is promoted after all", async () => {
+		await at.bring("failed");
+		at.executor.seen.set("failed", { state: "failed", diagnosis: "no disk" });
+		await expectRefused({ failed: /no disk/ });
+		expect([...at.server.closed]).toEqual([]);
+		at.executor.seen.delete("failed");
+		expect(await at.settle()).toEqual([promoted("failed", 1)]);
+		expect([...at.server.closed]).toEqual([
+			[at.server.issues[0]!.marker, "**Since then** it was promoted as `line` v1."],
+		]);
 	});
 
 	test("where it passed, and loses against what is production now", async () => {

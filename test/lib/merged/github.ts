@@ -10,6 +10,8 @@ export class Server {
 	readonly tags = new Map<string, string>();
 	readonly branches = new Map<string, Commit>();
 	readonly issues: Issue[] = [];
+	/** Why issues were closed, by their marker. */
+	readonly closed = new Map<string, string>();
 	readonly events: { type: string; payload: Record<string, unknown> }[] = [];
 	/** The comment of each pull request. */
 	readonly comments = new Map<number, string>();
@@ -39,7 +41,7 @@ export class Server {
 	}
 
 	connect(): GitHub {
-		const { pulls, tags, branches, issues, events, comments } = this;
+		const { pulls, tags, branches, issues, closed, events, comments } = this;
 		const write =
 			<A extends unknown[], T>(name: string, act: (...args: A) => T) =>
 			async (...args: A) => {
@@ -74,6 +76,9 @@ export class Server {
 				const before = issues.findIndex(({ marker }) => marker === issue.marker);
 				const number = 1 + (before < 0 ? issues.push(issue) - 1 : before);
 				return { number, created: before < 0 };
+			}),
+			closeIssue: write("closeIssue", (marker: string, why: string) => {
+				if (issues.some((issue) => issue.marker === marker) && !closed.has(marker)) closed.set(marker, why);
 			}),
 		};
 		return github as GitHub;
