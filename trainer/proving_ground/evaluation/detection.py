@@ -246,7 +246,7 @@ def own_space(categories: int) -> Space:
 def accumulate_in(space: Space, ordered: Ordered, weights: np.ndarray | None) -> None:
     """Fill precision and recall of a space; see accumulate."""
     times = np.ones(ordered.truth.shape[1], dtype=np.int32) if weights is None else weights.astype(np.int32)
-    accumulate_into(ordered, times, RECALL_THRESHOLDS, space.table, space.tabled, space.precision, space.recall)
+    accumulate_into(ordered, times, space.table, space.tabled, space.precision, space.recall)
 
 
 def scores_at_recall(ordered: Ordered, frames: np.ndarray | None = None) -> np.ndarray:
@@ -286,9 +286,13 @@ def find_scores(begins, score, frame, hits, truth, chosen, scores):
 
 def mean_of_measured(values: np.ndarray) -> float | None:
     """Mean over what was measured, summed as pycocotools' COCOeval.summarize sums; None where nothing was."""
-    # Most often all of it was: then there is nothing to pick.
-    measured = values.ravel() if values.size and values.min() > -1 else values[values > -1]
+    measured = values[values > -1]
     return float(np.mean(measured)) if measured.size else None
+
+
+def float_mean(values: np.ndarray) -> float:
+    """Mean over all, with the same bits as mean_of_measured where all was measured."""
+    return float(np.mean(values.ravel()))
 
 
 def detection_scores(
@@ -298,11 +302,9 @@ def detection_scores(
     space = own_space(len(names))
     accumulate_in(space, ordered, frames)
     precision, recall = space.precision, space.recall
-    scores = {
-        "map": mean_of_measured(precision),
-        "ap50": mean_of_measured(precision[:1]),
-        "ar": mean_of_measured(recall),
-    }
+    # Most often every category was measured: then there is nothing to pick.
+    mean = float_mean if recall.size and recall.min() > -1 else mean_of_measured
+    scores = {"map": mean(precision), "ap50": mean(precision[:1]), "ar": mean(recall)}
     for place, name in enumerate(names if each else ()):
         scores[f"ap/{name}"] = mean_of_measured(precision[:, :, place])
     return scores

@@ -98,8 +98,19 @@ def for_each(work: Callable[[Any], Any], items: Sequence[Any], threads: int) -> 
     """What `work` returns of each item, in their order; the threads end with the call, so that forking stays safe."""
     if threads == 1 or len(items) < 2:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
+    made, places = [None] * len(items), iter(range(len(items)))
+
+    def take() -> None:
+        for place in places:
+            made[place] = work(items[place])
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(take) for _ in range(threads - 1)]
+        # This thread works too: what it keeps for itself needn't be made anew.
+        take()
+        for other in others:
+            other.result()
+    return made
 
 
 def falling_keys(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from numba import njit
 # pycocotools adds np.spacing(1) to every denominator of a precision.
 SPACING = float(np.spacing(1.0))
 THRESHOLDS = 10
+ONE = np.uint64(1)
 # Resamples that are traced side by side.
 LANES = 64
 # Where each of a lane's numbers begins in the state of all lanes.
@@ -22,26 +23,31 @@ TABLED = 512
 
 
 @njit(cache=True, nogil=True)
-def accumulate_into(ordered, weights, recall_thresholds, table, tabled, precision, recall):
+def accumulate_into(ordered, weights, table, tabled, precision, recall):
     """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times; -1: no objects.
 
     table, tabled: as find_targets takes them. Categories lie side by side in the results: SIDE of them are traced
     before any is written, so that whole lines of the cache are.
     """
-    thresholds, categories = recall.shape
-    curves, recalls = np.empty((SIDE, len(recall_thresholds), thresholds)), np.empty((SIDE, thresholds))
+    thresholds, places, categories = precision.shape
+    curves, recalls = np.empty((thresholds, places, SIDE)), np.empty(thresholds)
     for first in range(0, categories, SIDE):
         count = min(SIDE, categories - first)
+        curves[:, :, :] = 0.0
         for side in range(count):
-            own, found = curves[side], recalls[side]
-            if not trace(ordered, first + side, weights, recall_thresholds, table, tabled, own, found):
-                own[:, :], found[:] = -1.0, -1.0
+            if trace(ordered, first + side, weights, table, tabled, curves, side, recalls):
+                recall[:, first + side] = recalls
+            else:
+                recall[:, first + side] = -1.0
+        keep_highest(curves)
+        for side in range(count):
+            if recall[0, first + side] < 0.0:
+                curves[:, :, side] = -1.0
         for number in range(thresholds):
-            for side in range(count):
-                recall[number, first + side] = recalls[side, number]
-            for place in range(len(recall_thresholds)):
+            for place in range(places):
+                line, row = curves[number, place], precision[number, place]
                 for side in range(count):
-                    precision[number, place, first + side] = curves[side, place, number]
+                    row[first + side] = line[side]
 
 
 @njit(cache=True, nogil=True)
@@ -52,7 +58,7 @@ def resample_into(ordered, weights, recall_thresholds, figures):
     rows; those in which tied rows have to be written out are traced one by one.
     """
     thresholds, categories = THRESHOLDS, figures.shape[2]
-    curves, recalls = np.empty((len(recall_thresholds), thresholds)), np.empty(thresholds)
+    curves, recalls = np.empty((thresholds, len(recall_thresholds), 1)), np.empty(thresholds)
     table, tabled = make_table()
     times, own = np.empty((weights.shape[1], LANES), np.int32), np.empty(weights.shape[1], np.int32)
     for begin in range(0, weights.shape[0], LANES):
@@ -70,9 +76,11 @@ def resample_into(ordered, weights, recall_thresholds, figures):
                     figures[begin + lane, :, category] = np.nan
                 elif alone[lane]:
                     own[:] = times[:, lane]
-                    trace(ordered, category, own, recall_thresholds, table, tabled, curves, recalls)
+                    curves[:, :, :] = 0.0
+                    trace(ordered, category, own, table, tabled, curves, 0, recalls)
+                    keep_highest(curves)
                     figures[begin + lane, 0, category] = curves.sum() / curves.size
-                    figures[begin + lane, 1, category] = curves[:, 0].sum() / len(recall_thresholds)
+                    figures[begin + lane, 1, category] = curves[0].sum() / len(recall_thresholds)
                     figures[begin + lane, 2, category] = recalls.sum() / thresholds
                 else:
                     figures[begin + lane, 0, category] = heights[lane] / curves.size
@@ -177,9 +185,10 @@ def places_reached(hits, objects):
 
 
 @njit(cache=True, nogil=True)
-def trace(ordered, category, weights, recall_thresholds, table, tabled, curves, recalls):
-    """Fill `curves` [R, T] with precision at recall thresholds and `recalls` [T]; returns whether there are objects.
+def trace(ordered, category, weights, table, tabled, curves, side, recalls):
+    """Note precisions in `curves` [T, R, S] at a side, and fill `recalls` [T]; returns whether there are objects.
 
+    A precision stands at the highest recall threshold that its hits reach, zeros elsewhere; see keep_highest.
     All counts are whole numbers that float64 holds, so that any order of adding them gives the same bits.
     """
     objects = 0
@@ -191,18 +200,27 @@ def trace(ordered, category, weights, recall_thresholds, table, tabled, curves, 
     for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
         written_out |= weights[ordered.mixed_frame[place]] > 1
     targets = find_targets(objects, table, tabled)
-    curves[:] = 0.0
     if written_out:
-        trace_copies(ordered, category, weights, targets, curves, recalls)
+        trace_copies(ordered, category, weights, targets, curves, side, recalls)
     else:
-        trace_hits(ordered, category, weights, targets, curves, recalls)
+        trace_hits(ordered, category, weights, targets, curves, side, recalls)
     for number in range(len(recalls)):
         recalls[number] /= objects
-    for place in range(len(recall_thresholds) - 2, -1, -1):
-        for number in range(len(recalls)):
-            later = curves[place + 1, number]
-            curves[place, number] = later if later > curves[place, number] else curves[place, number]
     return True
+
+
+@njit(cache=True, nogil=True)
+def keep_highest(curves):
+    """Make each precision of curves [T, R, S] the highest of those at its recall and above."""
+    for number in range(curves.shape[0]):
+        own = curves[number]
+        last, sides = np.uint64(len(own)) - ONE, np.uint64(own.shape[1])
+        for side in range(sides):
+            highest = 0.0
+            for back in range(last + ONE):
+                here = own[last - back, side]
+                highest = here if here > highest else highest
+                own[last - back, side] = highest
 
 
 @njit(cache=True, nogil=True)
@@ -234,47 +252,58 @@ def find_targets(objects, table, tabled):
 
 # Where no frame counts there is nothing to divide by but SPACING.
 @njit(cache=True, nogil=True, error_model="numpy")
-def trace_hits(ordered, category, weights, targets, curves, hits):
-    """Fill `curves` [R, T] at the targets that are reached with the highest precision from there on, and `hits` [T].
+def trace_hits(ordered, category, weights, targets, curves, side, hits):
+    """Note in `curves` [T, R, S] at the targets that are reached the highest precision from there on, and `hits` [T].
 
     A run of hits in frames that don't count repeats a lower precision of the hits before it, which changes nothing.
+    Of a signed number that is a place numba asks whether it counts from the end: those here have no sign.
     """
-    begin, end = ordered.begins[category], ordered.begins[category + 1]
-    seen, passed = np.empty(end - begin + 1, np.int32), np.empty(end - begin + 1, np.int32)
-    seen[0] = passed[0] = 0
-    for row in range(end - begin):
-        seen[row + 1] = seen[row] + weights[ordered.frame[begin + row]]
+    seen = count_rows(ordered.frame[ordered.begins[category] : ordered.begins[category + 1]], weights)
+    passed = np.empty_like(seen)
+    passed[0] = 0
     # There are no more runs than rows. Counting, dividing and looking for the highest each have a loop of their own:
     # the processor divides several numbers at a time, and waits for none of them.
     found, counted, precision = np.empty_like(seen), np.empty_like(seen), np.empty(len(seen))
-    for number in range(len(hits)):
+    for number in range(np.uint64(len(hits))):
         group = category * len(hits) + number
-        first, stop = ordered.pass_begins[group], ordered.pass_begins[group + 1]
-        for place in range(first, stop):
-            row = ordered.pass_row[place]
-            passed[place - first + 1] = passed[place - first] + (seen[row + np.uint32(1)] - seen[row])
-        start = ordered.hit_begins[group]
-        runs = ordered.hit_begins[group + 1] - start
-        total = np.int32(0)
-        for run in range(runs):
-            here = seen[ordered.hit_end[start + run]]
-            total = np.int32(total + (here - seen[ordered.hit_first[start + run]]))
+        rows = ordered.pass_row[ordered.pass_begins[group] : ordered.pass_begins[group + 1]]
+        for place in range(np.uint64(len(rows))):
+            row = rows[place]
+            passed[place + ONE] = passed[place] + (seen[row + ONE] - seen[row])
+        runs = slice(ordered.hit_begins[group], ordered.hit_begins[group + 1])
+        first, end, before = ordered.hit_first[runs], ordered.hit_end[runs], ordered.hit_passed[runs]
+        total, last = np.int32(0), np.uint64(len(end))
+        for run in range(last):
+            here = seen[end[run]]
+            total = np.int32(total + (here - seen[first[run]]))
             found[run], counted[run] = total, here
-        if stop > first:
-            for run in range(runs):
-                counted[run] -= passed[ordered.hit_passed[start + run]]
-        for run in range(runs):
+        if len(rows) > 0:
+            for run in range(last):
+                counted[run] -= passed[before[run]]
+        for run in range(last):
             precision[run] = found[run] / (counted[run] + SPACING)
         highest = 0.0
-        for back in range(1, runs + 1):
-            here = precision[runs - back]
+        for back in range(last):
+            run = last - ONE - back
+            here = precision[run]
             highest = here if here > highest else highest
-            curves[targets[np.uint32(found[runs - back])], number] = highest
+            curves[number, targets[np.uint32(found[run])], side] = highest
         hits[number] = total
 
 
 @njit(cache=True, nogil=True)
-def trace_copies(ordered, category, weights, targets, curves, hits):
+def count_rows(frame, weights):
+    """How many times the first rows of a category count: [N + 1] int32, for each number of them."""
+    seen, total = np.empty(len(frame) + 1, np.int32), np.int32(0)
+    seen[0] = 0
+    for row in range(np.uint64(len(frame))):
+        total = np.int32(total + weights[np.uint64(frame[row])])
+        seen[row + ONE] = total
+    return seen
+
+
+@njit(cache=True, nogil=True)
+def trace_copies(ordered, category, weights, targets, curves, side, hits):
     """The same with the copies of tied rows written out, row by row."""
     times, matched, ignored = repeat_rows(ordered, category, weights)
     for number in range(len(hits)):
@@ -287,7 +316,7 @@ def trace_copies(ordered, category, weights, targets, curves, hits):
             if matched[row] & bit:
                 found += times[row]
                 place = targets[found]
-                curves[place, number] = max(curves[place, number], found / (seen + SPACING))
+                curves[number, place, side] = max(curves[number, place, side], found / (seen + SPACING))
         hits[number] = found
 
 
