@@ -30,12 +30,12 @@ def accumulate_into(ordered, weights, table, tabled, precision, recall):
     before any is written, so that whole lines of the cache are.
     """
     thresholds, places, categories = precision.shape
-    curves, recalls = np.empty((thresholds, places, SIDE)), np.empty(thresholds)
+    curves, recalls, room = np.empty((thresholds, places, SIDE)), np.empty(thresholds), make_room(ordered)
     for first in range(0, categories, SIDE):
         count = min(SIDE, categories - first)
         curves[:, :, :] = 0.0
         for side in range(count):
-            if trace(ordered, first + side, weights, table, tabled, curves, side, recalls):
+            if trace(ordered, first + side, weights, table, tabled, room, curves, side, recalls):
                 recall[:, first + side] = recalls
             else:
                 recall[:, first + side] = -1.0
@@ -59,7 +59,7 @@ def resample_into(ordered, weights, recall_thresholds, figures):
     """
     thresholds, categories = THRESHOLDS, figures.shape[2]
     curves, recalls = np.empty((thresholds, len(recall_thresholds), 1)), np.empty(thresholds)
-    table, tabled = make_table()
+    (table, tabled), room = make_table(), make_room(ordered)
     times, own = np.empty((weights.shape[1], LANES), np.int32), np.empty(weights.shape[1], np.int32)
     for begin in range(0, weights.shape[0], LANES):
         lanes = min(LANES, weights.shape[0] - begin)
@@ -77,7 +77,7 @@ def resample_into(ordered, weights, recall_thresholds, figures):
                 elif alone[lane]:
                     own[:] = times[:, lane]
                     curves[:, :, :] = 0.0
-                    trace(ordered, category, own, table, tabled, curves, 0, recalls)
+                    trace(ordered, category, own, table, tabled, room, curves, 0, recalls)
                     keep_highest(curves)
                     figures[begin + lane, 0, category] = curves.sum() / curves.size
                     figures[begin + lane, 1, category] = curves[0].sum() / len(recall_thresholds)
@@ -185,7 +185,7 @@ def places_reached(hits, objects):
 
 
 @njit(cache=True, nogil=True)
-def trace(ordered, category, weights, table, tabled, curves, side, recalls):
+def trace(ordered, category, weights, table, tabled, room, curves, side, recalls):
     """Note precisions in `curves` [T, R, S] at a side, and fill `recalls` [T]; returns whether there are objects.
 
     A precision stands at the highest recall threshold that its hits reach, zeros elsewhere; see keep_highest.
@@ -203,7 +203,7 @@ def trace(ordered, category, weights, table, tabled, curves, side, recalls):
     if written_out:
         trace_copies(ordered, category, weights, targets, curves, side, recalls)
     else:
-        trace_hits(ordered, category, weights, targets, curves, side, recalls)
+        trace_hits(ordered, category, weights, targets, room, curves, side, recalls)
     for number in range(len(recalls)):
         recalls[number] /= objects
     return True
@@ -252,18 +252,17 @@ def find_targets(objects, table, tabled):
 
 # Where no frame counts there is nothing to divide by but SPACING.
 @njit(cache=True, nogil=True, error_model="numpy")
-def trace_hits(ordered, category, weights, targets, curves, side, hits):
+def trace_hits(ordered, category, weights, targets, room, curves, side, hits):
     """Note in `curves` [T, R, S] at the targets that are reached the highest precision from there on, and `hits` [T].
 
     A run of hits in frames that don't count repeats a lower precision of the hits before it, which changes nothing.
     Of a signed number that is a place numba asks whether it counts from the end: those here have no sign.
     """
-    seen = count_rows(ordered.frame[ordered.begins[category] : ordered.begins[category + 1]], weights)
-    passed = np.empty_like(seen)
+    seen, passed, found, counted, precision = room
+    count_rows(ordered.frame[ordered.begins[category] : ordered.begins[category + 1]], weights, seen)
     passed[0] = 0
-    # There are no more runs than rows. Counting, dividing and looking for the highest each have a loop of their own:
-    # the processor divides several numbers at a time, and waits for none of them.
-    found, counted, precision = np.empty_like(seen), np.empty_like(seen), np.empty(len(seen))
+    # Counting, dividing and looking for the highest each have a loop of their own: the processor divides several
+    # numbers at a time, and waits for none of them.
     for number in range(np.uint64(len(hits))):
         group = category * len(hits) + number
         rows = ordered.pass_row[ordered.pass_begins[group] : ordered.pass_begins[group + 1]]
@@ -292,14 +291,23 @@ def trace_hits(ordered, category, weights, targets, curves, side, hits):
 
 
 @njit(cache=True, nogil=True)
-def count_rows(frame, weights):
-    """How many times the first rows of a category count: [N + 1] int32, for each number of them."""
-    seen, total = np.empty(len(frame) + 1, np.int32), np.int32(0)
+def make_room(ordered):
+    """Room for what trace_hits counts by row and by run of hits, of which there are no more than rows."""
+    longest = 1
+    for category in range(len(ordered.begins) - 1):
+        longest = max(longest, ordered.begins[category + 1] - ordered.begins[category] + 1)
+    counts = np.empty((4, longest), np.int32)
+    return counts[0], counts[1], counts[2], counts[3], np.empty(longest)
+
+
+@njit(cache=True, nogil=True)
+def count_rows(frame, weights, seen):
+    """Fill seen [N + 1] with how many times the first rows of a category count, for each number of them."""
+    total = np.int32(0)
     seen[0] = 0
     for row in range(np.uint64(len(frame))):
         total = np.int32(total + weights[np.uint64(frame[row])])
         seen[row + ONE] = total
-    return seen
 
 
 @njit(cache=True, nogil=True)
