@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type DocumentName, type DocumentTypes, writeDocument } from "../../actions/lib/documents.ts";
-import { makeJob, makeJobs, makeJudged, makePlan, makeScores } from "../fixtures.ts";
+import { makeScores } from "../fixtures/evaluation.ts";
+import { makeJudged } from "../fixtures/judged.ts";
+import { makeJob, makeJobs, makePlan } from "../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 import { type Ran, runAction } from "./runner.ts";
 

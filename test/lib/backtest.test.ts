@@ -9,7 +9,8 @@ import { promote } from "../../actions/lib/promote.ts";
 import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey } from "../../actions/lib/train.ts";
-import { leaveJudged, makeScores } from "../fixtures.ts";
+import { makeScores } from "../fixtures/evaluation.ts";
+import { leaveJudged } from "../fixtures/judged.ts";
 
 const LINE = "perception-hydranet";
 const file = "recipes/gates/perception.yaml";

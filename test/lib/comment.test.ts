@@ -10,23 +10,9 @@ import {
 } from "../../actions/lib/comment.ts";
 import { type DocumentName, parseDocument } from "../../actions/lib/documents.ts";
 import { labelsOf, lineLabel } from "../../actions/lib/labels.ts";
-import {
-	makeDifference,
-	makeEvaluation,
-	makeJob,
-	makeJobs,
-	makeJudged,
-	makeNoisy,
-	makePlan,
-	makePromotion,
-	makeRule,
-	makeScore,
-	makeScores,
-	makeSeeds,
-	makeWaived,
-	spreadOf,
-	withSeeds,
-} from "../fixtures.ts";
+import { makeEvaluation, makeScore, makeScores, spreadOf } from "../fixtures/evaluation.ts";
+import { makeJudged, makeNoisy, makePromotion, makeSeeds, makeWaived, withSeeds } from "../fixtures/judged.ts";
+import { makeDifference, makeJob, makeJobs, makePlan, makeRule } from "../fixtures/plan.ts";
 import { renderMarkdown } from "../screenshot.ts";
 
 const hasRenderer = (() => {

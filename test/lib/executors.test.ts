@@ -8,7 +8,7 @@ import { local } from "../../actions/lib/executors/local.ts";
 import type { RunTrain } from "../../actions/lib/generated/documents.d.ts";
 import type { Executor, Job, Run } from "../../actions/lib/train.ts";
 import { digestTrainer, type Trainer } from "../../actions/lib/trainer.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 

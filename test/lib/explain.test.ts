@@ -1,7 +1,8 @@
 // The answer to a question about checks
 import { expect, test } from "vitest";
 import { explain, findChecks, unexplained } from "../../actions/lib/explain.ts";
-import { makeJudged, makeScores } from "../fixtures.ts";
+import { makeScores } from "../fixtures/evaluation.ts";
+import { makeJudged } from "../fixtures/judged.ts";
 import { renderMarkdown } from "../screenshot.ts";
 
 const { verdict } = makeJudged(makeScores({ night: 0.2 }));

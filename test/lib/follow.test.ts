@@ -8,7 +8,7 @@ import { type GitHub, openGitHub, type PullRequest } from "../../actions/lib/git
 import type { Project } from "../../actions/lib/project.ts";
 import { folder } from "../../actions/lib/stores/folder.ts";
 import type { Job } from "../../actions/lib/train.ts";
-import { makeJob } from "../fixtures.ts";
+import { makeJob } from "../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 
 let server: GitHubServer;

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { judge } from "../../actions/lib/gate.ts";
 import type { PlanRule, Report } from "../../actions/lib/generated/documents.d.ts";
 import { studentQuantile } from "../../actions/lib/student.ts";
-import { spreadOf } from "../fixtures.ts";
+import { spreadOf } from "../fixtures/evaluation.ts";
 
 type Score = Report["scores"][number];
 

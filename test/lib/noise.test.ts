@@ -5,7 +5,9 @@ import { judge } from "../../actions/lib/gate.ts";
 import type { PlanRule, Report, Verdict } from "../../actions/lib/generated/documents.d.ts";
 import { nearSection } from "../../actions/lib/near.ts";
 import { checkNoiseText, nearText, noiseSentence, scoreNoise, seedsSentence } from "../../actions/lib/noise.ts";
-import { makeJudged, makePlan, makeRule, makeScore, makeSeeds, spreadOf, withSeeds } from "../fixtures.ts";
+import { makeScore, spreadOf } from "../fixtures/evaluation.ts";
+import { makeJudged, makeSeeds, withSeeds } from "../fixtures/judged.ts";
+import { makePlan, makeRule } from "../fixtures/plan.ts";
 
 type Seeds = NonNullable<Report["seeds"]>;
 type Check = Verdict["checks"][number];

@@ -10,17 +10,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { documentText, writeDocument } from "../../actions/lib/documents.ts";
 import { renderPage, writePage } from "../../actions/lib/page.ts";
 import { readReports, writePages } from "../../actions/lib/pages.ts";
-import {
-	type Judged,
-	makeJudged,
-	makeNoisy,
-	makePromotion,
-	makeScore,
-	makeScores,
-	makeWaived,
-	spreadOf,
-	withSeeds,
-} from "../fixtures.ts";
+import { makeScore, makeScores, spreadOf } from "../fixtures/evaluation.ts";
+import { type Judged, makeJudged, makeNoisy, makePromotion, makeWaived, withSeeds } from "../fixtures/judged.ts";
 import { launchChromium } from "../screenshot.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");

@@ -8,7 +8,7 @@ import { InvalidFile } from "../../actions/lib/errors.ts";
 import { loadExperiment } from "../../actions/lib/experiment.ts";
 import type { Entry } from "../../actions/lib/generated/documents.d.ts";
 import { type Approval, approvalOf, entryData, planRun, shortApproval, type Version } from "../../actions/lib/plan.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 
 const repository = path.resolve(import.meta.dirname, "../..");
 const code = `sha256:${"c".repeat(64)}`;

@@ -6,7 +6,7 @@ import { documentText, sha256 } from "../../actions/lib/documents.ts";
 import { InvalidInput } from "../../actions/lib/errors.ts";
 import { approvalOf } from "../../actions/lib/plan.ts";
 import { packPlans, parseRefused, unpackPlan } from "../../actions/lib/planned.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 
 const plan = makePlan();
 const pack = (text: string | Buffer) => gzipSync(text).toString("base64");

@@ -10,7 +10,9 @@ import { backtestChanges, showBacktest } from "../../actions/lib/policy_changes.
 import { promote } from "../../actions/lib/promote.ts";
 import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
-import { leaveJudged, makeEvaluation, makePlan, makeScores } from "../fixtures.ts";
+import { makeEvaluation, makeScores } from "../fixtures/evaluation.ts";
+import { leaveJudged } from "../fixtures/judged.ts";
+import { makePlan } from "../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 
 let root: string;

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidFile, InvalidInput } from "../../actions/lib/errors.ts";
 import { approvalOf } from "../../actions/lib/plan.ts";
 import { openProject, planAll, refuseOthers, refuseProblems } from "../../actions/lib/project.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 import { experiment, makeProject } from "../system/project.ts";
 
 let root: string;

@@ -8,7 +8,7 @@ import { loadExperiment } from "../../actions/lib/experiment.ts";
 import { renderProposal } from "../../actions/lib/proposal_text.ts";
 import { dueProposals, setRevision } from "../../actions/lib/propose.ts";
 import { readEvent } from "../../actions/lib/publication.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 import { experiment, HOSTILE, makeRepository, pinned, proposal, readWith, since } from "./proposals/repository.ts";
 
 let root: string;

@@ -10,7 +10,7 @@ import { promote } from "../../actions/lib/promote.ts";
 import { findInSeries, type Promoted, recordPromotion, recordRollback } from "../../actions/lib/record.ts";
 import { folder as registryIn } from "../../actions/lib/registries/folder.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
-import { leaveJudged } from "../fixtures.ts";
+import { leaveJudged } from "../fixtures/judged.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 
 const at = "/repos/ann/road";

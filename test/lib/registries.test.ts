@@ -9,7 +9,7 @@ import type { Promotion } from "../../actions/lib/generated/documents.d.ts";
 import type { Approval, Registry } from "../../actions/lib/plan.ts";
 import { folder } from "../../actions/lib/registries/folder.ts";
 import { recorded } from "../../actions/lib/registries/recorded.ts";
-import { makeEntry } from "../fixtures.ts";
+import { makeEntry } from "../fixtures/judged.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
 

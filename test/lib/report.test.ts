@@ -7,7 +7,9 @@ import { documentText, sha256, writeDocument } from "../../actions/lib/documents
 import { digestPlan, makeReport, readEvaluation } from "../../actions/lib/report.ts";
 import { folder } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey, type Store } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJob, makeJobs, makeMeasured, makePlan, makeScores } from "../fixtures.ts";
+import { makeEvaluation, makeScores } from "../fixtures/evaluation.ts";
+import { makeMeasured } from "../fixtures/judged.ts";
+import { makeJob, makeJobs, makePlan } from "../fixtures/plan.ts";
 
 const plan = makePlan();
 const jobs = makeJobs(plan);

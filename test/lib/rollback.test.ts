@@ -9,7 +9,7 @@ import type { Commit, GitHub, PullRequest } from "../../actions/lib/github.ts";
 import type { Approval, Version } from "../../actions/lib/plan.ts";
 import type { Project } from "../../actions/lib/project.ts";
 import { ROLLBACKS, revertMerge, rollBackMerged } from "../../actions/lib/rollback.ts";
-import { makeEntry } from "../fixtures.ts";
+import { makeEntry } from "../fixtures/judged.ts";
 
 let root: string;
 const run = (...args: string[]) =>

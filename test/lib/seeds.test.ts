@@ -10,7 +10,9 @@ import { makeReport } from "../../actions/lib/report.ts";
 import { findSeeds } from "../../actions/lib/seeds.ts";
 import { folder } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey, evaluationOf, type Store } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJobs, makeMeasured, makePlan, makeScore, makeScores } from "../fixtures.ts";
+import { makeEvaluation, makeScore, makeScores } from "../fixtures/evaluation.ts";
+import { makeMeasured } from "../fixtures/judged.ts";
+import { makeJobs, makePlan } from "../fixtures/plan.ts";
 
 type Score = EvalReport["scores"][number];
 

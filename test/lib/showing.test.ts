@@ -11,7 +11,8 @@ import {
 	showExperiment,
 	showLabels,
 } from "../../actions/lib/showing.ts";
-import { makeJob, makeJobs, makeJudged, makePlan } from "../fixtures.ts";
+import { makeJudged } from "../fixtures/judged.ts";
+import { makeJob, makeJobs, makePlan } from "../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 
 let server: GitHubServer;

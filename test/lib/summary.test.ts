@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { approvalOf, shortApproval } from "../../actions/lib/plan.ts";
 import { summarisePlans } from "../../actions/lib/summary.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 
 const problem = {
 	file: "experiments/broken.yaml",

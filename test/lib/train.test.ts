@@ -18,7 +18,8 @@ import {
 	stopJobs,
 	unseenJobs,
 } from "../../actions/lib/train.ts";
-import { makeEvaluation, makeJob, makePlan, makeScores } from "../fixtures.ts";
+import { makeEvaluation, makeScores } from "../fixtures/evaluation.ts";
+import { makeJob, makePlan } from "../fixtures/plan.ts";
 
 /** A place where jobs go from state to state as the test says. */
 function scripted() {

@@ -6,7 +6,8 @@ import { renderTable } from "../../actions/lib/markdown.ts";
 import { isLowerBetter } from "../../actions/lib/metrics.ts";
 import { movedSection } from "../../actions/lib/sections.ts";
 import { parseYaml } from "../../actions/lib/yaml.ts";
-import { makeJudged, makeScore } from "../fixtures.ts";
+import { makeScore } from "../fixtures/evaluation.ts";
+import { makeJudged } from "../fixtures/judged.ts";
 
 const categories = { detection: ["vehicle"], segmentation: [] };
 const errors = ["ade", "fde", "min_ade", "min_fde", "miss_rate"];

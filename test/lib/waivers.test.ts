@@ -7,7 +7,9 @@ import { parseDocument } from "../../actions/lib/documents.ts";
 import { judge } from "../../actions/lib/gate.ts";
 import type { PlanPolicy, PlanRule, PlanWaiver, Report } from "../../actions/lib/generated/documents.d.ts";
 import { waivedCard, writeWaived } from "../../actions/lib/waived.ts";
-import { makeJudged, makeRule, makeScore, makeScores, makeWaiver, spreadOf, waivedBy } from "../fixtures.ts";
+import { makeScore, makeScores, spreadOf } from "../fixtures/evaluation.ts";
+import { makeJudged } from "../fixtures/judged.ts";
+import { makeRule, makeWaiver, waivedBy } from "../fixtures/plan.ts";
 
 const day = new Date("2026-06-15T23:59:59Z");
 

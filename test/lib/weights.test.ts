@@ -14,7 +14,7 @@ import { openProject, type Project, planExperiment } from "../../actions/lib/pro
 import { folder } from "../../actions/lib/stores/folder.ts";
 import { modelKey, type Store } from "../../actions/lib/train.ts";
 import { describeTransfer, findWeights } from "../../actions/lib/weights.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 import { experiment, files, makeProject } from "../system/project.ts";
 
 const miniature = (more: string) => experiment({ more });

@@ -1,7 +1,7 @@
 // A workflow run by act against the GitHub of the tests
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkRequest } from "../contract/github/operations.ts";
-import { makePlan } from "../fixtures.ts";
+import { makePlan } from "../fixtures/plan.ts";
 import { runWorkflow } from "./act.ts";
 import { createReader } from "./act_log.ts";
 import { dispatchEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";

@@ -5,7 +5,8 @@ import * as core from "@actions/core";
 import { annotateChecks, runAction, sayProgress } from "../../../actions/lib/action.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../../../actions/lib/errors.ts";
 import { liveLine, progressLine } from "../../../actions/lib/progress.ts";
-import { makeJob, makeJobs, makePlan, makeWaived } from "../../fixtures.ts";
+import { makeWaived } from "../../fixtures/judged.ts";
+import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
 
 const plan = makePlan();
 const { verdict } = makeWaived({ overall: 0.2 });

@@ -2,7 +2,8 @@
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import type { EvalReport, RunEvaluate, RunTrain } from "../../../actions/lib/generated/documents.d.ts";
 import { type Executor, evaluationKey, type Job, modelKey, type Run, type Store } from "../../../actions/lib/train.ts";
-import { makeEvaluation, makeFigures, makeJob, makePlan, makeScore, spreadOf } from "../../fixtures.ts";
+import { makeEvaluation, makeFigures, makeScore, spreadOf } from "../../fixtures/evaluation.ts";
+import { makeJob, makePlan } from "../../fixtures/plan.ts";
 
 export interface InstantExecutor extends Executor {
 	/** The runs that it was asked to start, but for those that had ended. */
