@@ -1,5 +1,3 @@
-// A backtest, on a registry, a store and a repository
-import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -11,15 +9,13 @@ import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { evaluationKey } from "../../actions/lib/train.ts";
 import { makeScores } from "../fixtures/evaluation.ts";
 import { leaveJudged } from "../fixtures/judged.ts";
+import { gitIn } from "../git.ts";
 
 const LINE = "perception-hydranet";
 const file = "recipes/gates/perception.yaml";
 let root: string;
 
-const git = (...args: string[]) =>
-	execFileSync("git", ["-C", root, "-c", "user.name=Ann", "-c", "user.email=ann@example.com", ...args], {
-		stdio: "pipe",
-	});
+const git = (...args: string[]) => gitIn(root, ...args);
 const ports = () => ({
 	root,
 	registry: registryIn(path.join(root, "registry")),

@@ -1,29 +1,15 @@
-// What differs between two revisions
-import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { changedExperiments, changedFiles } from "../../actions/lib/changes.ts";
 import { InvalidInput } from "../../actions/lib/errors.ts";
+import { commitIn, gitIn } from "../git.ts";
 
 let root: string;
-const git = (...args: string[]) =>
-	execFileSync("git", ["-C", root, "-c", "user.name=ann", "-c", "user.email=ann@localhost", ...args], {
-		encoding: "utf8",
-		stdio: "pipe",
-	}).trim();
+const git = (...args: string[]) => gitIn(root, ...args);
 
-/** Commits files with these contents, those of null removed. */
-async function commit(files: Record<string, string | null>): Promise<void> {
-	for (const [file, text] of Object.entries(files)) {
-		await mkdir(path.dirname(path.join(root, file)), { recursive: true });
-		if (text === null) await rm(path.join(root, file));
-		else await writeFile(path.join(root, file), text);
-	}
-	git("add", "--all");
-	git("commit", "--quiet", "--message", "some");
-}
+const commit = (files: Record<string, string | null>) => commitIn(root, files);
 const experiment = (name: string) => `experiments/${name}.yaml`;
 const long = Array.from({ length: 50 }, (_, line) => `# line ${line}\n`).join("");
 

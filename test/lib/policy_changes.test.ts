@@ -1,6 +1,4 @@
-// Edited policies and slices
-import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -13,25 +11,14 @@ import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { makeEvaluation, makeScores } from "../fixtures/evaluation.ts";
 import { leaveJudged } from "../fixtures/judged.ts";
 import { makePlan } from "../fixtures/plan.ts";
+import { commitIn, gitIn } from "../git.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 
 let root: string;
 let ports: BacktestPorts;
-const git = (...args: string[]) =>
-	execFileSync("git", ["-C", root, "-c", "user.name=Ann", "-c", "user.email=ann@example.com", ...args], {
-		encoding: "utf8",
-		stdio: "pipe",
-	}).trim();
+const git = (...args: string[]) => gitIn(root, ...args);
 
-async function commit(files: Record<string, string | null>): Promise<void> {
-	for (const [file, text] of Object.entries(files)) {
-		await mkdir(path.dirname(path.join(root, file)), { recursive: true });
-		if (text === null) await rm(path.join(root, file));
-		else await writeFile(path.join(root, file), text);
-	}
-	git("add", "--all");
-	git("commit", "--quiet", "--message", "some");
-}
+const commit = (files: Record<string, string | null>) => commitIn(root, files);
 
 function policy(maxDrop: number, more = ""): string {
 	return `description: d

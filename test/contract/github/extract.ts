@@ -3,86 +3,17 @@
 // dependency: install it in a temporary folder).
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { knownOperations } from "../../system/github/permissions.ts";
 
-const repo = "/repos/{owner}/{repo}";
-const operations = [
-	`GET ${repo}`,
-	`GET ${repo}/actions/runs`,
-	`GET ${repo}/actions/runs/{run_id}`,
-	`POST ${repo}/actions/runs/{run_id}/cancel`,
-	`POST ${repo}/actions/runs/{run_id}/rerun`,
-	`POST ${repo}/actions/runs/{run_id}/rerun-failed-jobs`,
-	`POST ${repo}/actions/workflows/{workflow_id}/dispatches`,
-	`GET ${repo}/actions/workflows/{workflow_id}/runs`,
-	`GET ${repo}/branches`,
-	`GET ${repo}/branches/{branch}`,
-	`POST ${repo}/check-runs`,
-	`GET ${repo}/check-runs/{check_run_id}`,
-	`PATCH ${repo}/check-runs/{check_run_id}`,
-	`GET ${repo}/check-runs/{check_run_id}/annotations`,
-	`GET ${repo}/collaborators/{username}/permission`,
-	`GET ${repo}/commits`,
-	`GET ${repo}/commits/{commit_sha}/pulls`,
-	`GET ${repo}/commits/{ref}`,
-	`GET ${repo}/commits/{ref}/check-runs`,
-	`GET ${repo}/commits/{ref}/status`,
-	`GET ${repo}/compare/{basehead}`,
-	`GET ${repo}/contents/{path}`,
-	`PUT ${repo}/contents/{path}`,
-	`DELETE ${repo}/contents/{path}`,
-	`GET ${repo}/deployments`,
-	`POST ${repo}/deployments`,
-	`GET ${repo}/deployments/{deployment_id}`,
-	`GET ${repo}/deployments/{deployment_id}/statuses`,
-	`POST ${repo}/deployments/{deployment_id}/statuses`,
-	`POST ${repo}/dispatches`,
-	`GET ${repo}/environments`,
-	`GET ${repo}/environments/{environment_name}`,
-	`POST ${repo}/git/blobs`,
-	`GET ${repo}/git/blobs/{file_sha}`,
-	`POST ${repo}/git/commits`,
-	`GET ${repo}/git/commits/{commit_sha}`,
-	`GET ${repo}/git/matching-refs/{ref}`,
-	`GET ${repo}/git/ref/{ref}`,
-	`POST ${repo}/git/refs`,
-	`PATCH ${repo}/git/refs/{ref}`,
-	`DELETE ${repo}/git/refs/{ref}`,
-	`POST ${repo}/git/tags`,
-	`GET ${repo}/git/tags/{tag_sha}`,
-	`POST ${repo}/git/trees`,
-	`GET ${repo}/git/trees/{tree_sha}`,
-	`GET ${repo}/issues`,
-	`POST ${repo}/issues`,
-	`GET ${repo}/issues/comments/{comment_id}`,
-	`PATCH ${repo}/issues/comments/{comment_id}`,
-	`DELETE ${repo}/issues/comments/{comment_id}`,
-	`GET ${repo}/issues/comments/{comment_id}/reactions`,
-	`POST ${repo}/issues/comments/{comment_id}/reactions`,
-	`GET ${repo}/issues/{issue_number}`,
-	`PATCH ${repo}/issues/{issue_number}`,
-	`GET ${repo}/issues/{issue_number}/comments`,
-	`POST ${repo}/issues/{issue_number}/comments`,
-	`GET ${repo}/issues/{issue_number}/labels`,
-	`POST ${repo}/issues/{issue_number}/labels`,
-	`PUT ${repo}/issues/{issue_number}/labels`,
-	`DELETE ${repo}/issues/{issue_number}/labels/{name}`,
-	`GET ${repo}/labels`,
-	`POST ${repo}/labels`,
-	`GET ${repo}/labels/{name}`,
-	`PATCH ${repo}/labels/{name}`,
-	`DELETE ${repo}/labels/{name}`,
-	`GET ${repo}/pulls`,
-	`POST ${repo}/pulls`,
-	`GET ${repo}/pulls/{pull_number}`,
-	`PATCH ${repo}/pulls/{pull_number}`,
-	`GET ${repo}/pulls/{pull_number}/commits`,
-	`GET ${repo}/pulls/{pull_number}/files`,
-	`PUT ${repo}/pulls/{pull_number}/merge`,
-	`POST ${repo}/pulls/{pull_number}/requested_reviewers`,
-	`GET ${repo}/pulls/{pull_number}/reviews`,
-	`POST ${repo}/statuses/{sha}`,
-	`GET ${repo}/tags`,
-];
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/** By address, then as one thinks of them. */
+function compare(one: string, other: string): number {
+	const [[method = "", at = ""], [method2 = "", at2 = ""]] = [one.split(" "), other.split(" ")];
+	return at < at2 ? -1 : at > at2 ? 1 : METHODS.indexOf(method) - METHODS.indexOf(method2);
+}
+
+const operations = [...knownOperations].sort(compare);
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type Node = { [key: string]: Json };

@@ -138,6 +138,9 @@ const needs = new Map<string, Need>(
 	),
 );
 
+/** Every operation that this project may ask GitHub for. */
+export const knownOperations: readonly string[] = [...needs.keys()];
+
 /** What a job does without the API, such as fetching by git, named like an operation. */
 export function gitNeed(permission: string, level: string): string {
 	return `needs ${permission}: ${level}`;
