@@ -1,6 +1,6 @@
 // Sets up what the lock files ask for, then runs the examples (npm start), the tests, the checks or the benchmarks.
 // Plain JavaScript on Node 20 without packages: it runs before any is there.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -16,11 +16,23 @@ const environment = isForAction ? path.resolve(rest[0] ?? "") : at(".venv");
 const python = path.join(environment, "bin/python");
 const examples = ["experiments/baseline.yaml", "experiments/more-night.yaml", "experiments/tiny-backbone.yaml"];
 
-/** Runs a program by argument vector; ends this process where it fails, unless it is the main one. */
-function run(program, args, options = {}) {
-	const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit", ...options });
+/** Runs a program by argument vector; returns its exit code. */
+function run(program, args) {
+	const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit" });
 	if (error) fail(`${program} can't be started: ${error.message}`);
 	return status ?? 1;
+}
+
+/** Runs what the command is about to its end; returns its exit code. A request to end goes on to it: whoever asks knows this process alone. */
+function runMain(...args) {
+	const child = spawn(node, args, { cwd: root, stdio: "inherit" });
+	// Ctrl-C reaches it by itself.
+	for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+	process.on("SIGINT", () => {});
+	return new Promise((resolve) => {
+		child.on("error", (error) => fail(`${node} can't be started: ${error.message}`));
+		child.on("exit", (code) => resolve(code ?? 1));
+	});
 }
 
 function fail(message) {
@@ -101,11 +113,11 @@ function installPython(locks) {
 }
 
 const commands = {
-	start: () => run(node, ["actions/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)]),
+	start: () => runMain("actions/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)),
 	setup: () => 0,
-	test: () => run(node, ["test/run.ts", ...rest]),
-	check: () => run(node, ["test/check.ts", ...rest]),
-	bench: () => run(node, ["test/bench/run.ts", ...rest]),
+	test: () => runMain("test/run.ts", ...rest),
+	check: () => runMain("test/check.ts", ...rest),
+	bench: () => runMain("test/bench/run.ts", ...rest),
 };
 if (isForAction) {
 	setUpPython(false);
@@ -113,4 +125,4 @@ if (isForAction) {
 }
 if (!commands[command]) fail(`npm has no script ${command} here; there are: ${Object.keys(commands).join(", ")}`);
 setUp(command !== "start");
-process.exit(commands[command]());
+process.exit(await commands[command]());

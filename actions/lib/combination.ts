@@ -217,6 +217,13 @@ function checkRules(
 			const what = isLatency(rule.metric) ? "a latency" : `${rule.metric} is the better the lower it is, and`;
 			at("max_drop", `${what} has no max_drop; use max_regression_percent`);
 		}
+		if (lower && rule.min !== undefined)
+			at("min", `${rule.metric} is the better the lower it is: a min would ask for a worse model; use max`);
+		if (!lower && rule.max !== undefined)
+			at(
+				"max",
+				`${rule.metric} is the better the higher it is: a max would ask for a worse model; use min or max_drop`,
+			);
 		if (!lower && rule.max_regression_percent !== undefined) {
 			const message = `only what is the better the lower it is has max_regression_percent; use max_drop for ${rule.metric}`;
 			at("max_regression_percent", message);

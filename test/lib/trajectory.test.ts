@@ -65,13 +65,15 @@ describe("are gated", () => {
 	test("and by no drop, on the rule's own line", () => {
 		expect(
 			problemsOf(
-				"  - { metric: min_fde, max_drop: 0.1, reason: r }\n  - { metric: ece, max_drop: 1, reason: r }\n  - { metric: map, max_regression_percent: 5, reason: r }\n",
+				"  - { metric: min_fde, max_drop: 0.1, reason: r }\n  - { metric: ece, max_drop: 1, reason: r }\n  - { metric: map, max_regression_percent: 5, reason: r }\n  - { metric: latency_p95_ms, min: 100, reason: r }\n  - { metric: map, max: 0.03, reason: r }\n",
 			),
 		).toMatchInlineSnapshot(`
 			[
 			  "3 min_fde is the better the lower it is, and has no max_drop; use max_regression_percent",
 			  "4 ece is the better the lower it is, and has no max_drop; use max_regression_percent",
 			  "5 only what is the better the lower it is has max_regression_percent; use max_drop for map",
+			  "6 latency_p95_ms is the better the lower it is: a min would ask for a worse model; use max",
+			  "7 map is the better the higher it is: a max would ask for a worse model; use min or max_drop",
 			]
 		`);
 	});

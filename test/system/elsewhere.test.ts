@@ -133,6 +133,8 @@ test("runs of its second file on each event what the event is for", async () => 
 	expect(inputs).toEqual({ "pull-request": String(first.number), explain: "miou overall" });
 	const explained = await place.run("follow.yml", await formEvent(place.github, inputs, BOT));
 	expect(conclusions(explained)).toEqual({ ...others, follow: "success" });
+	const byHand = await place.run("follow.yml", await formEvent(place.github, {}, "ann"));
+	expect(conclusions(byHand)).toEqual({ ...others, follow: "success", settle: "success", propose: "success" });
 	expect((await comments()).at(-1)!.body).toContain("the rule stands at `recipes/gates/perception.yaml`, line 5");
 });
 
