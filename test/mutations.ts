@@ -177,7 +177,6 @@ const suites: Record<string, Suite> = {
 			['check.slice === undefined || check.slice === "overall"', "check.slice === undefined"],
 			['check.slice === undefined || check.slice === "overall"', 'check.slice === "overall"'],
 			["if (!isDay(until))", "if (false)"],
-			[".startsWith(text)", '.startsWith("")'],
 			["[metric, slice, model, experiment]", "[metric, slice, model]"],
 			["[metric, slice, model, experiment]", "[metric, slice, model, experiment, line]"],
 			["waiver.model !== experiment.value.model ||", ""],

@@ -120,6 +120,11 @@ export function documentBeside(file: string, name: string): string {
 	return path.join(path.dirname(file), `${name}.json`);
 }
 
+/** Logs a line, whatever it is made of: no workflow command, and no second line. */
+export function sayLine(line: string): void {
+	core.info(plainLine(line));
+}
+
 const live = liveLine(process.stdout);
 
 /** Logs how far the jobs are, now and then. */

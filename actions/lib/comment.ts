@@ -256,8 +256,9 @@ export function checkName(experiment: string): string {
 }
 
 /** Whether a check run is of an experiment: GitHub shows each job of each workflow as one too, of the same app. */
-export function isOfExperiment({ name }: { name: string }): boolean {
-	return name.startsWith(CHECK);
+export function isOfExperiment({ name, title }: { name: string; title: string }): boolean {
+	// A job of a workflow whose caller has such a name is a check run too, and has no title.
+	return name.startsWith(CHECK) && title !== "";
 }
 
 /** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */

@@ -12,7 +12,7 @@ import { type Project, planExperiment } from "./project.ts";
 import { promote } from "./promote.ts";
 import { makeReport, readEvaluation } from "./report.ts";
 import { showExperiment, showLabels, showProblems } from "./showing.ts";
-import { claimsOf, isEvaluated, isSettled, lookAtJobs, type RunId, stopJobs, unseenJobs } from "./train.ts";
+import { claimsOf, isEvaluated, isSettled, lookAtJobs, type RunId, type Store, stopJobs, unseenJobs } from "./train.ts";
 
 export interface FollowPorts {
 	/** A checkout of the default branch with its whole history, whose gates, prices and places apply. */
@@ -58,7 +58,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	const unclear = new Set<number>();
 	for (const pull of open) {
 		try {
-			followed.push(await followPull(pull, ports, false));
+			followed.push(await followPull(pull, ports, null));
 		} catch (error) {
 			// One pull request that can't be followed keeps no other waiting, and stops nothing that it may still want.
 			unclear.add(pull.number);
@@ -77,8 +77,11 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 async function followOne(number: number, ports: FollowPorts, { stop, question }: FollowOptions): Promise<FollowedPull> {
 	const pull = await ports.github.pullRequest(number);
 	if (pull.head.fork) return { pull, experiments: [] };
-	const followed = await followPull(pull, ports, stop || pull.state === "closed");
-	await stopOrphans(ports, pull.state === "open" ? [followed] : [], (other) => other === number);
+	const ending = stop ? "asked" : pull.state === "closed" ? "closed" : null;
+	const followed = await followPull(pull, ports, ending);
+	// Of a file that has mistakes at the moment, here or on the base, nobody knows which run it asks for.
+	if (ending || !followed.experiments.some((experiment) => "problems" in experiment))
+		await stopOrphans(ports, pull.state === "open" ? [followed] : [], (other) => other === number);
 	if (question !== "") await answer(followed, question, ports.github);
 	return followed;
 }
@@ -101,13 +104,17 @@ function isBase(ref: string, checkedOut: string): boolean {
 	return checkedOut === "HEAD" || ref === checkedOut;
 }
 
-async function followPull(pull: PullRequest, ports: FollowPorts, stop: boolean): Promise<FollowedPull> {
+/** Why what runs is to stop: somebody has asked for that, or the pull request is closed. */
+type Ending = "asked" | "closed";
+
+async function followPull(pull: PullRequest, ports: FollowPorts, ending: Ending | null): Promise<FollowedPull> {
 	const { project, git, github } = ports;
 	const root = await checkOut(project.home, git, pull.head.sha, pull.number);
 	const since = (await git("rev-parse", "HEAD")).trim();
 	const files = await changedExperiments(root, pull.merged ? pull.base.sha : since);
 	const experiments: Followed[] = [];
-	for (const file of files) experiments.push(await advance(file, pull, { ...ports, project: project.at(root) }, stop));
+	for (const file of files)
+		experiments.push(await advance(file, pull, { ...ports, project: project.at(root) }, ending));
 	for (const followed of experiments) {
 		if ("documents" in followed) await showExperiment(github, pull, followed.documents);
 		else await showProblems(github, pull, followed);
@@ -118,7 +125,12 @@ async function followPull(pull: PullRequest, ports: FollowPorts, stop: boolean):
 }
 
 /** Plans an experiment at the pull request's head and looks: what is trained is evaluated, what is evaluated is judged, what passed is registered as pending. */
-async function advance(file: string, pull: PullRequest, { project }: FollowPorts, stop: boolean): Promise<Followed> {
+async function advance(
+	file: string,
+	pull: PullRequest,
+	{ project, github }: FollowPorts,
+	ending: Ending | null,
+): Promise<Followed> {
 	let plan: Plan;
 	try {
 		plan = await planExperiment(project, file, { base: project.home, known: { author: pull.author } });
@@ -128,7 +140,8 @@ async function advance(file: string, pull: PullRequest, { project }: FollowPorts
 	}
 	const ports = { executor: project.executorFor(plan.machine), store: project.store, pullRequest: pull.number };
 	let jobs = await lookAtJobs(plan, unseenJobs(plan), ports);
-	if (stop) jobs = await stopAndWait(plan, jobs, ports, pull.merged);
+	if (ending === "asked" || (ending === "closed" && !(await isSharedWith(pull, jobs, project.store, github))))
+		jobs = await stopAndWait(plan, jobs, ports, pull.merged);
 	if (!isEvaluated(jobs)) return { file, documents: { plan, jobs } };
 	const { evaluation: _evaluation, ...judged } = await judgeEvaluation(plan, jobs, project);
 	return { file, documents: { plan, jobs, ...judged } };
@@ -142,6 +155,14 @@ export async function judgeEvaluation(plan: Plan, jobs: Jobs, project: Project) 
 	const inputs = { plan, report, verdict, approve: false, by: "", now: new Date() };
 	const promotion = verdict.passed ? await promote(inputs, project) : undefined;
 	return { evaluation, report, verdict, ...(promotion ? { promotion } : {}) };
+}
+
+/** Whether another pull request that is open has asked for what runs. */
+async function isSharedWith({ number }: PullRequest, jobs: Jobs, store: Store, github: GitHub): Promise<boolean> {
+	const running = jobs.jobs.find(({ state }) => state === "running");
+	const others = running ? (await claimsOf(running.id, store)).filter((claim) => claim !== number) : [];
+	for (const other of others) if ((await github.pullRequest(other)).state === "open") return true;
+	return false;
 }
 
 /** Stops what runs and waits for its end as long as its machine's grace lasts: an evaluation of what is merged already goes on, for promotion needs it. */

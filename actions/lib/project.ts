@@ -31,6 +31,8 @@ export interface Project {
 	trainer: Trainer;
 	store: Store;
 	registry: Registry;
+	/** Whether store and registry can be reached from here; else production is what was recorded, and no model can be read. */
+	reachesModels: boolean;
 	tracking: Config["tracking"];
 	/** How a promotion's files reach the default branch. */
 	record: NonNullable<Config["record"]>;
@@ -44,6 +46,8 @@ export interface Project {
 export interface OpenOptions {
 	/** Takes what production is from the promotions in reports/, on a machine that can't reach the registry. */
 	fromReports?: boolean;
+	/** The checkout whose reports/ they are, where that isn't this one: a pull request may have edited its own. */
+	reports?: string;
 	/** Told of a record there that can't be read. */
 	warn?: (message: string) => void;
 }
@@ -51,7 +55,7 @@ export interface OpenOptions {
 /** Opens the repository at a folder; throws InvalidFile or InvalidInput. */
 export async function openProject(
 	root: string,
-	{ fromReports = false, warn = () => {} }: OpenOptions = {},
+	{ fromReports = false, reports = "", warn = () => {} }: OpenOptions = {},
 ): Promise<Project> {
 	if (!existsSync(path.join(root, CONFIG))) {
 		throw new InvalidInput(
@@ -62,7 +66,8 @@ export async function openProject(
 	const { value } = await loadFile<Config>(root, CONFIG, validateConfig, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	const project = projectOf(value, root, root);
-	return fromReports ? { ...project, registry: recorded(root, warn) } : project;
+	if (!fromReports) return project;
+	return { ...project, registry: recorded(path.resolve(root, reports), warn), reachesModels: false };
 }
 
 /** Places are relative to `home`, whose configuration it is; experiments and recipes stand in `root`. */
@@ -81,6 +86,7 @@ function projectOf(config: Config, home: string, root: string): Project {
 		trainer,
 		store: chooseStore(config, home),
 		registry: chooseRegistry(config, home),
+		reachesModels: true,
 		tracking: config.tracking,
 		record: config.record ?? "pull_request",
 		executorFor: (machine) => chooseExecutor(machine, places),
@@ -170,6 +176,10 @@ export async function planExperiment(project: Project, file: string, options: Pl
 	const slices = dataset.slices.map(({ category, ...slice }) => (category === null ? slice : { ...slice, category }));
 	const problems = checkCombination(resolved, slices as SliceFile["slices"]);
 	if (problems.length > 0) throw new InvalidFile(problems);
+	if (!project.reachesModels && resolved.experiment.value.weights?.run !== undefined) {
+		const message = "no run can be seen from this runner, which doesn't reach the store; name a version, or production";
+		throw new InvalidFile([problemAt(resolved.experiment.source, "/weights/run", `weights.run: ${message}`)]);
+	}
 	const history = await registry.history(resolved.experiment.value.model);
 	const plan = planRun({
 		resolved,
@@ -183,7 +193,8 @@ export async function planExperiment(project: Project, file: string, options: Pl
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
-	if (!plan.weights) return plan;
+	// Where the weights can't be read, what starts the training plans again and asks.
+	if (!plan.weights || !project.reachesModels) return plan;
 	// Shapes are compared before anything starts.
 	const transfer = await describeTransfer(trainer, plan.run, plan.weights.location, resolved);
 	return { ...plan, weights: { ...plan.weights, transfer } };

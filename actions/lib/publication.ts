@@ -12,6 +12,8 @@ export type Publication =
 
 export const EVENTS = ["dataset.published", "slice.mined"] as const;
 
+const FIELDS = ["proposal", "event", "data", "revision", "slice", "frames"] as const;
+
 /** What asks for proposals, beside the clock. */
 export interface Asked {
 	publication: Publication | null;
@@ -31,9 +33,10 @@ export function readEvent(name: string, payload: Record<string, unknown>): Asked
 		return { publication: checkPublication({ ...content, event }), byHand: null };
 	}
 	if (name !== "workflow_dispatch") return { publication: null, byHand: null };
-	// A form gives every field, and an empty text for what was left out.
-	const fields = Object.entries((payload["inputs"] ?? {}) as Record<string, unknown>);
-	const { proposal, ...form } = Object.fromEntries(fields.filter(([, value]) => value !== "" && value !== null));
+	// A form gives every field, and an empty text for what was left out. A workflow that calls others has fields for those too.
+	const inputs = (payload["inputs"] ?? {}) as Record<string, unknown>;
+	const fields = FIELDS.map((name) => [name, inputs[name] ?? ""] as const);
+	const { proposal, ...form } = Object.fromEntries(fields.filter(([, value]) => value !== ""));
 	const { frames, ...texts } = form;
 	const counted = typeof frames === "string" && /^\d{1,9}$/.test(frames) ? Number(frames) : frames;
 	return {

@@ -70,9 +70,12 @@ export async function showAll(
 	return shown;
 }
 
-/** Leaves a comment that is of the same run already: it may say more than that this is planned. */
+/** Leaves a comment that is of the same run already and says more than that this is planned, or says that of this very approval: a price may have changed. */
 export function keepOwnRun(plan: Plan | null): (shown: string) => boolean {
-	return (shown) => plan !== null && shown.includes(`\`${plan.run.id}\``);
+	if (plan === null) return () => false;
+	const approval = shortApproval(approvalOf(plan));
+	return (shown) =>
+		shown.includes(`\`${plan.run.id}\``) && (!shown.includes("### 📋") || shown.includes(`\`${approval}`));
 }
 
 /** Other open pull requests that train the same line of models. */

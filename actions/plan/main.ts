@@ -6,11 +6,12 @@ import { planAll, refuseOthers, refuseProblems } from "../lib/project.ts";
 import { summarisePlans } from "../lib/summary.ts";
 
 await runAction(async () => {
-	const project = await openWorkspace({ fromReports: booleanInput("from-reports") });
+	const base = core.getInput("base");
+	const project = await openWorkspace({ fromReports: booleanInput("from-reports"), reports: base });
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
 	const known = await knownAuthors(numberInput("pull-request"));
-	const options = { base: core.getInput("base"), image: core.getInput("image"), known };
+	const options = { base, image: core.getInput("image"), known };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
 

@@ -1,6 +1,6 @@
 // Opens the pull requests that are due: what a schedule asks for, what was published, what the form names.
 import * as core from "@actions/core";
-import { booleanInput, gitHubPlace, openWorkspace, requiredNumber, runAction } from "../lib/action.ts";
+import { booleanInput, gitHubPlace, openWorkspace, requiredNumber, runAction, sayLine } from "../lib/action.ts";
 import { forecastPlan, readProposals } from "../lib/forecast.ts";
 import { forgeOn } from "../lib/forge.ts";
 import { openGitHub } from "../lib/github.ts";
@@ -23,8 +23,8 @@ await runAction(async () => {
 	};
 	const { proposed, waiting } = await proposeDue({ forge, forecast: (due) => forecastPlan(project, due) }, moment);
 
-	for (const { title, result } of proposed) core.info(`${result}: ${title}`);
-	for (const tick of waiting) core.info(`waits until fewer pull requests are open: ${tick}`);
+	for (const { title, result } of proposed) sayLine(`${result}: ${title}`);
+	for (const tick of waiting) sayLine(`waits until fewer pull requests are open: ${tick}`);
 	if (asked.publication && !proposed.length) core.notice("Nothing new is proposed on this event.");
 	core.setOutput("proposed", JSON.stringify(proposed.filter(({ result }) => result === "created")));
 	core.setOutput("waiting", JSON.stringify(waiting));

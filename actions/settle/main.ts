@@ -1,12 +1,20 @@
 // Promotes what was merged, or opens an issue that says why it can't be.
 import * as core from "@actions/core";
-import { gitHubPlace, numberInput, openRepository, openWorkspace, requiredInput, runAction } from "../lib/action.ts";
+import {
+	gitHubPlace,
+	numberInput,
+	openRepository,
+	openWorkspace,
+	requiredInput,
+	runAction,
+	sayLine,
+} from "../lib/action.ts";
 import { openGitHub } from "../lib/github.ts";
 import { settleMerged } from "../lib/settle.ts";
 
 await runAction(async () => {
 	const ports = { project: await openWorkspace(), git: openRepository(), github: await openGitHub(gitHubPlace()) };
-	const options = { branch: requiredInput("branch"), days: numberInput("days") ?? 30, say: core.info };
+	const options = { branch: requiredInput("branch"), days: numberInput("days") ?? 30, say: sayLine };
 
 	const settled = await settleMerged(ports, options);
 

@@ -8,6 +8,7 @@ import {
 	refuseFork,
 	requiredInput,
 	runAction,
+	sayLine,
 	sayProgress,
 } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
@@ -22,7 +23,7 @@ await runAction(async () => {
 	await requireCurrent(pull);
 
 	const ports = { executor: project.executorFor(plan.machine), store: project.store, pullRequest: pull?.place.number };
-	const show = progressShower(plan, pull, core.info);
+	const show = progressShower(plan, pull, sayLine);
 	const jobs = await trainPlan(plan, ports, { follow: booleanInput("follow"), onLook: [sayProgress, show] });
 
 	core.setOutput("jobs", await writeDocument("jobs", jobs, documentPath(plan.experiment.name, "jobs")));

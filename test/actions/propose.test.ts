@@ -108,6 +108,8 @@ test("opens one pull request with the experiment, however often the event comes"
 
 test("needs every permission of the workflow to copy, and no other", async () => {
 	const granted = await documentedPermissions();
+	const own = parse(await readFile(path.join(repository, ".github/workflows/propose.yml"), "utf8"));
+	expect(own.jobs.propose.permissions).toEqual(granted);
 	// The checks are looked at where a pull request is open already.
 	await propose("repository_dispatch", published);
 	github.writes();

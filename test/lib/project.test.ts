@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidFile, InvalidInput } from "../../actions/lib/errors.ts";
-import { approvalOf } from "../../actions/lib/plan.ts";
+import { approvalOf, type Registry } from "../../actions/lib/plan.ts";
 import { openProject, planAll, refuseOthers, refuseProblems } from "../../actions/lib/project.ts";
 import { makePlan } from "../fixtures/plan.ts";
 import { experiment, makeProject } from "../system/project.ts";
@@ -123,6 +123,40 @@ describe("have their places", () => {
 			(await openProject(root, { fromReports })).registry.approve("line", approval).catch(String);
 		expect(await refusal(true)).toContain("The promotions in reports/ can be read, not changed");
 		expect(await refusal(false)).toContain("line has no version 1");
+	});
+
+	test("of the checkout that is named, whose records a pull request can't have edited", async () => {
+		for (const place of ["reports", "base/reports"]) {
+			await mkdir(path.join(root, place, "old"), { recursive: true });
+			for (const name of ["promotion", "entry"]) await writeFile(path.join(root, place, `old/${name}.json`), place);
+		}
+		const warn = vi.fn();
+		const { registry } = await openProject(root, { fromReports: true, reports: "base", warn });
+		expect(await registry.current("line")).toBeNull();
+		expect(warn).toHaveBeenCalledTimes(1);
+		expect(warn.mock.calls[0]![0]).toContain("base/reports/old/");
+	});
+
+	test("with weights of a version there, whose bytes are read by what starts the training, and of no run", async () => {
+		const weights = { location: "/nowhere/weights", entry: { version: 1, manifest: `sha256:${"a".repeat(64)}` } };
+		const project = await openProject(root, { fromReports: true });
+		const registry = {
+			...project.registry,
+			history: async () =>
+				({ versions: [weights], approvals: [] }) as unknown as Awaited<ReturnType<Registry["history"]>>,
+		};
+		await writeFile(path.join(root, "experiments/warm.yaml"), experiment({ more: "weights: { version: 1 }\n" }));
+		await writeFile(path.join(root, "experiments/run.yaml"), experiment({ more: "weights: { run: first-0123 }\n" }));
+		const { plans, refused } = await planAll({ ...project, registry }, [
+			"experiments/warm.yaml",
+			"experiments/run.yaml",
+		]);
+		expect(plans[0]!.plan.weights).toMatchObject({ location: "/nowhere/weights", transfer: null });
+		expect(refused.map(({ problems }) => problems.map(({ message }) => message))).toEqual([
+			[
+				"weights.run: no run can be seen from this runner, which doesn't reach the store; name a version, or production",
+			],
+		]);
 	});
 
 	test("nowhere in a folder that isn't set up", async () => {

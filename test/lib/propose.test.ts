@@ -158,6 +158,9 @@ describe("on an event", () => {
 			inputs: { event: "slice.mined", ...payload, frames: "300", proposal: "" },
 		});
 		expect(form).toEqual(asked);
+		// The form of a workflow that calls others has fields of theirs.
+		const untouched = { inputs: { "pull-request": "", stop: "false", explain: "" } };
+		expect(readEvent("workflow_dispatch", untouched)).toEqual({ publication: null, byHand: null });
 	});
 
 	test("never wait, and are nobody's where no proposal listens", async () => {

@@ -107,6 +107,15 @@ describe("what is there", () => {
 		expect(await titles()).toEqual(["### 📋 `more-night` is planned"]);
 	});
 
+	test("says a price that has changed since the run was planned", async () => {
+		const plan = makePlan();
+		await showExperiment(github, place(), { plan });
+		const dearer = makePlan({ machine: { ...plan.machine, price_usd_per_hour: 100 } });
+		const shown = await showExperiment(github, place(), { plan: dearer }, keepOwnRun(dearer));
+		expect(shown.comment).toBe("updated");
+		expect((await showExperiment(github, place(), { plan: dearer }, keepOwnRun(dearer))).comment).toBe("unchanged");
+	});
+
 	test("is of a run that it names as a whole, and of none where nothing could be planned", () => {
 		const plan = makePlan();
 		expect(keepOwnRun(plan)(`run \`${plan.run.id}\``)).toBe(true);

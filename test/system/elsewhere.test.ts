@@ -98,6 +98,9 @@ test("plans, trains, judges and shows the experiment of its pull request", async
 	]);
 });
 
+/** What GitHub sends of a form in which nothing was filled in. */
+const UNTOUCHED = { "pull-request": "", stop: "false", explain: "" };
+
 const others = { follow: "skipped", settle: "skipped", propose: "skipped", command: "skipped" };
 
 test("promotes it when it is merged, with a tag, a record and an event", async () => {
@@ -133,7 +136,7 @@ test("runs of its second file on each event what the event is for", async () => 
 	expect(inputs).toEqual({ "pull-request": String(first.number), explain: "miou overall" });
 	const explained = await place.run("follow.yml", await formEvent(place.github, inputs, BOT));
 	expect(conclusions(explained)).toEqual({ ...others, follow: "success" });
-	const byHand = await place.run("follow.yml", await formEvent(place.github, {}, "ann"));
+	const byHand = await place.run("follow.yml", await formEvent(place.github, UNTOUCHED, "ann"));
 	expect(conclusions(byHand)).toEqual({ ...others, follow: "success", settle: "success", propose: "success" });
 	expect((await comments()).at(-1)!.body).toContain("the rule stands at `recipes/gates/perception.yaml`, line 5");
 });

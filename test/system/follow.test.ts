@@ -1,6 +1,6 @@
 // Following pull requests
 import { execFileSync } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openGit } from "../../actions/lib/checkouts.ts";
@@ -112,8 +112,22 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 	const running = async () => (await executor.list()).map(({ id }) => id).sort();
 	await follow(null, ports, options);
 	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
+	// What nobody can plan just then, for a mistake on the base, is not what nobody wants.
+	const gates = path.join(ports.project.home, "recipes/gates/lenient.yaml");
+	const text = await readFile(gates, "utf8");
+	await writeFile(gates, "rules: none\n");
+	await follow(other, ports, { ...options, question: "*" });
+	await writeFile(gates, text);
+	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
+	// The same file on another branch asks for the same run.
+	await place.origin.commit("again", { "experiments/long.yaml": long });
+	const { number: again } = await place.origin.open("again");
+	await startJobs(plan, { ...places, pullRequest: again });
 	await call("PATCH", `pulls/${other}`, { state: "closed" });
-	await follow(null, ports, options);
+	await follow(other, ports, options);
+	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
+	await call("PATCH", `pulls/${again}`, { state: "closed" });
+	await follow(again, ports, options);
 	await expect.poll(running, { timeout: 30_000 }).toEqual([own.run.id]);
 	await executor.stop(own.run.id);
 	await expect.poll(running, { timeout: 30_000 }).toEqual([]);
