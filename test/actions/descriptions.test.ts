@@ -54,4 +54,20 @@ describe.each(actions)("of %s", (action) => {
 		const set = namesIn(main, /setOutput\("([^"]+)"/g);
 		expect(Object.keys(outputs).sort()).toEqual(set.sort());
 	});
+
+	test("has a workflow to copy that keeps what lies beside the code on a machine of one's own", () => {
+		interface Job {
+			"runs-on": unknown;
+			steps: { uses?: string; with?: { clean?: boolean; path?: string } }[];
+		}
+		const copied = [...readFileSync(at("README.md"), "utf8").matchAll(/^```yaml\n(name: .*?)^```$/gms)];
+		for (const [, text] of copied)
+			for (const job of Object.values((parse(text!) as { jobs: Record<string, Job> }).jobs)) {
+				if (!/self-hosted|RUNNER/.test(JSON.stringify(job["runs-on"]))) continue;
+				const checkouts = job.steps.filter(
+					({ uses, with: given }) => uses?.startsWith("actions/checkout@") && !given?.path,
+				);
+				expect(checkouts.map(({ with: given }) => given?.clean)).toEqual(checkouts.map(() => false));
+			}
+	});
 });
