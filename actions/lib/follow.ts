@@ -8,11 +8,12 @@ import { explain, unexplained } from "./explain.ts";
 import { judge } from "./gate.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
 import type { GitHub, PullRequest } from "./github.ts";
+import { isOwnLabel } from "./labels.ts";
 import { type Project, planExperiment } from "./project.ts";
 import { promote } from "./promote.ts";
 import { makeReport, readEvaluation } from "./report.ts";
 import { showExperiment, showLabels, showProblems } from "./showing.ts";
-import { claimsOf, isEvaluated, isSettled, lookAtJobs, type RunId, type Store, stopJobs, unseenJobs } from "./train.ts";
+import { claimsOf, isEvaluated, isSettled, isShared, lookAtJobs, type RunId, stopJobs, unseenJobs } from "./train.ts";
 
 export interface FollowPorts {
 	/** A checkout of the default branch with its whole history, whose gates, prices and places apply. */
@@ -120,7 +121,9 @@ async function followPull(pull: PullRequest, ports: FollowPorts, ending: Ending 
 		else await showProblems(github, pull, followed);
 	}
 	const models = experiments.flatMap((one) => ("documents" in one ? [one.documents.plan.experiment.model] : []));
-	await showLabels(github, pull, { models: pull.state === "open" ? models : [], all: true });
+	// Most pull requests have nothing to do with this.
+	if (experiments.length > 0 || pull.labels.some(isOwnLabel))
+		await showLabels(github, pull, { models: pull.state === "open" ? models : [], all: true });
 	return { pull, experiments };
 }
 
@@ -140,7 +143,8 @@ async function advance(
 	}
 	const ports = { executor: project.executorFor(plan.machine), store: project.store, pullRequest: pull.number };
 	let jobs = await lookAtJobs(plan, unseenJobs(plan), ports);
-	if (ending === "asked" || (ending === "closed" && !(await isSharedWith(pull, jobs, project.store, github))))
+	const isOpen = async (other: number) => (await github.pullRequest(other)).state === "open";
+	if (ending === "asked" || (ending === "closed" && !(await isShared(jobs, ports, isOpen))))
 		jobs = await stopAndWait(plan, jobs, ports, pull.merged);
 	if (!isEvaluated(jobs)) return { file, documents: { plan, jobs } };
 	const { evaluation: _evaluation, ...judged } = await judgeEvaluation(plan, jobs, project);
@@ -155,14 +159,6 @@ export async function judgeEvaluation(plan: Plan, jobs: Jobs, project: Project) 
 	const inputs = { plan, report, verdict, approve: false, by: "", now: new Date() };
 	const promotion = verdict.passed ? await promote(inputs, project) : undefined;
 	return { evaluation, report, verdict, ...(promotion ? { promotion } : {}) };
-}
-
-/** Whether another pull request that is open has asked for what runs. */
-async function isSharedWith({ number }: PullRequest, jobs: Jobs, store: Store, github: GitHub): Promise<boolean> {
-	const running = jobs.jobs.find(({ state }) => state === "running");
-	const others = running ? (await claimsOf(running.id, store)).filter((claim) => claim !== number) : [];
-	for (const other of others) if ((await github.pullRequest(other)).state === "open") return true;
-	return false;
 }
 
 /** Stops what runs and waits for its end as long as its machine's grace lasts: an evaluation of what is merged already goes on, for promotion needs it. */

@@ -100,6 +100,8 @@ export interface GitHub {
 	pullRequestsFrom(prefix: string): Promise<PullRequest[]>;
 	/** Numbers of the open pull requests with a label, as it was some minutes ago at most. */
 	labelled(label: string): Promise<number[]>;
+	/** Whether a file stands at a commit. */
+	hasFile(file: string, sha: string): Promise<boolean>;
 	/** What somebody may do here; none also for a login that there isn't. */
 	permissionOf(login: string): Promise<Permission>;
 	/** Starts a workflow by hand; twice where an answer is lost, so what it starts must bear that. */

@@ -121,6 +121,34 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 		);
 }
 
+/** Stops jobs that are followed once their pull request is closed, or its head has the experiment no more: of a push that takes the last one out no workflow hears. */
+export function unwantedStopper(
+	plan: Plan,
+	pull: { github: GitHub; place: Place } | null,
+	{ stop, say }: { stop: (jobs: Jobs) => Promise<void>; say: (line: string) => void },
+): (jobs: Jobs) => void {
+	let last = Date.now();
+	const why = async ({ github, place }: NonNullable<typeof pull>, { jobs }: Jobs) => {
+		const { state, merged, head } = await github.pullRequest(place.number);
+		// Promotion needs the evaluation of what is merged.
+		if (merged && jobs.at(-1)?.kind === "evaluate") return null;
+		if (state === "closed") return "is closed";
+		if (head.sha === place.head.sha || (await github.hasFile(plan.experiment.file, head.sha))) return null;
+		return `has no ${plan.experiment.file} any more`;
+	};
+	return (jobs) => {
+		if (!pull || Date.now() - last < SHOW_EVERY_MS) return;
+		last = Date.now();
+		const look = async () => {
+			const reason = await why(pull, jobs);
+			if (reason === null) return;
+			say(`#${pull.place.number} ${reason}: what runs for it is asked to stop.`);
+			await stop(jobs);
+		};
+		look().catch((error: Error) => say(`Whether it is still wanted could not be asked: ${error.message}`));
+	};
+}
+
 /** How often a job's progress is shown, which takes four requests: the token has a thousand an hour. */
 const SHOW_EVERY_MS = 120_000;
 

@@ -157,6 +157,18 @@ export async function claimsOf(id: RunId, store: Store): Promise<number[]> {
 	return (await store.list(prefix)).map((key) => Number(key.slice(prefix.length)));
 }
 
+/** Whether another pull request that is open has asked for what runs. */
+export async function isShared(
+	{ jobs }: Jobs,
+	{ store, pullRequest }: Pick<TrainPorts, "store" | "pullRequest">,
+	isOpen: (pullRequest: number) => Promise<boolean>,
+): Promise<boolean> {
+	const running = jobs.find(({ state }) => state === "running");
+	const others = running ? (await claimsOf(running.id, store)).filter((claim) => claim !== pullRequest) : [];
+	for (const other of others) if (await isOpen(other)) return true;
+	return false;
+}
+
 /** True once nothing more will happen by itself. */
 export function isSettled(jobs: Jobs): boolean {
 	const last = jobs.jobs.at(-1);

@@ -12,8 +12,9 @@ import {
 	sayProgress,
 } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
-import { progressShower, requireCurrent } from "../lib/showing.ts";
-import { isEvaluated, trainPlan } from "../lib/train.ts";
+import type { Jobs } from "../lib/generated/documents.d.ts";
+import { progressShower, requireCurrent, unwantedStopper } from "../lib/showing.ts";
+import { isEvaluated, isShared, stopJobs, trainPlan } from "../lib/train.ts";
 
 await runAction(async () => {
 	await refuseFork();
@@ -23,8 +24,16 @@ await runAction(async () => {
 	await requireCurrent(pull);
 
 	const ports = { executor: project.executorFor(plan.machine), store: project.store, pullRequest: pull?.place.number };
-	const show = progressShower(plan, pull, sayLine);
-	const jobs = await trainPlan(plan, ports, { follow: booleanInput("follow"), onLook: [sayProgress, show] });
+	const isOpen = async (number: number) => (await pull?.github.pullRequest(number))?.state === "open";
+	const stop = async (seen: Jobs) => {
+		if (!(await isShared(seen, ports, isOpen))) await stopJobs(seen, ports.executor);
+	};
+	const onLook = [
+		sayProgress,
+		progressShower(plan, pull, sayLine),
+		unwantedStopper(plan, pull, { stop, say: sayLine }),
+	];
+	const jobs = await trainPlan(plan, ports, { follow: booleanInput("follow"), onLook });
 
 	core.setOutput("jobs", await writeDocument("jobs", jobs, documentPath(plan.experiment.name, "jobs")));
 	core.setOutput("evaluated", isEvaluated(jobs));

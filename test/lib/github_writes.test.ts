@@ -164,6 +164,8 @@ describe("commits", () => {
 	test("files once, to a branch made from its base, and nothing where they are there", async () => {
 		expect(await commit("one é\n")).toBe("created");
 		expect(await read("record")).toBe("one é\n");
+		expect(await github.hasFile("reports/a/report.json", await head("record"))).toBe(true);
+		expect(await github.hasFile("reports/a/gone.json", await head("record"))).toBe(false);
 		server.writes();
 		expect(await commit("one é\n")).toBe("unchanged");
 		expect(server.writes()).toEqual([]);

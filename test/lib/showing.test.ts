@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidInput } from "../../actions/lib/errors.ts";
 import type { Jobs, Plan } from "../../actions/lib/generated/documents.d.ts";
-import { type GitHub, openGitHub } from "../../actions/lib/github.ts";
+import { type GitHub, openGitHub, type PullRequest } from "../../actions/lib/github.ts";
 import {
 	keepOwnRun,
 	progressShower,
@@ -10,6 +10,7 @@ import {
 	showAll,
 	showExperiment,
 	showLabels,
+	unwantedStopper,
 } from "../../actions/lib/showing.ts";
 import { makeJudged } from "../fixtures/judged.ts";
 import { makeJob, makeJobs, makePlan } from "../fixtures/plan.ts";
@@ -205,6 +206,45 @@ describe("progress", () => {
 		show(running(plan, 60));
 		await expect.poll(comments).toEqual([expect.stringContaining("**60 %**")]);
 		expect(said).toEqual([]);
+	});
+
+	test("ends once its pull request is closed, or a push has taken the experiment out of it", async () => {
+		const plan = makePlan();
+		const asked = pull();
+		const now = await github.pullRequest(server.pullRequest);
+		const pushed = { ...now, head: { ...now.head, sha: "f".repeat(40) } };
+		const stoppedOf = async (pullRequest: PullRequest, has: boolean, jobs = running(plan, 10)) => {
+			const stop = vi.fn(async () => {});
+			const asks = vi.fn(async () => pullRequest);
+			const there: GitHub = {
+				...github,
+				pullRequest: asks,
+				hasFile: async (file) => has && file === plan.experiment.file,
+			};
+			const look = unwantedStopper(plan, { ...asked, github: there }, { stop, say: (line) => said.push(line) });
+			look(jobs);
+			expect(asks).not.toHaveBeenCalled();
+			later(121);
+			look(jobs);
+			await expect.poll(() => asks.mock.calls.length).toBe(1);
+			await new Promise((resolve) => setTimeout(resolve, 20));
+			return stop.mock.calls.length;
+		};
+		expect(await stoppedOf(now, false)).toBe(0);
+		expect(await stoppedOf(pushed, true)).toBe(0);
+		expect(said).toEqual([]);
+		expect(await stoppedOf(pushed, false)).toBe(1);
+		expect(await stoppedOf({ ...now, state: "closed" }, true)).toBe(1);
+		expect(said.splice(0)).toEqual([
+			`#${server.pullRequest} has no ${plan.experiment.file} any more: what runs for it is asked to stop.`,
+			`#${server.pullRequest} is closed: what runs for it is asked to stop.`,
+		]);
+		const merged = { ...now, state: "closed", merged: true } as const;
+		expect(await stoppedOf(merged, true)).toBe(1);
+		expect(
+			await stoppedOf(merged, true, makeJobs(plan, makeJob(), makeJob({ kind: "evaluate", state: "running" }))),
+		).toBe(0);
+		said.splice(0);
 	});
 
 	test("that can't be shown is said, and stops nothing", async () => {

@@ -151,4 +151,4 @@ What the edited policy or slices would have said of every model in the registry;
 `;s+=`
 
 ${n}`}return`${s}
-`}c(Yg,"withinLimit");async function Sm(i,t,s){if(i===null||t==="")return null;let{openGitHub:a}=await import("./github-NLY5SHAG.js");return(await a(s())).upsertComment(i,jm,t)}c(Sm,"showBacktest");await hm(async()=>{await fm();let i=await dm(),t=await qm(i,vi("since"));await Si.addRaw(t).write(),Ti("body",t),Ti("comment",await Sm(ym("pull-request"),t,gm))});
+`}c(Yg,"withinLimit");async function Sm(i,t,s){if(i===null||t==="")return null;let{openGitHub:a}=await import("./github-NBPFZBER.js");return(await a(s())).upsertComment(i,jm,t)}c(Sm,"showBacktest");await hm(async()=>{await fm();let i=await dm(),t=await qm(i,vi("since"));await Si.addRaw(t).write(),Ti("body",t),Ti("comment",await Sm(ym("pull-request"),t,gm))});

@@ -23,7 +23,7 @@ interface Change {
 	sha?: string | null;
 }
 
-export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "commitFiles"> {
+export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "commitFiles" | "hasFile"> {
 	const { octokit, place } = client;
 
 	/** The commit that a reference points at; null where there is none. */
@@ -121,6 +121,11 @@ export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "
 
 	return {
 		tagged: (name) => look(`tags/${name}`),
+
+		async hasFile(file, sha) {
+			const asked = { ...place, path: file, ref: sha };
+			return (await call("look for a file", () => orNull(octokit.rest.repos.getContent(asked)))) !== null;
+		},
 
 		async createTag(name, sha) {
 			const ref = `tags/${name}`;
