@@ -12,7 +12,7 @@ import { isOwnLabel } from "./labels.ts";
 import { type Project, planExperiment } from "./project.ts";
 import { promote } from "./promote.ts";
 import { makeReport, readEvaluation } from "./report.ts";
-import { showExperiment, showLabels, showProblems } from "./showing.ts";
+import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
 import { claimsOf, isEvaluated, isSettled, isShared, lookAtJobs, type RunId, stopJobs, unseenJobs } from "./train.ts";
 
 export interface FollowPorts {
@@ -59,7 +59,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	const unclear = new Set<number>();
 	for (const pull of open) {
 		try {
-			followed.push(await followPull(pull, ports, null));
+			followed.push(await followPull(pull, ports, null, false));
 		} catch (error) {
 			// One pull request that can't be followed keeps no other waiting, and stops nothing that it may still want.
 			unclear.add(pull.number);
@@ -68,7 +68,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	}
 	for (const { pull, experiments } of followed)
 		if (experiments.some((experiment) => "problems" in experiment)) unclear.add(pull.number);
-	const stopped = await stopOrphans(ports, followed, (number) => !unclear.has(number));
+	const stopped = await stopOrphans(ports, followed, (claims) => !claims.some((claim) => unclear.has(claim)));
 	for (const id of stopped) say(`${id}: no open pull request asks for it any more: asked to stop`);
 	await pruneCheckouts(project.home, git, new Set(open.map(({ head }) => head.sha)));
 	return followed;
@@ -79,10 +79,10 @@ async function followOne(number: number, ports: FollowPorts, { stop, question }:
 	const pull = await ports.github.pullRequest(number);
 	if (pull.head.fork) return { pull, experiments: [] };
 	const ending = stop ? "asked" : pull.state === "closed" ? "closed" : null;
-	const followed = await followPull(pull, ports, ending);
+	const followed = await followPull(pull, ports, ending, true);
 	// Of a file that has mistakes at the moment, here or on the base, nobody knows which run it asks for.
 	if (ending || !followed.experiments.some((experiment) => "problems" in experiment))
-		await stopOrphans(ports, pull.state === "open" ? [followed] : [], (other) => other === number);
+		await stopOrphans(ports, pull.state === "open" ? [followed] : [], (claims) => claims.includes(number));
 	if (question !== "") await answer(followed, question, ports.github);
 	return followed;
 }
@@ -108,7 +108,13 @@ function isBase(ref: string, checkedOut: string): boolean {
 /** Why what runs is to stop: somebody has asked for that, or the pull request is closed. */
 type Ending = "asked" | "closed";
 
-async function followPull(pull: PullRequest, ports: FollowPorts, ending: Ending | null): Promise<FollowedPull> {
+/** Takes a pull request on; followed `alone`, it's also asked whether it has lost an experiment. */
+async function followPull(
+	pull: PullRequest,
+	ports: FollowPorts,
+	ending: Ending | null,
+	alone: boolean,
+): Promise<FollowedPull> {
 	const { project, git, github } = ports;
 	const root = await checkOut(project.home, git, pull.head.sha, pull.number);
 	const since = (await git("rev-parse", "HEAD")).trim();
@@ -121,8 +127,11 @@ async function followPull(pull: PullRequest, ports: FollowPorts, ending: Ending 
 		else await showProblems(github, pull, followed);
 	}
 	const models = experiments.flatMap((one) => ("documents" in one ? [one.documents.plan.experiment.model] : []));
+	const hadSome = pull.labels.some(isOwnLabel);
+	// After a merge its file is on the base too, and none of what it brings.
+	if (!pull.merged && (alone || (files.length === 0 && hadSome))) await retireOthers(github, pull, files);
 	// Most pull requests have nothing to do with this.
-	if (experiments.length > 0 || pull.labels.some(isOwnLabel))
+	if (experiments.length > 0 || hadSome)
 		await showLabels(github, pull, { models: pull.state === "open" ? models : [], all: true });
 	return { pull, experiments };
 }
@@ -179,11 +188,11 @@ async function stopAndWait(
 	return seen;
 }
 
-/** Stops runs that pull requests have asked for, where every one of them is known and none of them asks for it now. */
+/** Stops runs that pull requests have asked for, where none of them asks for it now; those that `isMeant` says no of are left. */
 async function stopOrphans(
 	{ project, git, github }: FollowPorts,
 	followed: readonly FollowedPull[],
-	isKnown: (pullRequest: number) => boolean,
+	isMeant: (claims: readonly number[]) => boolean,
 ): Promise<RunId[]> {
 	const wanted = new Map(followed.map(({ pull, experiments }) => [pull.number, new Set(experiments.flatMap(runsOf))]));
 	const heads = new Map(followed.map(({ pull }) => [pull.number, pull.head.sha]));
@@ -198,7 +207,7 @@ async function stopOrphans(
 	for (const executor of project.executors()) {
 		for (const { id, kind } of await executor.list()) {
 			const claims = await claimsOf(id, project.store);
-			if (claims.length === 0 || !claims.every((claim) => isKnown(claim) && !wanted.get(claim)?.has(id))) continue;
+			if (claims.length === 0 || !isMeant(claims) || claims.some((claim) => wanted.get(claim)?.has(id))) continue;
 			if ((await Promise.all(claims.map((claim) => mayAsk(claim, kind)))).some(Boolean)) continue;
 			await executor.stop(id);
 			stopped.push(id);

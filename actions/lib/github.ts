@@ -82,6 +82,8 @@ export type Reaction = "+1" | "-1" | "laugh" | "confused" | "heart" | "hooray" |
 export interface GitHub {
 	/** Makes or changes the one comment that begins with the marker and is ours; leaves what is there where `keep` says so of it. */
 	upsertComment(pullRequest: number, marker: string, body: string, keep?: (shown: string) => boolean): Promise<Written>;
+	/** The texts of our comments that begin so, oldest first. */
+	commentsOf(pullRequest: number, prefix: string): Promise<string[]>;
 	/** Adds a reaction to a comment; the same one again changes nothing. */
 	react(commentId: number, content: Reaction): Promise<void>;
 	/** Makes or changes the check run of its name on its commit; an annotation is never there twice. */

@@ -6,7 +6,7 @@ import type { GitHubOptions } from "./github/connect.ts";
 import type { Written } from "./github.ts";
 import { WAIVERS } from "./waiver_file.ts";
 
-const MARKER = "<!-- proving-ground: backtest -->";
+const MARKER = "<!-- proving-ground: backtest of policies -->";
 /** GitHub refuses a body of more than 65,536 characters. */
 const MAX_BYTES = 65_000;
 const GATES = "recipes/gates";

@@ -13,6 +13,7 @@ import { nameOfFile } from "./experiment.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
 import type { GitHub, Label, PullRequest, Written } from "./github.ts";
 import { isOwnLabel, labelsOf, lineLabel } from "./labels.ts";
+import { code } from "./markdown.ts";
 import { approvalOf, shortApproval } from "./plan.ts";
 import type { PlannedFiles } from "./project.ts";
 
@@ -68,6 +69,18 @@ export async function showAll(
 	if (documents) shown = await showExperiment(github, place, documents, keep);
 	await showLabels(github, place, { models: documents ? [documents.plan.experiment.model] : [], all: false });
 	return shown;
+}
+
+/** Says in comments of experiments that a pull request has brought, and has no more, that they are of the past. */
+export async function retireOthers(github: GitHub, { number }: Place, files: readonly string[]): Promise<void> {
+	const kept = new Set(files.map((file) => markerOf({ experiment: { name: nameOfFile(file) } })));
+	for (const body of await github.commentsOf(number, "<!-- proving-ground: ")) {
+		// Answers and backtests have words there, an experiment its name.
+		const [marker, name = ""] = /^<!-- proving-ground: ([\w-]+) -->/.exec(body) ?? [];
+		if (!marker || kept.has(marker)) continue;
+		const gone = `### ⏹️ ${code(name)} is no experiment of this pull request any more\n\nWhat ran for it was asked to stop, with a checkpoint.\n`;
+		await github.upsertComment(number, marker, `${marker}\n${gone}`);
+	}
 }
 
 /** Leaves a comment that is of the same run already and says more than that this is planned, or says that of this very approval: a price may have changed. */

@@ -60,7 +60,7 @@ describe("become the comment", () => {
 	test("with what the policy would have said of every model, beside what it said", async () => {
 		await commit({ [file("perception")]: policy(0.02) });
 		expect(await compare()).toMatchInlineSnapshot(`
-			"<!-- proving-ground: backtest -->
+			"<!-- proving-ground: backtest of policies -->
 			What the edited policy or slices would have said of every model in the registry; nothing was measured again.
 
 			### Backtest of \`recipes/gates/perception.yaml\`

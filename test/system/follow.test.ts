@@ -46,7 +46,7 @@ interface Shown {
 	id: number;
 	body: string;
 }
-const comments = () => call<Shown[]>("GET", `issues/${number}/comments`);
+const comments = (of = number) => call<Shown[]>("GET", `issues/${of}/comments`);
 const labels = async () => (await call<{ name: string }[]>("GET", `issues/${number}/labels`)).map(({ name }) => name);
 const writes = (since: number) => place.github.requests.slice(since).filter(({ method }) => method !== "GET");
 
@@ -126,8 +126,15 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 	await call("PATCH", `pulls/${other}`, { state: "closed" });
 	await follow(other, ports, options);
 	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
-	await call("PATCH", `pulls/${again}`, { state: "closed" });
 	await follow(again, ports, options);
+	// A push that renames the file: its comment says so, and the new one has its own.
+	await place.origin.commit("again", { "experiments/long.yaml": null, "experiments/longer.yaml": long });
+	await follow(again, ports, options);
+	expect((await comments(again)).map(({ body }) => body.split("\n")[1])).toEqual([
+		"### ⏹️ `long` is no experiment of this pull request any more",
+		expect.stringContaining("`longer` is"),
+	]);
+	await call("PATCH", `pulls/${again}`, { state: "closed" });
 	await expect.poll(running, { timeout: 30_000 }).toEqual([own.run.id]);
 	await executor.stop(own.run.id);
 	await expect.poll(running, { timeout: 30_000 }).toEqual([]);

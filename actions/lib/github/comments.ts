@@ -8,7 +8,7 @@ interface Comment {
 	body: string;
 }
 
-export function comments(client: Client): Pick<GitHub, "upsertComment" | "react"> {
+export function comments(client: Client): Pick<GitHub, "upsertComment" | "commentsOf" | "react"> {
 	const { octokit, place, author } = client;
 
 	/** Our comments with the marker, oldest first, over all pages. */
@@ -52,6 +52,8 @@ export function comments(client: Client): Pick<GitHub, "upsertComment" | "react"
 			await call("update comment", () => octokit.rest.issues.updateComment({ ...place, comment_id: oldest.id, body }));
 			return "updated";
 		},
+
+		commentsOf: async (pullRequest, prefix) => (await ours(pullRequest, prefix)).map(({ body }) => body),
 
 		async react(commentId, content) {
 			const reaction = { ...place, comment_id: commentId, content };
