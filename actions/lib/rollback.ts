@@ -66,7 +66,8 @@ export async function rollBackMerged(
 	{ project, git, github }: RollbackPorts,
 	{ branch, days }: RollbackOptions,
 ): Promise<string[]> {
-	const asked = (await github.pullRequestsFrom(ROLLBACKS)).filter(({ merged }) => merged);
+	// Anybody who may push can merge one into a branch of their own.
+	const asked = (await github.pullRequestsFrom(ROLLBACKS)).filter(({ merged, base }) => merged && base.ref === branch);
 	const told: string[] = [];
 	for (const model of await project.registry.lines()) {
 		const { versions, approvals } = await project.registry.history(model);

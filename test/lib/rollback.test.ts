@@ -113,8 +113,11 @@ async function rollBack(brought: string | null, merged: Partial<PullRequest>[] =
 	const told = await rollBackMerged({ project, git: openGit(root), github }, { branch: "main", days: 30 });
 	return { told, approved };
 }
-const asked = (number: number, merged = true) =>
-	({ number: 9, merged, author: "x", head: { ref: `${ROLLBACKS}${number}`, sha: "", fork: false } }) as PullRequest;
+const asked = (number: number, merged = true, ref = "main") =>
+	({
+		...{ number: 9, merged, author: "x", base: { ref, sha: "" } },
+		head: { ref: `${ROLLBACKS}${number}`, sha: "", fork: false },
+	}) as PullRequest;
 
 test("makes what was replaced production again when the pull request of a rollback is merged", async () => {
 	const brought = await commit("merged", { "night.yaml": "why: night\n" });
@@ -123,6 +126,8 @@ test("makes what was replaced production again when the pull request of a rollba
 	expect(approved).toMatchObject([{ version: 1, replaced: 2, approved_by: "bob" }]);
 	expect((await rollBack(brought, [asked(4, false)])).approved).toEqual([]);
 	expect((await rollBack(brought, [asked(5)])).approved).toEqual([]);
+	// Into another branch.
+	expect((await rollBack(brought, [asked(4, true, "scratch")])).approved).toEqual([]);
 	expect((await rollBack(null, [asked(4)])).approved).toEqual([]);
 	expect((await rollBack(brought, [asked(4)], null)).told[0]).toContain("had replaced no model");
 });
