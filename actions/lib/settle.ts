@@ -120,6 +120,10 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	// run was stopped after it had approved, and another model may have taken its place since: only the record is missing.
 	const { model } = known.experiment;
 	const isRecorded = known.promoted !== null && (await github.tagged(versionTag(model, known.promoted))) !== null;
+	for await (const earlier of isRecorded ? broughtBefore(merged, ports) : []) {
+		const version = await settledVersion(known, earlier, ports);
+		if (version !== null) return { file, is: "there", model, version };
+	}
 	const plan = isRecorded ? await planMerged(merged, sha, { ...ports, forget: known.run.id }) : known;
 	const executor = project.executorFor(plan.machine);
 	const places = { executor, store: project.store };
@@ -162,6 +166,29 @@ async function settledVersion(
 		if ((await findInSeries(versionTag(model, entry.version), commit, github)).there) return entry.version;
 	}
 	return null;
+}
+
+/** The commits, newest first, that changed the file before this one, as far back as all since has changed only what isn't trained, such as a comment. */
+async function* broughtBefore({ file, commit }: Merged, { project, git }: SettlePorts): AsyncGenerator<string> {
+	// Each planned with its own trainer and recipes, which others may have changed while the pull request was open.
+	const runAt = async (sha: string): Promise<string | null> => {
+		const at = project.at(await checkOut(project.home, git, sha, null));
+		try {
+			return (await planExperiment(at, file, { base: project.home })).run.id;
+		} catch (error) {
+			if (error instanceof InvalidFile || error instanceof InvalidInput) return null;
+			throw error;
+		}
+	};
+	for (let at = commit; ; ) {
+		const parent = (await git("rev-parse", "--verify", "--quiet", `${at}^1`).catch(() => "")).trim();
+		// Removed before, as by a revert: this has brought it back.
+		if (parent === "" || (await git("ls-tree", parent, "--", file)).trim() === "") return;
+		const run = await runAt(parent);
+		if (run === null || run !== (await runAt(at))) return;
+		at = (await git("log", "-1", "--first-parent", "--format=%H", parent, "--", `:(literal)${file}`)).trim();
+		yield at;
+	}
 }
 
 /** The registry as it would be had the run never been production. */

@@ -140,6 +140,35 @@ describe("becomes production", () => {
 		const { entry } = (await at.project.registry.current("line"))!;
 		expect(entry).toMatchObject({ run: plan.run.id, baseline: 2 });
 		expect(await at.settle()).toEqual([there("second", 2), there("first", 3)]);
+		// Nothing is merged once more by a comment, not even before the merge was settled.
+		const tags = modelTags();
+		at.push({ [fileOf("first")]: `# why\n${experiment()}` });
+		expect(await at.settle()).toEqual([there("second", 2), there("first", 3)]);
+		expect([modelTags(), (await at.approvals()).length]).toEqual([tags, 3]);
+		at.push({ [fileOf("second")]: null });
+		at.push({ [fileOf("second")]: experiment({ seed: 1 }) });
+		at.push({ [fileOf("second")]: `# why\n${experiment({ seed: 1 })}` });
+		expect(await at.settle()).toEqual([there("first", 3), promoted("second", 4)]);
+	});
+
+	test("never by a new comment in its file, nor by its format: neither what was replaced nor what is production", async () => {
+		await at.bring("first");
+		await at.settle();
+		await at.bring("second", experiment({ seed: 1 }));
+		await at.settle();
+		const tags = modelTags();
+		const tidied = (seed: number) => `# tidied\n${experiment({ seed }).replace("model: line", 'model: "line"')}`;
+		at.merge(at.open({ [fileOf("first")]: tidied(0) }));
+		at.merge(at.open({ [fileOf("second")]: tidied(1) }));
+		at.push({ [fileOf("first")]: `${tidied(0)}# twice\n` });
+		// From before others changed the recipe.
+		const stale = at.open({ [fileOf("second")]: `${tidied(1)}# twice\n` });
+		const recipe = "recipes/models/mini.yaml";
+		at.push({ [recipe]: at.git(["show", `HEAD:${recipe}`]).replace(/epochs: (\d+)/, "epochs: 1$1") });
+		at.merge(stale);
+		expect(await at.settle()).toEqual([there("first", 1), there("second", 2)]);
+		expect([modelTags(), (await at.approvals()).length]).toEqual([tags, 2]);
+		expect(at.server.events).toHaveLength(2);
 	});
 });
 
