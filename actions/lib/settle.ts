@@ -1,4 +1,5 @@
 // What was merged becomes production, or an issue that says why it can't: looked up in git, GitHub and the registry, so that a run that was dropped loses nothing.
+import { cp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { checkOut, type Git } from "./checkouts.ts";
 import { title } from "./comment.ts";
@@ -205,25 +206,64 @@ function forgetting(registry: Registry, run: string): Registry {
 
 /** The plan of what was judged: with the gates and machines of the branch, or, where those have changed since, with those before the merge. */
 async function planMerged(
-	{ file, pull, commit }: Merged,
+	merged: Merged,
 	sha: string,
-	{ project, git, forget }: SettlePorts & { forget?: string },
+	{ forget, ...ports }: SettlePorts & { forget?: string },
 ): Promise<Plan> {
+	const { file, pull } = merged;
+	const { project, git } = ports;
 	const checkedOut = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
 	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
 	const known = pull ? { author: pull.author } : {};
-	const plan = await planExperiment(at, file, { base: project.home, known });
+	const plan = await planExperiment(at, file, { base: await baseOf(merged, ports), known });
 	const trained = async ({ run, machine }: Plan) =>
 		(await project.executorFor(machine).look(run.id)).state !== "absent";
 	if (await trained(plan)) return plan;
-	const parent = (await git("rev-parse", `${commit}^1`).catch(() => "")).trim();
-	if (parent === "") return plan;
+	const parent = await beforeMerge(merged, ports);
+	if (parent === null) return plan;
 	const base = await checkOut(project.home, git, parent, null);
 	const before = await planExperiment(at, file, { base, known }).catch((error: unknown) => {
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return plan;
 		throw error;
 	});
 	return (await trained(before)) ? before : plan;
+}
+
+/** The last commit of the branch before a merge, which brought several where it was a rebase; null where there is none. */
+async function beforeMerge({ commit, pull }: Merged, { git, github }: SettlePorts): Promise<string | null> {
+	for (let at = commit; ; ) {
+		const parent = (await git("rev-parse", "--verify", "--quiet", `${at}^1`).catch(() => "")).trim();
+		if (parent === "") return null;
+		if (!pull || !(await github.pullRequestsOf(parent)).some(({ number }) => number === pull.number)) return parent;
+		at = parent;
+	}
+}
+
+/** Where machines and gates are read: the branch, but for gates and waivers that came with the experiment itself, which are as before until another merge changes them. */
+async function baseOf(merged: Merged, ports: SettlePorts): Promise<string> {
+	const { commit, pull } = merged;
+	const { git } = ports;
+	const { home } = ports.project;
+	const parent = pull ? null : await beforeMerge(merged, ports);
+	if (!pull && parent === null) return home;
+	const range = pull ? [`${pull.base.sha}...${pull.head.sha}`] : [parent!, commit];
+	const changed = await git("diff", "--name-only", "-z", "--no-renames", ...range, "--", ":(glob)recipes/gates/*.yaml");
+	const show = (revision: string, file: string) => git("show", `${revision}:${file}`).catch(() => null);
+	const files: string[] = [];
+	for (const file of changed.split("\0").filter(Boolean))
+		if ((await show("HEAD", file)) === (await show(pull?.mergeCommit ?? commit, file))) files.push(file);
+	const before = files.length === 0 ? null : (parent ?? (await beforeMerge(merged, ports)));
+	if (before === null) return home;
+	const base = path.join(home, ".proving-ground/bases", commit);
+	await rm(base, { recursive: true, force: true });
+	for (const folder of ["recipes/machines", "recipes/gates"])
+		await cp(path.join(home, folder), path.join(base, folder), { recursive: true });
+	for (const file of files) {
+		const text = await show(before, file);
+		await rm(path.join(base, file), { force: true });
+		if (text !== null) await writeFile(path.join(base, file), text);
+	}
+	return base;
 }
 
 /** The merge must have brought the file that was judged, to the byte. */

@@ -7,7 +7,7 @@ import { ServiceError } from "../../actions/lib/errors.ts";
 import { ROLLBACKS } from "../../actions/lib/rollback.ts";
 import { evaluationKey, modelKey } from "../../actions/lib/train.ts";
 import { createGit, writeCommit } from "../system/github/git.ts";
-import { experiment, fileOf, makeTemplate, Repository } from "./merged/repository.ts";
+import { experiment, fileOf, gates, makeTemplate, Repository } from "./merged/repository.ts";
 
 let template: string;
 let at: Repository;
@@ -264,6 +264,55 @@ describe("is refused, once, by an issue", () => {
 		at.merge(worse);
 		await expectRefused({ worse: /`worse` failed/ });
 		expect(await at.approvals()).toHaveLength(1);
+	});
+
+	const gate = "recipes/gates/gate.yaml";
+	const waivers = "recipes/gates/waivers.yaml";
+	const loose = gates.replace("min: 0.1", "min: 0.01");
+	const until = new Date(Date.now() + 7 * 86_400_000).toISOString().slice(0, "YYYY-MM-DD".length);
+	const waiver = `waivers:
+  - { check: { metric: map }, model: line, who: mia, until: ${until}, reason: a test of waivers }
+`;
+
+	test.each([
+		["policy", gate, loose],
+		["waiver", waivers, waiver],
+	])(
+		"where it brings a %s of its own that would let it by, until another merge changes that",
+		async (_, file, text) => {
+			at.executor.map.set("poor", 0.05);
+			const number = at.open({ [fileOf("poor")]: experiment(), [file]: text });
+			await at.judge(number, "poor");
+			at.merge(number);
+			await expectRefused({ poor: /`poor` failed/ });
+			at.push({ "recipes/gates/other.yaml": gates });
+			await expectRefused({ poor: /`poor` failed/ });
+			at.push({ [file]: `# seen\n${text}` });
+			expect(await at.settle()).toEqual([promoted("poor", 1)]);
+		},
+	);
+
+	test("where a policy came with it by a rebase, in a commit before", async () => {
+		at.executor.map.set("poor", 0.05);
+		const number = at.open({ [fileOf("poor")]: experiment(), [gate]: loose });
+		await at.judge(number, "poor");
+		at.server.merged(number, at.push({ [gate]: loose }), at.push({ [fileOf("poor")]: experiment() }));
+		await expectRefused({ poor: /`poor` failed/ });
+	});
+
+	test("where a policy was pushed with it", async () => {
+		at.executor.map.set("poor", 0.05);
+		const files = { [fileOf("poor")]: experiment(), [gate]: loose };
+		await at.judge(at.open(files), "poor");
+		at.push(files);
+		await expectRefused({ poor: /`poor` failed/ });
+	});
+
+	test("unless a waiver is merged for it after", async () => {
+		await at.bring("poor", experiment(), 0.05);
+		await expectRefused({ poor: /`poor` failed/ });
+		at.merge(at.open({ [waivers]: waiver }));
+		expect(await at.settle()).toEqual([promoted("poor", 1)]);
 	});
 });
 
