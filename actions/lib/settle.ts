@@ -137,15 +137,20 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const last = jobs.jobs.at(-1)!;
 	if (last.state !== "succeeded") return refuseMerged(merged, ports, { why: brokenText(last), of: plan.run.id });
 	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project);
-	if (!verdict.passed)
-		return refuseMerged(merged, ports, { why: title({ plan, jobs, report, verdict }), of: plan.run.id });
+	if (!verdict.passed) {
+		const failed = { plan, jobs, report, verdict };
+		// What it says there is from before production had moved on.
+		if (pull) await showExperiment(github, pull, failed);
+		return refuseMerged(merged, ports, { why: title(failed), of: plan.run.id });
+	}
 	const by = pull?.mergedBy ?? (await authorOf(commit, git));
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
 	const since = `**Since then** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
 	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
-	const isNew = await recordPromotion(record, ports, options.branch);
+	// Before the version's tag, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
+	const isNew = await recordPromotion(record, ports, options.branch);
 	return { file, is: isNew ? "promoted" : "there", model: promotion.model, version: promotion.version };
 }
 

@@ -68,6 +68,15 @@ describe("becomes production", () => {
 		expect(modelTags().map(([name]) => name)).toEqual(["model/line/v2", "model/line/v1"]);
 	});
 
+	test("with a word on its pull request also where that could not be left at first", async () => {
+		await at.bring("first");
+		const upsertCheckRun = () => Promise.reject(new ServiceError("GitHub", "no answer"));
+		await expect(at.settle({ ...at.server.connect(), upsertCheckRun })).rejects.toThrow("no answer");
+		expect(await at.settle()).toEqual([promoted("first", 1)]);
+		expect(at.server.writes.filter((name) => name === "upsertCheckRun")).toHaveLength(1);
+		expect(await at.approvals()).toHaveLength(1);
+	});
+
 	test("where production has moved on, after it was judged again from what was measured of both", async () => {
 		const late = at.open({ [fileOf("late")]: experiment({ seed: 1 }) });
 		const judged = await at.judge(late, "late");
@@ -262,8 +271,10 @@ describe("is refused, once, by an issue", () => {
 		await at.bring("best", experiment({ seed: 2 }), 0.5);
 		await at.settle();
 		at.merge(worse);
+		expect(at.server.comments.has(worse)).toBe(false);
 		await expectRefused({ worse: /`worse` failed/ });
 		expect(await at.approvals()).toHaveLength(1);
+		expect(at.server.comments.get(worse)).toMatch(/❌ `worse` failed, worse than allowed/);
 	});
 
 	const gate = "recipes/gates/gate.yaml";
