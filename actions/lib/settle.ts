@@ -291,7 +291,7 @@ async function authorOf(commit: string, git: Git): Promise<string> {
 const HOW_TO_GO_ON = `**How to go on**
 
 - Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
-- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` by hand.
+- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
 - Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
 
 Once it is promoted, this issue is closed.`;
