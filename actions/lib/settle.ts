@@ -47,9 +47,9 @@ export type Settled =
 
 /** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
 export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
-	for (const told of await rollBackMerged(ports, options)) options.say(told);
+	const { told, failures } = await rollBackMerged(ports, options);
+	for (const line of told) options.say(line);
 	const settled: Settled[] = [];
-	const failures: ServiceError[] = [];
 	for (const merged of await listMerged(ports, options)) {
 		try {
 			const one = await settleOne(merged, ports, options);

@@ -360,6 +360,31 @@ describe("is left", () => {
 		expect(at.server.issues).toEqual([]);
 	});
 
+	test("to what goes on where a service fails for a rollback, which is recorded by the next run", async () => {
+		await at.bring("first");
+		await at.bring("second", experiment({ seed: 1 }));
+		await at.settle();
+		at.merge(at.open({ [fileOf("second")]: null }, `${ROLLBACKS}2`));
+		await at.bring("other", experiment({ model: "other" }));
+		const github = at.server.connect();
+		const commitFiles: typeof github.commitFiles = async (commit) => {
+			if (commit.branch.includes("again")) throw new ServiceError("GitHub", "no answer");
+			return github.commitFiles(commit);
+		};
+		await expect(at.settle({ ...github, commitFiles })).rejects.toThrow("no answer");
+		expect(at.said.slice(-3)).toEqual([
+			"line: could not be rolled back: no answer",
+			"experiments/first.yaml: is line v1 already",
+			"experiments/other.yaml: promoted as other v1",
+		]);
+		expect((await at.project.registry.current("line"))?.entry.version).toBe(1);
+		await at.settle();
+		expect(at.said).toContain("line: rolled back from v2 to v1");
+		await at.settle();
+		const events = at.server.events.filter(({ type }) => type === "model.rolled_back");
+		expect(events).toMatchObject([{ payload: { model: "line", version: 1, replaced: 2 } }]);
+	});
+
 	test("as all others are after a mistake of our own", async () => {
 		for (const name of ["broken", "first"]) at.merge(at.open({ [fileOf(name)]: experiment() }));
 		at.executor.seen.set("broken", new TypeError("undefined is not a function"));
