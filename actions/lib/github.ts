@@ -114,7 +114,7 @@ export interface GitHub {
 	cancelRuns(workflowFile: string, of: { branch?: string; headSha?: string }): Promise<number>;
 	/** Runs the last run of a workflow for a commit again, as its button does; false where there is none that has ended. */
 	rerun(workflowFile: string, headSha: string): Promise<boolean>;
-	/** Opens an issue once for its marker, whatever became of it since. */
+	/** Opens an issue once for its marker, and again where it was closed as completed; leaves it closed where somebody did so as not planned. */
 	openIssue(issue: { marker: string; title: string; body: string; labels: string[] }): Promise<Opened>;
 	/** Closes what is open of our issues with a marker, and adds to their text why (Markdown). */
 	closeIssue(marker: string, why: string): Promise<void>;

@@ -145,9 +145,21 @@ async function propose(
 	await github.openPullRequest({ branch, base, title, body, labels: [] });
 }
 
-/** The record of production going back to an earlier version: its promotion and entry, with who brought it back. */
-export async function recordRollback(promotion: Promotion, ports: RecordPorts, base: string): Promise<void> {
+/** The tag of production going back to an earlier version, which it may do many times. */
+function rollbackTag({ model, version, approved_at }: Promotion): string {
+	return `rollback/${model}/v${version}-${approved_at!.replaceAll(/[^0-9]/g, "")}`;
+}
+
+/** The record of production going back to an earlier version: its promotion and entry, with who brought it back; a tag comes last, so that what was interrupted is done again. True where this call did it. */
+export async function recordRollback(
+	promotion: Promotion,
+	commit: string,
+	ports: RecordPorts,
+	base: string,
+): Promise<boolean> {
 	const { experiment, model, version, run, approved_at } = promotion;
+	const tag = rollbackTag(promotion);
+	if ((await ports.github.tagged(tag)) !== null) return false;
 	const { home, registry } = ports.project;
 	const place = path.join(home, ".proving-ground/records", run);
 	const folder = reportsOf(place, experiment);
@@ -166,4 +178,6 @@ export async function recordRollback(promotion: Promotion, ports: RecordPorts, b
 		manifest: promotion.manifest,
 		replaced: promotion.replaced,
 	});
+	await ports.github.createTag(tag, commit);
+	return true;
 }

@@ -1,9 +1,10 @@
 // A merge that is taken back becomes production going back: the model that it promoted is replaced by the one that it had replaced.
 import type { Git } from "./checkouts.ts";
-import type { Promotion } from "./generated/documents.d.ts";
+import { ServiceError } from "./errors.ts";
+import type { Entry, Promotion } from "./generated/documents.d.ts";
 import type { GitHub, PullRequest } from "./github.ts";
 import { code } from "./markdown.ts";
-import type { Version } from "./plan.ts";
+import type { Approval } from "./plan.ts";
 import type { Project } from "./project.ts";
 import { findInSeries, recordRollback, versionTag } from "./record.ts";
 
@@ -21,6 +22,7 @@ interface RollbackOptions {
 
 /** How branches begin whose merge takes production back. */
 export const ROLLBACKS = "proving-ground/rollback/";
+const DAY_MS = 86_400_000;
 const EXPERIMENTS = ":(glob)experiments/*.yaml";
 
 /** Opens the pull request that takes a merged one's experiments back, as the button Revert does; false where it brought none, where one of them was changed since, or where that was asked before. */
@@ -61,37 +63,80 @@ async function filesBefore({ number, head, base }: PullRequest, git: Git) {
 	return files;
 }
 
-/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Safe to repeat. */
+/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Says what it did, and what services have withheld from which line. Safe to repeat. */
 export async function rollBackMerged(
-	{ project, git, github }: RollbackPorts,
-	{ branch, days }: RollbackOptions,
-): Promise<string[]> {
-	const asked = (await github.pullRequestsFrom(ROLLBACKS)).filter(({ merged }) => merged);
+	ports: RollbackPorts,
+	options: RollbackOptions,
+): Promise<{ told: string[]; failures: ServiceError[] }> {
+	// Anybody who may push can merge one into a branch of their own.
+	const asked = (await ports.github.pullRequestsFrom(ROLLBACKS)).filter(
+		({ merged, base }) => merged && base.ref === options.branch,
+	);
 	const told: string[] = [];
-	for (const model of await project.registry.lines()) {
+	const failures: ServiceError[] = [];
+	for (const model of await ports.project.registry.lines()) {
+		try {
+			await rollBackLine(model, asked, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });
+		} catch (error) {
+			if (!(error instanceof ServiceError)) throw error;
+			failures.push(error);
+			told.push(`${model}: could not be rolled back: ${error.message}`);
+		}
+	}
+	return { told, failures };
+}
+
+/** Takes one line back as far as is asked, for one pull request may have brought several of its models; records each step, and what an interrupted run has left. */
+async function rollBackLine(
+	model: string,
+	asked: readonly PullRequest[],
+	ports: RollbackPorts & RollbackOptions & { tell: (line: string) => void },
+): Promise<void> {
+	const { project, git, github, days, tell } = ports;
+	for (let above = Number.POSITIVE_INFINITY; ; ) {
 		const { versions, approvals } = await project.registry.history(model);
+		await recordAll({ versions, approvals }, ports);
 		const last = approvals.at(-1);
 		const current = versions.find(({ entry }) => entry.version === last?.version)?.entry;
-		if (!last || !current) continue;
+		if (!last || !current || last.version >= above) return;
 		// Where the model became production last: what was taken back before that is over.
 		const brought = (await findInSeries(versionTag(model, last.version), "", github)).last;
-		if (brought === null) continue;
+		if (brought === null) return;
 		const by = (await askedBy(brought, asked, github)) ?? (await revertedBy(current.experiment, brought, days, git));
-		if (by === null) continue;
+		if (by === null) return;
 		// What it replaced when it was new: production may have come back to it from what was worse.
 		const first = approvals.find(({ version }) => version === last.version)!;
-		const before = versions.find(({ entry }) => entry.version === first.replaced);
+		const before = versions.find(({ entry }) => entry.version === first.replaced)?.entry;
 		if (!before) {
-			told.push(
-				`${model}: experiments/${current.experiment}.yaml was taken back, and v${last.version} had replaced no model: it stays production`,
-			);
-			continue;
+			const file = `experiments/${current.experiment}.yaml`;
+			tell(`${file} was taken back, and v${last.version} had replaced no model: it stays production`);
+			return;
 		}
-		const promotion = await approveAgain(before, last.version, by, project);
-		await recordRollback(promotion, { project, github }, branch);
-		told.push(`${model}: rolled back from v${last.version} to v${promotion.version}`);
+		const { version, manifest, verdict } = before;
+		const at = new Date().toISOString();
+		const approval = { version, replaced: last.version, manifest, verdict, approved_by: by, approved_at: at };
+		await project.registry.approve(model, approval);
+		above = last.version;
 	}
-	return told;
+}
+
+/** Records each time that production went back lately, where no tag says that it was. */
+async function recordAll(
+	{ versions, approvals }: Awaited<ReturnType<Project["registry"]["history"]>>,
+	{ project, git, github, branch, days, tell }: RollbackPorts & RollbackOptions & { tell: (line: string) => void },
+): Promise<void> {
+	const since = Date.now() - days * DAY_MS;
+	for (const approval of approvals) {
+		const { version, replaced } = approval;
+		// What is judged against a model is registered after it: only a rollback approves the older one.
+		if (replaced === null || version > replaced || Date.parse(approval.approved_at) < since) continue;
+		const found = versions.find(({ entry }) => entry.version === version);
+		if (!found) continue;
+		const promotion = promotionOf(found.entry, found.location, approval);
+		const head = (await git("rev-parse", "HEAD")).trim();
+		if (await recordRollback(promotion, head, { project, github }, branch))
+			tell(`rolled back from v${replaced} to v${version}`);
+	}
 }
 
 /** Who has merged the rollback of the pull request that brought a commit; null where none was. */
@@ -118,13 +163,7 @@ async function revertedBy(experiment: string, brought: string, days: number, git
 	return isAfter ? by! : null;
 }
 
-async function approveAgain({ entry, location }: Version, replaced: number, by: string, { registry }: Project) {
-	const { model, version, manifest, verdict, experiment, run } = entry;
-	const approved = { version, replaced, manifest, verdict, approved_by: by, approved_at: new Date().toISOString() };
-	const promotion: Promotion = {
-		...{ schema: 1, experiment, model, status: "approved", run, location },
-		...(await registry.approve(model, approved)),
-		...(entry.waived ? { waived: entry.waived } : {}),
-	};
-	return promotion;
+function promotionOf({ model, experiment, run, waived }: Entry, location: string, approval: Approval): Promotion {
+	const recorded = { schema: 1 as const, experiment, model, status: "approved" as const, run, location };
+	return { ...recorded, ...approval, ...(waived ? { waived } : {}) };
 }

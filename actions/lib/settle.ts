@@ -1,4 +1,5 @@
 // What was merged becomes production, or an issue that says why it can't: looked up in git, GitHub and the registry, so that a run that was dropped loses nothing.
+import { cp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { checkOut, type Git } from "./checkouts.ts";
 import { title } from "./comment.ts";
@@ -46,9 +47,9 @@ export type Settled =
 
 /** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
 export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
-	for (const told of await rollBackMerged(ports, options)) options.say(told);
+	const { told, failures } = await rollBackMerged(ports, options);
+	for (const line of told) options.say(line);
 	const settled: Settled[] = [];
-	const failures: ServiceError[] = [];
 	for (const merged of await listMerged(ports, options)) {
 		try {
 			const one = await settleOne(merged, ports, options);
@@ -120,6 +121,10 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	// run was stopped after it had approved, and another model may have taken its place since: only the record is missing.
 	const { model } = known.experiment;
 	const isRecorded = known.promoted !== null && (await github.tagged(versionTag(model, known.promoted))) !== null;
+	for await (const earlier of isRecorded ? broughtBefore(merged, ports) : []) {
+		const version = await settledVersion(known, earlier, ports);
+		if (version !== null) return { file, is: "there", model, version };
+	}
 	const plan = isRecorded ? await planMerged(merged, sha, { ...ports, forget: known.run.id }) : known;
 	const executor = project.executorFor(plan.machine);
 	const places = { executor, store: project.store };
@@ -132,15 +137,20 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const last = jobs.jobs.at(-1)!;
 	if (last.state !== "succeeded") return refuseMerged(merged, ports, { why: brokenText(last), of: plan.run.id });
 	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project);
-	if (!verdict.passed)
-		return refuseMerged(merged, ports, { why: title({ plan, jobs, report, verdict }), of: plan.run.id });
+	if (!verdict.passed) {
+		const failed = { plan, jobs, report, verdict };
+		// What it says there is from before production had moved on.
+		if (pull) await showExperiment(github, pull, failed);
+		return refuseMerged(merged, ports, { why: title(failed), of: plan.run.id });
+	}
 	const by = pull?.mergedBy ?? (await authorOf(commit, git));
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
 	const since = `**Since then** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
 	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
-	const isNew = await recordPromotion(record, ports, options.branch);
+	// Before the version's tag, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
+	const isNew = await recordPromotion(record, ports, options.branch);
 	return { file, is: isNew ? "promoted" : "there", model: promotion.model, version: promotion.version };
 }
 
@@ -164,6 +174,29 @@ async function settledVersion(
 	return null;
 }
 
+/** The commits, newest first, that changed the file before this one, as far back as all since has changed only what isn't trained, such as a comment. */
+async function* broughtBefore({ file, commit }: Merged, { project, git }: SettlePorts): AsyncGenerator<string> {
+	// Each planned with its own trainer and recipes, which others may have changed while the pull request was open.
+	const runAt = async (sha: string): Promise<string | null> => {
+		const at = project.at(await checkOut(project.home, git, sha, null));
+		try {
+			return (await planExperiment(at, file, { base: project.home })).run.id;
+		} catch (error) {
+			if (error instanceof InvalidFile || error instanceof InvalidInput) return null;
+			throw error;
+		}
+	};
+	for (let at = commit; ; ) {
+		const parent = (await git("rev-parse", "--verify", "--quiet", `${at}^1`).catch(() => "")).trim();
+		// Removed before, as by a revert: this has brought it back.
+		if (parent === "" || (await git("ls-tree", parent, "--", file)).trim() === "") return;
+		const run = await runAt(parent);
+		if (run === null || run !== (await runAt(at))) return;
+		at = (await git("log", "-1", "--first-parent", "--format=%H", parent, "--", `:(literal)${file}`)).trim();
+		yield at;
+	}
+}
+
 /** The registry as it would be had the run never been production. */
 function forgetting(registry: Registry, run: string): Registry {
 	return {
@@ -178,25 +211,64 @@ function forgetting(registry: Registry, run: string): Registry {
 
 /** The plan of what was judged: with the gates and machines of the branch, or, where those have changed since, with those before the merge. */
 async function planMerged(
-	{ file, pull, commit }: Merged,
+	merged: Merged,
 	sha: string,
-	{ project, git, forget }: SettlePorts & { forget?: string },
+	{ forget, ...ports }: SettlePorts & { forget?: string },
 ): Promise<Plan> {
+	const { file, pull } = merged;
+	const { project, git } = ports;
 	const checkedOut = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
 	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
 	const known = pull ? { author: pull.author } : {};
-	const plan = await planExperiment(at, file, { base: project.home, known });
+	const plan = await planExperiment(at, file, { base: await baseOf(merged, ports), known });
 	const trained = async ({ run, machine }: Plan) =>
 		(await project.executorFor(machine).look(run.id)).state !== "absent";
 	if (await trained(plan)) return plan;
-	const parent = (await git("rev-parse", `${commit}^1`).catch(() => "")).trim();
-	if (parent === "") return plan;
+	const parent = await beforeMerge(merged, ports);
+	if (parent === null) return plan;
 	const base = await checkOut(project.home, git, parent, null);
 	const before = await planExperiment(at, file, { base, known }).catch((error: unknown) => {
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return plan;
 		throw error;
 	});
 	return (await trained(before)) ? before : plan;
+}
+
+/** The last commit of the branch before a merge, which brought several where it was a rebase; null where there is none. */
+async function beforeMerge({ commit, pull }: Merged, { git, github }: SettlePorts): Promise<string | null> {
+	for (let at = commit; ; ) {
+		const parent = (await git("rev-parse", "--verify", "--quiet", `${at}^1`).catch(() => "")).trim();
+		if (parent === "") return null;
+		if (!pull || !(await github.pullRequestsOf(parent)).some(({ number }) => number === pull.number)) return parent;
+		at = parent;
+	}
+}
+
+/** Where machines and gates are read: the branch, but for gates and waivers that came with the experiment itself, which are as before until another merge changes them. */
+async function baseOf(merged: Merged, ports: SettlePorts): Promise<string> {
+	const { commit, pull } = merged;
+	const { git } = ports;
+	const { home } = ports.project;
+	const parent = pull ? null : await beforeMerge(merged, ports);
+	if (!pull && parent === null) return home;
+	const range = pull ? [`${pull.base.sha}...${pull.head.sha}`] : [parent!, commit];
+	const changed = await git("diff", "--name-only", "-z", "--no-renames", ...range, "--", ":(glob)recipes/gates/*.yaml");
+	const show = (revision: string, file: string) => git("show", `${revision}:${file}`).catch(() => null);
+	const files: string[] = [];
+	for (const file of changed.split("\0").filter(Boolean))
+		if ((await show("HEAD", file)) === (await show(pull?.mergeCommit ?? commit, file))) files.push(file);
+	const before = files.length === 0 ? null : (parent ?? (await beforeMerge(merged, ports)));
+	if (before === null) return home;
+	const base = path.join(home, ".proving-ground/bases", commit);
+	await rm(base, { recursive: true, force: true });
+	for (const folder of ["recipes/machines", "recipes/gates"])
+		await cp(path.join(home, folder), path.join(base, folder), { recursive: true });
+	for (const file of files) {
+		const text = await show(before, file);
+		await rm(path.join(base, file), { force: true });
+		if (text !== null) await writeFile(path.join(base, file), text);
+	}
+	return base;
 }
 
 /** The merge must have brought the file that was judged, to the byte. */
@@ -219,7 +291,7 @@ async function authorOf(commit: string, git: Git): Promise<string> {
 const HOW_TO_GO_ON = `**How to go on**
 
 - Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
-- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` by hand.
+- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
 - Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
 
 Once it is promoted, this issue is closed.`;

@@ -41,11 +41,12 @@ describe("opens once", () => {
 			await server.call<{ user: { login: string }; pull_request?: object }[]>("GET", `${at}/issues?state=${state}`)
 		).filter(({ user, pull_request }) => user.login === BOT && !pull_request);
 
-	test("an issue for its marker, also after it was closed, and whoever forges the marker", async () => {
+	test("an issue for its marker, also after somebody has closed it as not planned, and whoever forges the marker", async () => {
 		await server.call("POST", `${at}/issues`, { title: "forged", body: issue.marker });
 		const opened = await github.openIssue(issue);
 		expect(opened.created).toBe(true);
-		await server.call("PATCH", `${at}/issues/${opened.number}`, { state: "closed" });
+		const refused = { state: "closed", state_reason: "not_planned" };
+		await server.call("PATCH", `${at}/issues/${opened.number}`, refused);
 		server.writes();
 		expect(await github.openIssue(issue)).toEqual({ number: opened.number, created: false });
 		expect(server.writes()).toEqual([]);
@@ -65,6 +66,18 @@ describe("opens once", () => {
 		expect(await server.call("GET", `${at}/issues/${other.number}`)).toMatchObject({ state: "open" });
 		server.writes();
 		await github.closeIssue(issue.marker, "**Since then** it was promoted.");
+		expect(server.writes()).toEqual([]);
+	});
+
+	test("an issue again, with what is to be said now, after it was closed as completed", async () => {
+		const { number } = await github.openIssue(issue);
+		await github.closeIssue(issue.marker, "**Since then** it was promoted.");
+		server.loseAnswer("PATCH", /issues/);
+		expect(await github.openIssue({ ...issue, body: "why now" })).toEqual({ number, created: false });
+		const shown = await server.call("GET", `${at}/issues/${number}`);
+		expect(shown).toMatchObject({ state: "open", body: `${issue.marker}\nwhy now` });
+		server.writes();
+		expect(await github.openIssue(issue)).toEqual({ number, created: false });
 		expect(server.writes()).toEqual([]);
 	});
 

@@ -136,7 +136,12 @@ describe("is left", () => {
 		await promoted(false);
 		const before = await tags();
 		const promotion = { ...first.promotion, replaced: 2, approved_at: "2026-01-05T06:07:08.000Z" };
-		await recordRollback(promotion, { project: project(), github }, "main");
+		const again = () => recordRollback(promotion, merges[1]!, { project: project(), github }, "main");
+		const dying = { ...github, emit: () => Promise.reject(new Error("the runner died")) };
+		await expect(recordRollback(promotion, merges[1]!, { project: project(), github: dying }, "main")).rejects.toThrow(
+			"died",
+		);
+		expect(await again()).toBe(true);
 		const branch = `proving-ground/record/${LINE}-v1-again-20260105060708000`;
 		expect((await pulls()).find(([title]) => title!.includes("going back"))).toEqual([
 			`Record ${LINE} going back to v1`,
@@ -147,7 +152,10 @@ describe("is left", () => {
 		expect(server.actions.dispatches.slice(1)).toMatchObject([
 			{ event_type: "model.rolled_back", client_payload: { model: LINE, version: 1, replaced: 2 } },
 		]);
-		expect(await tags()).toEqual(before);
+		expect(await tags()).toEqual({ ...before, [`rollback/${LINE}/v1-20260105060708000`]: merges[1] });
+		server.writes();
+		expect(await again()).toBe(false);
+		expect(server.writes()).toEqual([]);
 	});
 });
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openGit } from "../../actions/lib/checkouts.ts";
+import { ServiceError } from "../../actions/lib/errors.ts";
 import type { Commit, GitHub, PullRequest } from "../../actions/lib/github.ts";
 import type { Approval, Version } from "../../actions/lib/plan.ts";
 import type { Project } from "../../actions/lib/project.ts";
@@ -81,40 +82,64 @@ test("restores nothing over what somebody has changed since", async () => {
 	expect(commits).toEqual([]);
 });
 
-/** Rolls back a line whose v2, of `night`, was brought by a commit and replaced v1. */
-async function rollBack(brought: string | null, merged: Partial<PullRequest>[] = [], replaced: number | null = 1) {
-	const version = (number: number, experiment: string): Version => ({
-		entry: { ...makeEntry(experiment), model: "m", version: number, experiment },
-		location: "",
+/** Lines whose v2 and v3, of `night`, were brought by a commit and replaced v1 and v2; v3 only where that is wished. */
+function linesOf(
+	brought: string | null,
+	merged: Partial<PullRequest>[] = [],
+	{ replaced = 1, lines = ["m"], third = false }: { replaced?: number | null; lines?: string[]; third?: boolean } = {},
+) {
+	const version = (model: string, number: number, experiment: string): Version => ({
+		entry: { ...makeEntry(experiment), model, version: number, experiment },
+		location: path.join(root, "model"),
 	});
-	const approvals = [
+	const before = [
 		{ version: 1, replaced: null },
 		{ version: 2, replaced },
+		...(third ? [{ version: 3, replaced: 2 }] : []),
 	] as Approval[];
 	const approved: Approval[] = [];
+	const of = new Map<string, Approval[]>(lines.map((line) => [line, [...before]]));
 	const registry = {
-		lines: async () => ["m"],
-		history: async () => ({ versions: [version(1, "first"), version(2, "night")], approvals }),
-		approve: async (_: string, approval: Approval) => {
+		lines: async () => lines,
+		history: async (line: string) => ({
+			versions: [version(line, 1, "first"), version(line, 2, "night"), version(line, 3, "night")],
+			approvals: [...of.get(line)!],
+		}),
+		approve: async (line: string, approval: Approval) => {
 			approved.push(approval);
+			of.get(line)!.push(approval);
 			return approval;
 		},
 	};
+	const tags = new Map<string, string>();
+	if (brought) for (const line of lines) for (const n of [2, 3]) tags.set(`model/${line}/v${n}`, brought);
+	const events: object[] = [];
 	const github = {
-		tagged: async (name: string) => (name === "model/m/v2" ? brought : null),
+		tagged: async (name: string) => tags.get(name) ?? null,
+		createTag: async (name: string, sha: string) => void tags.set(name, sha),
 		pullRequestsFrom: async (prefix: string) => (prefix === ROLLBACKS ? merged : []),
 		pullRequestsOf: async () => [{ number: 4 }],
 		pullRequest: async () => ({ mergedBy: "bob" }),
 		commitFiles: async () => "created",
 		openPullRequest: async () => ({ number: 9, created: true }),
-		emit: async () => {},
+		emit: async (_: string, payload: object) => void events.push(payload),
 	} as unknown as GitHub;
 	const project = { home: root, registry, record: "pull_request" } as unknown as Project;
-	const told = await rollBackMerged({ project, git: openGit(root), github }, { branch: "main", days: 30 });
-	return { told, approved };
+	const rolled = (changed: Partial<GitHub> = {}) =>
+		rollBackMerged({ project, git: openGit(root), github: { ...github, ...changed } }, { branch: "main", days: 30 });
+	return { approved, events, rolled };
 }
-const asked = (number: number, merged = true) =>
-	({ number: 9, merged, author: "x", head: { ref: `${ROLLBACKS}${number}`, sha: "", fork: false } }) as PullRequest;
+
+/** Rolls back a line whose v2, of `night`, was brought by a commit and replaced v1. */
+async function rollBack(brought: string | null, merged: Partial<PullRequest>[] = [], replaced: number | null = 1) {
+	const { approved, rolled } = linesOf(brought, merged, { replaced });
+	return { ...(await rolled()), approved };
+}
+const asked = (number: number, merged = true, ref = "main") =>
+	({
+		...{ number: 9, merged, author: "x", base: { ref, sha: "" } },
+		head: { ref: `${ROLLBACKS}${number}`, sha: "", fork: false },
+	}) as PullRequest;
 
 test("makes what was replaced production again when the pull request of a rollback is merged", async () => {
 	const brought = await commit("merged", { "night.yaml": "why: night\n" });
@@ -123,8 +148,39 @@ test("makes what was replaced production again when the pull request of a rollba
 	expect(approved).toMatchObject([{ version: 1, replaced: 2, approved_by: "bob" }]);
 	expect((await rollBack(brought, [asked(4, false)])).approved).toEqual([]);
 	expect((await rollBack(brought, [asked(5)])).approved).toEqual([]);
+	// Into another branch.
+	expect((await rollBack(brought, [asked(4, true, "scratch")])).approved).toEqual([]);
 	expect((await rollBack(null, [asked(4)])).approved).toEqual([]);
 	expect((await rollBack(brought, [asked(4)], null)).told[0]).toContain("had replaced no model");
+});
+
+test("takes all back that one pull request has brought to a line, and each once", async () => {
+	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	const { approved, events, rolled } = linesOf(brought, [asked(4)], { third: true });
+	expect((await rolled()).told).toEqual(["m: rolled back from v3 to v2", "m: rolled back from v2 to v1"]);
+	expect(approved).toMatchObject([
+		{ version: 2, replaced: 3 },
+		{ version: 1, replaced: 2 },
+	]);
+	expect(await rolled()).toEqual({ told: [], failures: [] });
+	expect(events).toHaveLength(2);
+});
+
+test("records what it did when a service has failed meanwhile, and keeps no other line back", async () => {
+	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	const { approved, events, rolled } = linesOf(brought, [asked(4)], { lines: ["a", "m"] });
+	const commitFiles: GitHub["commitFiles"] = async ({ branch }) => {
+		if (branch.includes("/a-v1")) throw new ServiceError("GitHub", "no answer");
+		return "created";
+	};
+	const { told, failures } = await rolled({ commitFiles });
+	expect(told).toEqual(["a: could not be rolled back: no answer", "m: rolled back from v2 to v1"]);
+	expect(failures).toHaveLength(1);
+	expect(events).toMatchObject([{ model: "m", version: 1, replaced: 2 }]);
+	expect((await rolled()).told).toEqual(["a: rolled back from v2 to v1"]);
+	expect(events).toMatchObject([{ model: "m" }, { model: "a", version: 1, replaced: 2 }]);
+	expect(approved).toHaveLength(2);
+	expect((await rolled()).told).toEqual([]);
 });
 
 test("does so when a revert has removed the experiment since, and not when it was tidied up, or long before", async () => {

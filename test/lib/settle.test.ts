@@ -7,7 +7,7 @@ import { ServiceError } from "../../actions/lib/errors.ts";
 import { ROLLBACKS } from "../../actions/lib/rollback.ts";
 import { evaluationKey, modelKey } from "../../actions/lib/train.ts";
 import { createGit, writeCommit } from "../system/github/git.ts";
-import { experiment, fileOf, makeTemplate, Repository } from "./merged/repository.ts";
+import { experiment, fileOf, gates, makeTemplate, Repository } from "./merged/repository.ts";
 
 let template: string;
 let at: Repository;
@@ -66,6 +66,15 @@ describe("becomes production", () => {
 			{ version: 2, replaced: 1 },
 		]);
 		expect(modelTags().map(([name]) => name)).toEqual(["model/line/v2", "model/line/v1"]);
+	});
+
+	test("with a word on its pull request also where that could not be left at first", async () => {
+		await at.bring("first");
+		const upsertCheckRun = () => Promise.reject(new ServiceError("GitHub", "no answer"));
+		await expect(at.settle({ ...at.server.connect(), upsertCheckRun })).rejects.toThrow("no answer");
+		expect(await at.settle()).toEqual([promoted("first", 1)]);
+		expect(at.server.writes.filter((name) => name === "upsertCheckRun")).toHaveLength(1);
+		expect(await at.approvals()).toHaveLength(1);
 	});
 
 	test("where production has moved on, after it was judged again from what was measured of both", async () => {
@@ -140,6 +149,35 @@ describe("becomes production", () => {
 		const { entry } = (await at.project.registry.current("line"))!;
 		expect(entry).toMatchObject({ run: plan.run.id, baseline: 2 });
 		expect(await at.settle()).toEqual([there("second", 2), there("first", 3)]);
+		// Nothing is merged once more by a comment, not even before the merge was settled.
+		const tags = modelTags();
+		at.push({ [fileOf("first")]: `# why\n${experiment()}` });
+		expect(await at.settle()).toEqual([there("second", 2), there("first", 3)]);
+		expect([modelTags(), (await at.approvals()).length]).toEqual([tags, 3]);
+		at.push({ [fileOf("second")]: null });
+		at.push({ [fileOf("second")]: experiment({ seed: 1 }) });
+		at.push({ [fileOf("second")]: `# why\n${experiment({ seed: 1 })}` });
+		expect(await at.settle()).toEqual([there("first", 3), promoted("second", 4)]);
+	});
+
+	test("never by a new comment in its file, nor by its format: neither what was replaced nor what is production", async () => {
+		await at.bring("first");
+		await at.settle();
+		await at.bring("second", experiment({ seed: 1 }));
+		await at.settle();
+		const tags = modelTags();
+		const tidied = (seed: number) => `# tidied\n${experiment({ seed }).replace("model: line", 'model: "line"')}`;
+		at.merge(at.open({ [fileOf("first")]: tidied(0) }));
+		at.merge(at.open({ [fileOf("second")]: tidied(1) }));
+		at.push({ [fileOf("first")]: `${tidied(0)}# twice\n` });
+		// From before others changed the recipe.
+		const stale = at.open({ [fileOf("second")]: `${tidied(1)}# twice\n` });
+		const recipe = "recipes/models/mini.yaml";
+		at.push({ [recipe]: at.git(["show", `HEAD:${recipe}`]).replace(/epochs: (\d+)/, "epochs: 1$1") });
+		at.merge(stale);
+		expect(await at.settle()).toEqual([there("first", 1), there("second", 2)]);
+		expect([modelTags(), (await at.approvals()).length]).toEqual([tags, 2]);
+		expect(at.server.events).toHaveLength(2);
 	});
 });
 
@@ -176,7 +214,7 @@ describe("is refused, once, by an issue", () => {
 			**How to go on**
 
 			- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
-			- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` by hand.
+			- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
 			- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
 
 			Once it is promoted, this issue is closed."
@@ -233,8 +271,59 @@ describe("is refused, once, by an issue", () => {
 		await at.bring("best", experiment({ seed: 2 }), 0.5);
 		await at.settle();
 		at.merge(worse);
+		expect(at.server.comments.has(worse)).toBe(false);
 		await expectRefused({ worse: /`worse` failed/ });
 		expect(await at.approvals()).toHaveLength(1);
+		expect(at.server.comments.get(worse)).toMatch(/❌ `worse` failed, worse than allowed/);
+	});
+
+	const gate = "recipes/gates/gate.yaml";
+	const waivers = "recipes/gates/waivers.yaml";
+	const loose = gates.replace("min: 0.1", "min: 0.01");
+	const until = new Date(Date.now() + 7 * 86_400_000).toISOString().slice(0, "YYYY-MM-DD".length);
+	const waiver = `waivers:
+  - { check: { metric: map }, model: line, who: mia, until: ${until}, reason: a test of waivers }
+`;
+
+	test.each([
+		["policy", gate, loose],
+		["waiver", waivers, waiver],
+	])(
+		"where it brings a %s of its own that would let it by, until another merge changes that",
+		async (_, file, text) => {
+			at.executor.map.set("poor", 0.05);
+			const number = at.open({ [fileOf("poor")]: experiment(), [file]: text });
+			await at.judge(number, "poor");
+			at.merge(number);
+			await expectRefused({ poor: /`poor` failed/ });
+			at.push({ "recipes/gates/other.yaml": gates });
+			await expectRefused({ poor: /`poor` failed/ });
+			at.push({ [file]: `# seen\n${text}` });
+			expect(await at.settle()).toEqual([promoted("poor", 1)]);
+		},
+	);
+
+	test("where a policy came with it by a rebase, in a commit before", async () => {
+		at.executor.map.set("poor", 0.05);
+		const number = at.open({ [fileOf("poor")]: experiment(), [gate]: loose });
+		await at.judge(number, "poor");
+		at.server.merged(number, at.push({ [gate]: loose }), at.push({ [fileOf("poor")]: experiment() }));
+		await expectRefused({ poor: /`poor` failed/ });
+	});
+
+	test("where a policy was pushed with it", async () => {
+		at.executor.map.set("poor", 0.05);
+		const files = { [fileOf("poor")]: experiment(), [gate]: loose };
+		await at.judge(at.open(files), "poor");
+		at.push(files);
+		await expectRefused({ poor: /`poor` failed/ });
+	});
+
+	test("unless a waiver is merged for it after", async () => {
+		await at.bring("poor", experiment(), 0.05);
+		await expectRefused({ poor: /`poor` failed/ });
+		at.merge(at.open({ [waivers]: waiver }));
+		expect(await at.settle()).toEqual([promoted("poor", 1)]);
 	});
 });
 
@@ -269,6 +358,31 @@ describe("is left", () => {
 			there("first", 1),
 		]);
 		expect(at.server.issues).toEqual([]);
+	});
+
+	test("to what goes on where a service fails for a rollback, which is recorded by the next run", async () => {
+		await at.bring("first");
+		await at.bring("second", experiment({ seed: 1 }));
+		await at.settle();
+		at.merge(at.open({ [fileOf("second")]: null }, `${ROLLBACKS}2`));
+		await at.bring("other", experiment({ model: "other" }));
+		const github = at.server.connect();
+		const commitFiles: typeof github.commitFiles = async (commit) => {
+			if (commit.branch.includes("again")) throw new ServiceError("GitHub", "no answer");
+			return github.commitFiles(commit);
+		};
+		await expect(at.settle({ ...github, commitFiles })).rejects.toThrow("no answer");
+		expect(at.said.slice(-3)).toEqual([
+			"line: could not be rolled back: no answer",
+			"experiments/first.yaml: is line v1 already",
+			"experiments/other.yaml: promoted as other v1",
+		]);
+		expect((await at.project.registry.current("line"))?.entry.version).toBe(1);
+		await at.settle();
+		expect(at.said).toContain("line: rolled back from v2 to v1");
+		await at.settle();
+		const events = at.server.events.filter(({ type }) => type === "model.rolled_back");
+		expect(events).toMatchObject([{ payload: { model: "line", version: 1, replaced: 2 } }]);
 	});
 
 	test("as all others are after a mistake of our own", async () => {

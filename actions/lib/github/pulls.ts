@@ -56,7 +56,7 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		);
 		return found
 			.filter(({ user, body, pull_request }) => user?.login === author && !pull_request && body?.startsWith(marker))
-			.map(({ number, state, body }) => ({ number, state, body: body ?? "" }))
+			.map(({ number, state, state_reason, body }) => ({ number, state, reason: state_reason, body: body ?? "" }))
 			.sort((a, b) => a.number - b.number);
 	}
 
@@ -66,6 +66,12 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 	): Promise<void> {
 		await call("close an issue", () =>
 			octokit.rest.issues.update({ ...place, issue_number: number, state: "closed", ...how }),
+		);
+	}
+
+	async function reopen(number: number, body: string): Promise<void> {
+		await call("open an issue again", () =>
+			octokit.rest.issues.update({ ...place, issue_number: number, state: "open", state_reason: "reopened", body }),
 		);
 	}
 
@@ -132,8 +138,10 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 
 		async openIssue({ marker, title, body, labels }) {
 			const [before] = await issuesWith(marker);
-			if (before) return { number: before.number, created: false };
 			const text = body.startsWith(marker) ? body : `${marker}\n${body}`;
+			// What was settled has come back. Where somebody wants none of it, it stays closed.
+			if (before?.state === "closed" && before.reason === "completed") await reopen(before.number, text);
+			if (before) return { number: before.number, created: false };
 			const look = async () => (await issuesWith(marker))[0]?.number ?? null;
 			const made = await converge(
 				client,
