@@ -10,10 +10,11 @@ import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
-import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
+import { distinctProblems, documentsOf, type PlanOptions, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { loadProposals } from "./lib/proposal_file.ts";
 import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
+import { refuseEarlier, refuseStale } from "./lib/stale.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
 import { jobsText, planText, promotionText, verdictText } from "./stage_lines.ts";
 
@@ -73,7 +74,8 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function train(context: Context, file: string, options: Options): Promise<Outcome> {
-	const plan = await read(context, file, "plan");
+	// A job of a plan that is no longer wanted is stopped all the same.
+	const plan = options.stop ? await read(context, file, "plan") : await readPlan(context, file);
 	const { executor, store } = ports(context, plan);
 	let jobs: Jobs;
 	if (options.stop) {
@@ -89,7 +91,11 @@ export async function train(context: Context, file: string, options: Options): P
 }
 
 export async function report(context: Context, file: string): Promise<Outcome> {
-	const [plan, jobs] = [await read(context, file, "plan"), await read(context, file, "jobs")];
+	const [plan, jobs] = [await readPlan(context, file), await read(context, file, "jobs")];
+	if (jobs.run !== plan.run.id)
+		throw new InvalidInput(
+			`${file}: its jobs are of an earlier plan (${jobs.run}); train it: npx proving-ground train ${file}`,
+		);
 	const document = await makeReports(context, plan, jobs);
 	const { writePage } = await import("./lib/page.ts");
 	await writePage(context.project.root, document);
@@ -98,6 +104,7 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 
 export async function gate(context: Context, file: string): Promise<Outcome> {
 	const written = await readDocument("report", reportFile(context, file, "report.json"));
+	await checkReport(context, file, written);
 	const report = (await renewReport(context, file, written)) ?? written;
 	const verdict = judge(report);
 	await keepVerdict(context, report, verdict);
@@ -105,12 +112,13 @@ export async function gate(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function comment(context: Context, file: string): Promise<Outcome> {
+	await readPlan(context, file);
 	const markdown = await writeComment(context, file);
 	return { document: { markdown }, text: markdown };
 }
 
 export async function promote(context: Context, file: string, options: Options): Promise<Outcome> {
-	const plan = await read(context, file, "plan");
+	const plan = await readPlan(context, file);
 	const verdict = await readDocument("verdict", reportFile(context, file, "verdict.json"));
 	const report = await readDocument("report", reportFile(context, file, "report.json"));
 	if (!verdict.passed) return { document: verdict, text: `not promoted: ${verdictText(verdict)}`, passed: false };
@@ -222,11 +230,26 @@ async function makePlan(context: Context, file: string): Promise<Plan> {
 	return plan;
 }
 
+/** The plan that was written; throws InvalidInput where planning again would give another. */
+async function readPlan(context: Context, file: string): Promise<Plan> {
+	const plan = await read(context, file, "plan");
+	refuseStale(plan, await planOf(context, file, { transfer: false }));
+	return plan;
+}
+
+/** Throws InvalidInput where a report isn't of what planning again would give; one that came with the repository has no plan beside it. */
+async function checkReport(context: Context, file: string, report: Report): Promise<void> {
+	const now = await planOf(context, file, { transfer: false });
+	const { plan } = await readIfThere("plan", documentFile(context, file, "plan"));
+	if (plan) refuseStale(plan, now);
+	refuseEarlier(report, now);
+}
+
 /** The plan of an experiment as it is now, written nowhere. */
-async function planOf(context: Context, file: string): Promise<Plan> {
+async function planOf(context: Context, file: string, options: Pick<PlanOptions, "transfer"> = {}): Promise<Plan> {
 	const onImport = (name: string) => context.say(`${nameOfFile(file)}: making the dataset ${name} …`);
 	const known = context.author ? { author: context.author } : {};
-	return planExperiment(context.project, file, { ...baseOf(context), known, onImport });
+	return planExperiment(context.project, file, { ...options, ...baseOf(context), known, onImport });
 }
 
 async function follow(context: Context, plan: Plan): Promise<Jobs> {

@@ -100,6 +100,8 @@ export interface PlanOptions {
 	known?: Known;
 	/** Called when a dataset is about to be fetched or made, which takes a while. */
 	onImport?: (name: string) => void;
+	/** Whether the weights to start from are held against the network, for which the trainer is started; true where it is left out. */
+	transfer?: boolean;
 }
 
 /** Where the plan, the jobs and the comment of an experiment are kept between stages. */
@@ -183,7 +185,7 @@ export async function planExperiment(project: Project, file: string, options: Pl
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
-	if (!plan.weights) return plan;
+	if (!plan.weights || options.transfer === false) return plan;
 	// Shapes are compared before anything starts.
 	const transfer = await describeTransfer(trainer, plan.run, plan.weights.location, resolved);
 	return { ...plan, weights: { ...plan.weights, transfer } };

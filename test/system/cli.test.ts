@@ -124,7 +124,11 @@ test("judges against what is production by now, from stored statistics, where th
 
 	await writeFile(path.join(root, file), experiment({ more: "seed: 9\n" }));
 	const edited = await run("gate", file);
-	expect(edited).toMatchObject({ code: 2, err: expect.stringContaining("planned again it is another training") });
+	const changed = `${file} (seed: 2, now 9) has changed since the plan`;
+	const err = `${changed}; plan it again: npx proving-ground plan ${file}\n`;
+	expect(edited).toMatchObject({ code: 2, out: "", err });
+	for (const stage of ["train", "report", "comment", "promote"])
+		expect(await run(stage, file)).toMatchObject({ code: 2, err });
 	await writeFile(path.join(root, file), written);
 	const judged = await run("--json", "gate", file);
 	expect(judged.err).toContain("production v2 has become production v3: compared anew");
