@@ -1,21 +1,29 @@
 // One stage at a time, or all of them, over the documents in .proving-ground/documents/<name> and reports/<name>.
-import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { renderComment } from "./lib/comment.ts";
-import { type DocumentName, type DocumentTypes, readDocument, writeDocument } from "./lib/documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
 import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
-import { distinctProblems, documentsOf, type PlanOptions, type Project, planExperiment } from "./lib/project.ts";
+import { distinctProblems, type PlanOptions, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { loadProposals } from "./lib/proposal_file.ts";
-import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
+import { makeReport, readEvaluation, writeReport } from "./lib/report.ts";
 import { refuseEarlier, refuseStale } from "./lib/stale.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
+import {
+	commentFile,
+	documentFile,
+	read,
+	readIfThere,
+	readMade,
+	relative,
+	reportFile,
+	write,
+} from "./stage_documents.ts";
 import { jobsText, planText, promotionText, verdictText } from "./stage_lines.ts";
 
 export interface Context {
@@ -103,7 +111,7 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function gate(context: Context, file: string): Promise<Outcome> {
-	const written = await readDocument("report", reportFile(context, file, "report.json"));
+	const written = await readMade(file, "report", reportFile(context, file, "report.json"));
 	await checkReport(context, file, written);
 	const report = (await renewReport(context, file, written)) ?? written;
 	const verdict = judge(report);
@@ -119,8 +127,8 @@ export async function comment(context: Context, file: string): Promise<Outcome> 
 
 export async function promote(context: Context, file: string, options: Options): Promise<Outcome> {
 	const plan = await readPlan(context, file);
-	const verdict = await readDocument("verdict", reportFile(context, file, "verdict.json"));
-	const report = await readDocument("report", reportFile(context, file, "report.json"));
+	const verdict = await readMade(file, "verdict", reportFile(context, file, "verdict.json"));
+	const report = await readMade(file, "report", reportFile(context, file, "report.json"));
 	if (!verdict.passed) return { document: verdict, text: `not promoted: ${verdictText(verdict)}`, passed: false };
 	const promotion = await makePromotion(context, file, { plan, report, verdict }, options);
 	return { document: promotion, text: promotionText(promotion) };
@@ -343,43 +351,10 @@ async function writeComment(context: Context, file: string): Promise<string> {
 	return markdown;
 }
 
-async function readIfThere<N extends DocumentName>(name: N, file: string): Promise<{ [K in N]?: DocumentTypes[N] }> {
-	return existsSync(file) ? ({ [name]: await readDocument(name, file) } as { [K in N]?: DocumentTypes[N] }) : {};
-}
-
 function ports(context: Context, plan: Plan) {
 	return { executor: context.project.executorFor(plan.machine), store: context.project.store };
 }
 
 function baseOf({ base }: Context): { base?: string } {
 	return base ? { base } : {};
-}
-
-function documentFile({ project }: Context, file: string, name: string): string {
-	return path.join(documentsOf(project.root, nameOfFile(file)), `${name}.json`);
-}
-
-function commentFile({ project }: Context, file: string): string {
-	return path.join(documentsOf(project.root, nameOfFile(file)), "comment.md");
-}
-
-function reportFile({ project }: Context, file: string, name: string): string {
-	return path.join(reportsOf(project.root, nameOfFile(file)), name);
-}
-
-function relative({ project }: Context, file: string): string {
-	return path.relative(project.root, file);
-}
-
-async function read<N extends DocumentName>(context: Context, file: string, name: N): Promise<DocumentTypes[N]> {
-	return readDocument(name, documentFile(context, file, name));
-}
-
-async function write<N extends DocumentName>(
-	context: Context,
-	file: string,
-	name: N,
-	value: DocumentTypes[N],
-): Promise<void> {
-	await writeDocument(name, value, documentFile(context, file, name));
 }

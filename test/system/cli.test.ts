@@ -221,7 +221,18 @@ test.each([
 		2,
 		"experiments/none.yaml: the file can't be read (ENOENT)",
 	],
-	["a stage before the one it needs", ["report", "experiments/nothing.yaml"], 2, "there is no plan.json here"],
+	[
+		"a stage before the one it needs",
+		["report", "experiments/nothing.yaml"],
+		2,
+		"there is no plan.json here; this makes it: npx proving-ground plan experiments/nothing.yaml",
+	],
+	[
+		"a gate before its report",
+		["gate", "experiments/nothing.yaml"],
+		2,
+		"npx proving-ground report experiments/nothing.yaml",
+	],
 	["a line of models that isn't there", ["history", "no-line"], 2, "The registry has no line of models no-line"],
 	["help", ["--help"], 0, ""],
 ])("ends with %s in the code that says who can act", async (_, args, code, message) => {
