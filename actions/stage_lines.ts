@@ -42,9 +42,15 @@ export function verdictText({ outcome, checks, counts }: Verdict): string {
 	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
 }
 
-/** What became of the model in its line. */
-export function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {
+/** What became of the model in its line; `production` is the line's where this promotion changed nothing. */
+export function promotionText(
+	{ status, model, version, replaced, waived = [] }: Promotion,
+	production: number | null = null,
+): string {
 	const words = waivedWords(waived.length);
 	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
+	if (production === version) return `production of ${model} is v${version} already${words}`;
+	if (production !== null)
+		return `was promoted as ${model} v${version}${words}, and has been replaced: production is v${production}`;
 	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
 }

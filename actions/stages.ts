@@ -130,21 +130,20 @@ export async function promote(context: Context, file: string, options: Options):
 	const verdict = await readMade(file, "verdict", reportFile(context, file, "verdict.json"));
 	const report = await readMade(file, "report", reportFile(context, file, "report.json"));
 	if (!verdict.passed) return { document: verdict, text: `not promoted: ${verdictText(verdict)}`, passed: false };
-	const promotion = await makePromotion(context, file, { plan, report, verdict }, options);
-	return { document: promotion, text: promotionText(promotion) };
+	const { promotion, text } = await makePromotion(context, file, { plan, report, verdict }, options);
+	return { document: promotion, text };
 }
 
 /** All stages, for one experiment after the other; the outcome is that of the last. */
 export async function run(context: Context, files: string[], by: string): Promise<Outcome> {
 	const outcomes: { file: string; verdict: Verdict; promotion: Promotion | null }[] = [];
-	for (const file of files) outcomes.push({ file, ...(await runOne(context, file, by)) });
-	const text = outcomes
-		.map(
-			({ file, verdict, promotion }) =>
-				`${nameOfFile(file)}: ${promotion ? promotionText(promotion) : verdictText(verdict)}`,
-		)
-		.join("\n");
-	return { document: outcomes, text, passed: outcomes.every(({ verdict }) => verdict.passed) };
+	const lines: string[] = [];
+	for (const file of files) {
+		const { verdict, promoted } = await runOne(context, file, by);
+		outcomes.push({ file, verdict, promotion: promoted?.promotion ?? null });
+		lines.push(`${nameOfFile(file)}: ${promoted?.text ?? verdictText(verdict)}`);
+	}
+	return { document: outcomes, text: lines.join("\n"), passed: outcomes.every(({ verdict }) => verdict.passed) };
 }
 
 /** The examples: like `run`, and then where to look. That one of them is refused is what it is there to show. */
@@ -215,7 +214,7 @@ async function runOne(
 	context: Context,
 	file: string,
 	by: string,
-): Promise<{ verdict: Verdict; promotion: Promotion | null }> {
+): Promise<{ verdict: Verdict; promoted: Awaited<ReturnType<typeof makePromotion>> | null }> {
 	const { say } = context;
 	const name = nameOfFile(file);
 	const plan = await makePlan(context, file);
@@ -226,10 +225,10 @@ async function runOne(
 	const report = await makeReports(context, plan, jobs);
 	const verdict = judge(report);
 	await keepVerdict(context, report, verdict);
-	const promotion = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
-	say(`${name}: ${promotion ? promotionText(promotion) : `refused: ${verdictText(verdict)}`}\n`);
+	const promoted = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
+	say(`${name}: ${promoted?.text ?? `refused: ${verdictText(verdict)}`}\n`);
 	await writeComment(context, file);
-	return { verdict, promotion };
+	return { verdict, promoted };
 }
 
 async function makePlan(context: Context, file: string): Promise<Plan> {
@@ -330,11 +329,16 @@ async function makePromotion(
 	file: string,
 	documents: { plan: Plan; report: Report; verdict: Verdict },
 	options: Options,
-): Promise<Promotion> {
+): Promise<{ promotion: Promotion; text: string }> {
 	const { registry, store } = context.project;
+	const { model } = documents.verdict;
+	const before = (await registry.history(model)).approvals.length;
 	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
 	const promotion = await promoteModel(inputs, { registry, store });
-	return writePromotion(context.project, promotion, reportFile(context, file, "promotion.json"));
+	const written = await writePromotion(context.project, promotion, reportFile(context, file, "promotion.json"));
+	const { approvals } = await registry.history(model);
+	const production = approvals.length > before ? null : (approvals.at(-1)?.version ?? null);
+	return { promotion: written, text: promotionText(written, production) };
 }
 
 async function writeComment(context: Context, file: string): Promise<string> {

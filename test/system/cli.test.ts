@@ -45,7 +45,7 @@ test("takes an experiment through every stage, and a second time adopts what is 
 	expect(first.err).not.toMatch(/warn/i);
 
 	const again = await run("run", "experiments/first.yaml");
-	expect(again.code).toBe(0);
+	expect(again).toMatchObject({ code: 0, out: "first: production of small-line is v1 already\n" });
 	expect(again.err).toContain("was promoted as v1");
 	expect(again.err).toContain(
 		"train succeeded (adopted: it was there already), evaluate succeeded (adopted: it was there already)",
@@ -107,6 +107,9 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	expect(history[0]).not.toContain("waived");
 	expect(history[1]).toMatch(/^small-line v2 {2}production {2}second {2}.* {2}waived 1 {2}approved by/);
 	await rm(waivers);
+	expect((await run("promote", "experiments/first.yaml")).out).toBe(
+		"was promoted as small-line v1, and has been replaced: production is v2\n",
+	);
 });
 
 test("judges against what is production by now, from stored statistics, where that has moved on since the report", async () => {
