@@ -236,6 +236,12 @@ test.each([
 		2,
 		"npx proving-ground report experiments/nothing.yaml",
 	],
+	[
+		"a base that isn't there",
+		["--base", "/none", "plan", "experiments/first.yaml"],
+		2,
+		"--base /none: there is no such",
+	],
 	["a line of models that isn't there", ["history", "no-line"], 2, "The registry has no line of models no-line"],
 	["help", ["--help"], 0, ""],
 ])("ends with %s in the code that says who can act", async (_, args, code, message) => {
