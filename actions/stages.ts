@@ -2,6 +2,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { isCommitted } from "./lib/changes.ts";
 import { renderComment } from "./lib/comment.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
 import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
@@ -78,6 +79,9 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 
 export async function plan(context: Context, file: string): Promise<Outcome> {
 	const document = await makePlan(context, file);
+	const written = document.experiment.file;
+	if ((await isCommitted(context.project.root, written)) === false)
+		context.say(`${written} isn't committed as it is: a pull request would plan what is committed.`);
 	return { document, text: planText(document) };
 }
 
