@@ -1,4 +1,5 @@
 // The stages from a terminal: npx proving-ground <stage> runs what the stage's action runs, on the same functions.
+import { statSync } from "node:fs";
 import { userInfo } from "node:os";
 import path from "node:path";
 import { inspect } from "node:util";
@@ -40,6 +41,8 @@ function stage(
 		.action(async (...received: unknown[]) => {
 			const command = received.at(-1) as Command;
 			const { root, base, author, json } = program.opts<Globals>();
+			if (base && !statSync(base, { throwIfNoEntry: false })?.isDirectory())
+				throw new InvalidInput(`--base ${base}: there is no such folder.`);
 			const project: Project = await openProject(path.resolve(root));
 			const context: stages.Context = {
 				project,

@@ -4,8 +4,11 @@ import { seedsToRun } from "./lib/noise.ts";
 import { waivedWords } from "./lib/waivers.ts";
 import { windowWords } from "./lib/window.ts";
 
+/** Settings that a line names. */
+const MOST_NAMED = 4;
+
 /** What would run, on what, against whom. */
-export function planText({ run, data, baseline, promoted, changes, estimate }: Plan): string {
+export function planText({ run, data, baseline, promoted, changes, machine, estimate }: Plan): string {
 	const against =
 		promoted !== null
 			? `was promoted as v${promoted}`
@@ -13,7 +16,20 @@ export function planText({ run, data, baseline, promoted, changes, estimate }: P
 				? `against production v${baseline.version}`
 				: "no production model yet";
 	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
-	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
+	const cost =
+		machine.price_usd_per_hour === 0
+			? ""
+			: `, ${estimate.cost_usd === null ? "" : `$${estimate.cost_usd.toFixed(2)}, `}at most $${estimate.max_cost_usd.toFixed(2)}`;
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changesText(changes)}${seconds}${cost}`;
+}
+
+/** How many settings differ from production's, and the first of them by name. */
+function changesText(changes: Plan["changes"]): string {
+	const count = `${changes.length} ${changes.length === 1 ? "setting differs" : "settings differ"}`;
+	if (changes.length === 0) return count;
+	const more = changes.length > MOST_NAMED ? ` and ${changes.length - MOST_NAMED} more` : "";
+	const named = changes.slice(0, MOST_NAMED).map(({ path }) => path);
+	return `${count} (${named.join(", ")}${more})`;
 }
 
 /** How each job ended, and what it took. */
@@ -42,9 +58,15 @@ export function verdictText({ outcome, checks, counts }: Verdict): string {
 	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
 }
 
-/** What became of the model in its line. */
-export function promotionText({ status, model, version, replaced, waived = [] }: Promotion): string {
+/** What became of the model in its line; `production` is the line's where this promotion changed nothing. */
+export function promotionText(
+	{ status, model, version, replaced, waived = [] }: Promotion,
+	production: number | null = null,
+): string {
 	const words = waivedWords(waived.length);
 	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
+	if (production === version) return `production of ${model} is v${version} already${words}`;
+	if (production !== null)
+		return `was promoted as ${model} v${version}${words}, and has been replaced: production is v${production}`;
 	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
 }

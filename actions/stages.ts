@@ -1,20 +1,30 @@
 // One stage at a time, or all of them, over the documents in .proving-ground/documents/<name> and reports/<name>.
-import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { isCommitted } from "./lib/changes.ts";
 import { renderComment } from "./lib/comment.ts";
-import { type DocumentName, type DocumentTypes, readDocument, writeDocument } from "./lib/documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./lib/errors.ts";
 import { loadExperiment, nameOfFile, namesIn } from "./lib/experiment.ts";
 import { judge } from "./lib/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "./lib/generated/documents.d.ts";
 import { liveLine, progressLine } from "./lib/progress.ts";
-import { distinctProblems, documentsOf, type Project, planExperiment } from "./lib/project.ts";
+import { distinctProblems, type PlanOptions, type Project, planExperiment } from "./lib/project.ts";
 import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { loadProposals } from "./lib/proposal_file.ts";
-import { makeReport, readEvaluation, reportsOf, writeReport } from "./lib/report.ts";
+import { makeReport, readEvaluation, writeReport } from "./lib/report.ts";
+import { refuseEarlier, refuseStale } from "./lib/stale.ts";
 import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
+import {
+	commentFile,
+	documentFile,
+	read,
+	readIfThere,
+	readMade,
+	relative,
+	reportFile,
+	write,
+} from "./stage_documents.ts";
 import { jobsText, planText, promotionText, verdictText } from "./stage_lines.ts";
 
 export interface Context {
@@ -69,11 +79,15 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 
 export async function plan(context: Context, file: string): Promise<Outcome> {
 	const document = await makePlan(context, file);
+	const written = document.experiment.file;
+	if ((await isCommitted(context.project.root, written)) === false)
+		context.say(`${written} isn't committed as it is: a pull request would plan what is committed.`);
 	return { document, text: planText(document) };
 }
 
 export async function train(context: Context, file: string, options: Options): Promise<Outcome> {
-	const plan = await read(context, file, "plan");
+	// A job of a plan that is no longer wanted is stopped all the same.
+	const plan = options.stop ? await read(context, file, "plan") : await readPlan(context, file);
 	const { executor, store } = ports(context, plan);
 	let jobs: Jobs;
 	if (options.stop) {
@@ -89,7 +103,11 @@ export async function train(context: Context, file: string, options: Options): P
 }
 
 export async function report(context: Context, file: string): Promise<Outcome> {
-	const [plan, jobs] = [await read(context, file, "plan"), await read(context, file, "jobs")];
+	const [plan, jobs] = [await readPlan(context, file), await read(context, file, "jobs")];
+	if (jobs.run !== plan.run.id)
+		throw new InvalidInput(
+			`${file}: its jobs are of an earlier plan (${jobs.run}); train it: npx proving-ground train ${file}`,
+		);
 	const document = await makeReports(context, plan, jobs);
 	const { writePage } = await import("./lib/page.ts");
 	await writePage(context.project.root, document);
@@ -97,7 +115,8 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function gate(context: Context, file: string): Promise<Outcome> {
-	const written = await readDocument("report", reportFile(context, file, "report.json"));
+	const written = await readMade(file, "report", reportFile(context, file, "report.json"));
+	await checkReport(context, file, written);
 	const report = (await renewReport(context, file, written)) ?? written;
 	const verdict = judge(report);
 	await keepVerdict(context, report, verdict);
@@ -105,30 +124,30 @@ export async function gate(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function comment(context: Context, file: string): Promise<Outcome> {
+	await readPlan(context, file);
 	const markdown = await writeComment(context, file);
 	return { document: { markdown }, text: markdown };
 }
 
 export async function promote(context: Context, file: string, options: Options): Promise<Outcome> {
-	const plan = await read(context, file, "plan");
-	const verdict = await readDocument("verdict", reportFile(context, file, "verdict.json"));
-	const report = await readDocument("report", reportFile(context, file, "report.json"));
+	const plan = await readPlan(context, file);
+	const verdict = await readMade(file, "verdict", reportFile(context, file, "verdict.json"));
+	const report = await readMade(file, "report", reportFile(context, file, "report.json"));
 	if (!verdict.passed) return { document: verdict, text: `not promoted: ${verdictText(verdict)}`, passed: false };
-	const promotion = await makePromotion(context, file, { plan, report, verdict }, options);
-	return { document: promotion, text: promotionText(promotion) };
+	const { promotion, text } = await makePromotion(context, file, { plan, report, verdict }, options);
+	return { document: promotion, text };
 }
 
 /** All stages, for one experiment after the other; the outcome is that of the last. */
 export async function run(context: Context, files: string[], by: string): Promise<Outcome> {
 	const outcomes: { file: string; verdict: Verdict; promotion: Promotion | null }[] = [];
-	for (const file of files) outcomes.push({ file, ...(await runOne(context, file, by)) });
-	const text = outcomes
-		.map(
-			({ file, verdict, promotion }) =>
-				`${nameOfFile(file)}: ${promotion ? promotionText(promotion) : verdictText(verdict)}`,
-		)
-		.join("\n");
-	return { document: outcomes, text, passed: outcomes.every(({ verdict }) => verdict.passed) };
+	const lines: string[] = [];
+	for (const file of files) {
+		const { verdict, promoted } = await runOne(context, file, by);
+		outcomes.push({ file, verdict, promotion: promoted?.promotion ?? null });
+		lines.push(`${nameOfFile(file)}: ${promoted?.text ?? verdictText(verdict)}`);
+	}
+	return { document: outcomes, text: lines.join("\n"), passed: outcomes.every(({ verdict }) => verdict.passed) };
 }
 
 /** The examples: like `run`, and then where to look. That one of them is refused is what it is there to show. */
@@ -199,7 +218,7 @@ async function runOne(
 	context: Context,
 	file: string,
 	by: string,
-): Promise<{ verdict: Verdict; promotion: Promotion | null }> {
+): Promise<{ verdict: Verdict; promoted: Awaited<ReturnType<typeof makePromotion>> | null }> {
 	const { say } = context;
 	const name = nameOfFile(file);
 	const plan = await makePlan(context, file);
@@ -210,10 +229,10 @@ async function runOne(
 	const report = await makeReports(context, plan, jobs);
 	const verdict = judge(report);
 	await keepVerdict(context, report, verdict);
-	const promotion = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
-	say(`${name}: ${promotion ? promotionText(promotion) : `refused: ${verdictText(verdict)}`}\n`);
+	const promoted = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
+	say(`${name}: ${promoted?.text ?? `refused: ${verdictText(verdict)}`}\n`);
 	await writeComment(context, file);
-	return { verdict, promotion };
+	return { verdict, promoted };
 }
 
 async function makePlan(context: Context, file: string): Promise<Plan> {
@@ -222,11 +241,26 @@ async function makePlan(context: Context, file: string): Promise<Plan> {
 	return plan;
 }
 
+/** The plan that was written; throws InvalidInput where planning again would give another. */
+async function readPlan(context: Context, file: string): Promise<Plan> {
+	const plan = await read(context, file, "plan");
+	refuseStale(plan, await planOf(context, file, { transfer: false }));
+	return plan;
+}
+
+/** Throws InvalidInput where a report isn't of what planning again would give; one that came with the repository has no plan beside it. */
+async function checkReport(context: Context, file: string, report: Report): Promise<void> {
+	const now = await planOf(context, file, { transfer: false });
+	const { plan } = await readIfThere("plan", documentFile(context, file, "plan"));
+	if (plan) refuseStale(plan, now);
+	refuseEarlier(report, now);
+}
+
 /** The plan of an experiment as it is now, written nowhere. */
-async function planOf(context: Context, file: string): Promise<Plan> {
+async function planOf(context: Context, file: string, options: Pick<PlanOptions, "transfer"> = {}): Promise<Plan> {
 	const onImport = (name: string) => context.say(`${nameOfFile(file)}: making the dataset ${name} …`);
 	const known = context.author ? { author: context.author } : {};
-	return planExperiment(context.project, file, { ...baseOf(context), known, onImport });
+	return planExperiment(context.project, file, { ...options, ...baseOf(context), known, onImport });
 }
 
 async function follow(context: Context, plan: Plan): Promise<Jobs> {
@@ -299,11 +333,16 @@ async function makePromotion(
 	file: string,
 	documents: { plan: Plan; report: Report; verdict: Verdict },
 	options: Options,
-): Promise<Promotion> {
+): Promise<{ promotion: Promotion; text: string }> {
 	const { registry, store } = context.project;
+	const { model } = documents.verdict;
+	const before = (await registry.history(model)).approvals.length;
 	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
 	const promotion = await promoteModel(inputs, { registry, store });
-	return writePromotion(context.project, promotion, reportFile(context, file, "promotion.json"));
+	const written = await writePromotion(context.project, promotion, reportFile(context, file, "promotion.json"));
+	const { approvals } = await registry.history(model);
+	const production = approvals.length > before ? null : (approvals.at(-1)?.version ?? null);
+	return { promotion: written, text: promotionText(written, production) };
 }
 
 async function writeComment(context: Context, file: string): Promise<string> {
@@ -320,43 +359,10 @@ async function writeComment(context: Context, file: string): Promise<string> {
 	return markdown;
 }
 
-async function readIfThere<N extends DocumentName>(name: N, file: string): Promise<{ [K in N]?: DocumentTypes[N] }> {
-	return existsSync(file) ? ({ [name]: await readDocument(name, file) } as { [K in N]?: DocumentTypes[N] }) : {};
-}
-
 function ports(context: Context, plan: Plan) {
 	return { executor: context.project.executorFor(plan.machine), store: context.project.store };
 }
 
 function baseOf({ base }: Context): { base?: string } {
 	return base ? { base } : {};
-}
-
-function documentFile({ project }: Context, file: string, name: string): string {
-	return path.join(documentsOf(project.root, nameOfFile(file)), `${name}.json`);
-}
-
-function commentFile({ project }: Context, file: string): string {
-	return path.join(documentsOf(project.root, nameOfFile(file)), "comment.md");
-}
-
-function reportFile({ project }: Context, file: string, name: string): string {
-	return path.join(reportsOf(project.root, nameOfFile(file)), name);
-}
-
-function relative({ project }: Context, file: string): string {
-	return path.relative(project.root, file);
-}
-
-async function read<N extends DocumentName>(context: Context, file: string, name: N): Promise<DocumentTypes[N]> {
-	return readDocument(name, documentFile(context, file, name));
-}
-
-async function write<N extends DocumentName>(
-	context: Context,
-	file: string,
-	name: N,
-	value: DocumentTypes[N],
-): Promise<void> {
-	await writeDocument(name, value, documentFile(context, file, name));
 }

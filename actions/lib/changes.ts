@@ -10,6 +10,15 @@ export async function changedExperiments(root: string, base: string): Promise<st
 	return changedFiles(root, base, [":(glob)experiments/*.yaml"]);
 }
 
+/** Whether a file is committed as it lies there; null where that isn't asked in a repository of git. */
+export async function isCommitted(root: string, file: string): Promise<boolean | null> {
+	const args = ["--literal-pathspecs", "-C", root, "status", "--porcelain", "--ignored", "--", file];
+	return run("git", args).then(
+		({ stdout }) => stdout === "",
+		() => null,
+	);
+}
+
 /** Files that were added or changed since the branch left `base`, among those that git's path patterns name; throws InvalidInput where git can't tell. */
 export async function changedFiles(root: string, base: string, patterns: readonly string[]): Promise<string[]> {
 	// A revision that begins with a dash would be read as an option.

@@ -1,4 +1,5 @@
 // experiments/<name>.yaml and the recipes it names become one resolved experiment, or every problem of every file at once.
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { ValidateFunction } from "ajv";
@@ -29,7 +30,7 @@ import validateMachine from "./generated/validate_machine.js";
 import validateModel from "./generated/validate_model.js";
 import validateSliceFile from "./generated/validate_slice_file.js";
 import validateWaivers from "./generated/validate_waivers.js";
-import { checkSchema, notAmong, problemAt } from "./problems.ts";
+import { checkSchema, nearest, notAmong, problemAt } from "./problems.ts";
 import { checkWaivers, WAIVERS, waiversOf } from "./waiver_file.ts";
 import { parseYaml, type Source } from "./yaml.ts";
 
@@ -93,9 +94,21 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 	const relative = path.relative(root, path.resolve(root, file)).split(path.sep).join("/");
 	const name = nameOfFile(relative);
 	const problems: Problem[] = [];
-	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems);
+	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems).catch(
+		async (error: unknown) => {
+			if (error instanceof InvalidInput && !existsSync(path.join(root, relative)))
+				throw new InvalidInput(`${error.message}${await suggestExperiment(root, name)}`);
+			throw error;
+		},
+	);
 	problems.push(...checkName(relative, name, "experiment", 40));
 	return resolveExperiment({ name, file: relative, experiment, problems }, options);
+}
+
+/** The experiment that a path which leads nowhere may stand for, by its name alone or one that is near. */
+async function suggestExperiment(root: string, name: string): Promise<string> {
+	const near = nearest(name, await namesIn(path.join(root, "experiments")));
+	return near === null ? "" : ` Did you mean experiments/${near}.yaml?`;
 }
 
 /** A file's name that can't be the name of what it holds. */
@@ -212,7 +225,8 @@ export async function loadFile<T>(
 	try {
 		text = await readFile(path.join(root, file), "utf8");
 	} catch (error) {
-		throw new InvalidInput(`${file}: the file can't be read (${(error as NodeJS.ErrnoException).code}).`);
+		const { code } = error as NodeJS.ErrnoException;
+		throw new InvalidInput(`${file}: ${code === "EISDIR" ? "this is a folder." : `the file can't be read (${code}).`}`);
 	}
 	return parseFile<T>(file, text, { validate, schema }, problems);
 }

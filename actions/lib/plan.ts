@@ -243,7 +243,8 @@ export function entryData(
 	return { name, version, dvc, splits, slices: Object.fromEntries(counted) };
 }
 
-function flatten(value: unknown, path = "", into = new Map<string, unknown>()): Map<string, unknown> {
+/** The leaves of nested mappings, by their path. */
+export function flatten(value: unknown, path = "", into = new Map<string, unknown>()): Map<string, unknown> {
 	if (typeof value === "object" && value !== null && !Array.isArray(value)) {
 		for (const [key, child] of Object.entries(value)) flatten(child, path ? `${path}.${key}` : key, into);
 	} else into.set(path, Array.isArray(value) ? value.join(", ") : value);

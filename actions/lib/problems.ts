@@ -31,9 +31,15 @@ export function notAmong(found: string, allowed: readonly string[], noun = "allo
 }
 
 function suggest(found: string, allowed: readonly string[]): string {
-	if (allowed.length === 0) return "";
+	const near = nearest(found, allowed);
+	return near === null ? "" : `. Did you mean ${near}?`;
+}
+
+/** The allowed name that was probably meant; null where none is near. */
+export function nearest(found: string, allowed: readonly string[]): string | null {
+	if (allowed.length === 0) return null;
 	const near = closest(found, [...allowed]);
-	return distance(found, near) <= Math.max(2, Math.floor(near.length / 3)) ? `. Did you mean ${near}?` : "";
+	return distance(found, near) <= Math.max(2, Math.floor(near.length / 3)) ? near : null;
 }
 
 /** A key whose value the reader refused stands there without a value: it isn't missing. */

@@ -106,6 +106,8 @@ export interface PlanOptions {
 	known?: Known;
 	/** Called when a dataset is about to be fetched or made, which takes a while. */
 	onImport?: (name: string) => void;
+	/** Whether the weights to start from are held against the network, for which the trainer is started; true where it is left out. */
+	transfer?: boolean;
 }
 
 /** Where the plan, the jobs and the comment of an experiment are kept between stages. */
@@ -194,7 +196,7 @@ export async function planExperiment(project: Project, file: string, options: Pl
 		history,
 	});
 	// Where the weights can't be read, what starts the training plans again and asks.
-	if (!plan.weights || !project.reachesModels) return plan;
+	if (!plan.weights || !project.reachesModels || options.transfer === false) return plan;
 	// Shapes are compared before anything starts.
 	const transfer = await describeTransfer(trainer, plan.run, plan.weights.location, resolved);
 	return { ...plan, weights: { ...plan.weights, transfer } };

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { changedExperiments, changedFiles } from "../../actions/lib/changes.ts";
+import { changedExperiments, changedFiles, isCommitted } from "../../actions/lib/changes.ts";
 import { InvalidInput } from "../../actions/lib/errors.ts";
 import { commitIn, gitIn } from "../git.ts";
 
@@ -125,5 +125,43 @@ describe("is refused", () => {
 		const error = await changedExperiments(shallow, "origin/main").catch((reason: unknown) => reason);
 		expect(error).toBeInstanceOf(InvalidInput);
 		expect(String(error)).toContain("no merge base");
+	});
+});
+
+describe("is committed as it is", () => {
+	const old = experiment("old");
+	const change = (file: string) => writeFile(path.join(root, file), "other");
+
+	test("until it is changed, staged or not, and never before it was committed", async () => {
+		expect(await isCommitted(root, old)).toBe(true);
+		await change(old);
+		expect(await isCommitted(root, old)).toBe(false);
+		git("add", "--all");
+		expect(await isCommitted(root, old)).toBe(false);
+		await change(experiment("new"));
+		expect(await isCommitted(root, experiment("new"))).toBe(false);
+		expect(await isCommitted(root, experiment("gone"))).toBe(true);
+	});
+
+	test("where git ignores it only once it is committed", async () => {
+		await writeFile(path.join(root, ".gitignore"), "experiments/*\n");
+		await change(experiment("ignored"));
+		expect(await isCommitted(root, experiment("ignored"))).toBe(false);
+		expect(await isCommitted(root, old)).toBe(true);
+	});
+
+	test("by its own name, whatever that would be as a pattern, and by its path from the project", async () => {
+		await commit({ [experiment("[x]")]: "x", "road/experiments/a.yaml": "x" });
+		await change(experiment("x"));
+		expect(await isCommitted(root, experiment("[x]"))).toBe(true);
+		expect(await isCommitted(path.join(root, "road"), experiment("a"))).toBe(true);
+		await change("road/experiments/a.yaml");
+		expect(await isCommitted(path.join(root, "road"), experiment("a"))).toBe(false);
+	});
+
+	test("or not known to be outside of a repository", async () => {
+		const outside = await mkdtemp(path.join(tmpdir(), "outside-"));
+		expect(await isCommitted(outside, old)).toBeNull();
+		await rm(outside, { recursive: true });
 	});
 });

@@ -77,8 +77,15 @@ test("has a name of its own that a job can bear", async () => {
 	);
 });
 
-test("that isn't there is an input that can't be taken", async () => {
-	await expect(loadExperiment("experiments/none.yaml", { root })).rejects.toThrow(
-		"experiments/none.yaml: the file can't be read (ENOENT)",
+test("that isn't there is an input that can't be taken, with the one that was meant", async () => {
+	await writeFile(path.join(root, "experiments/more-night.yaml"), accepted);
+	const refusal = (file: string) => loadExperiment(file, { root }).catch((error: Error) => error.message);
+	expect(await refusal("experiments/unheard-of.yaml")).toBe(
+		"experiments/unheard-of.yaml: the file can't be read (ENOENT).",
 	);
+	for (const file of ["more-night", "more-night.yaml", "experiments/more-night", "experiments/more-nigth.yaml"])
+		expect(await refusal(file)).toBe(
+			`${file}: the file can't be read (ENOENT). Did you mean experiments/more-night.yaml?`,
+		);
+	expect(await refusal("experiments")).toBe("experiments: this is a folder.");
 });

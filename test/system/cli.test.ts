@@ -45,7 +45,7 @@ test("takes an experiment through every stage, and a second time adopts what is 
 	expect(first.err).not.toMatch(/warn/i);
 
 	const again = await run("run", "experiments/first.yaml");
-	expect(again.code).toBe(0);
+	expect(again).toMatchObject({ code: 0, out: "first: production of small-line is v1 already\n" });
 	expect(again.err).toContain("was promoted as v1");
 	expect(again.err).toContain(
 		"train succeeded (adopted: it was there already), evaluate succeeded (adopted: it was there already)",
@@ -107,6 +107,9 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	expect(history[0]).not.toContain("waived");
 	expect(history[1]).toMatch(/^small-line v2 {2}production {2}second {2}.* {2}waived 1 {2}approved by/);
 	await rm(waivers);
+	expect((await run("promote", "experiments/first.yaml")).out).toBe(
+		"was promoted as small-line v1, and has been replaced: production is v2\n",
+	);
 });
 
 test("judges against what is production by now, from stored statistics, where that has moved on since the report", async () => {
@@ -124,7 +127,11 @@ test("judges against what is production by now, from stored statistics, where th
 
 	await writeFile(path.join(root, file), experiment({ more: "seed: 9\n" }));
 	const edited = await run("gate", file);
-	expect(edited).toMatchObject({ code: 2, err: expect.stringContaining("planned again it is another training") });
+	const changed = `${file} (seed: 2, now 9) has changed since the plan`;
+	const err = `${changed}; plan it again: npx proving-ground plan ${file}\n`;
+	expect(edited).toMatchObject({ code: 2, out: "", err });
+	for (const stage of ["train", "report", "comment", "promote"])
+		expect(await run(stage, file)).toMatchObject({ code: 2, err });
 	await writeFile(path.join(root, file), written);
 	const judged = await run("--json", "gate", file);
 	expect(judged.err).toContain("production v2 has become production v3: compared anew");
@@ -217,7 +224,24 @@ test.each([
 		2,
 		"experiments/none.yaml: the file can't be read (ENOENT)",
 	],
-	["a stage before the one it needs", ["report", "experiments/nothing.yaml"], 2, "there is no plan.json here"],
+	[
+		"a stage before the one it needs",
+		["report", "experiments/nothing.yaml"],
+		2,
+		"there is no plan.json here; this makes it: npx proving-ground plan experiments/nothing.yaml",
+	],
+	[
+		"a gate before its report",
+		["gate", "experiments/nothing.yaml"],
+		2,
+		"npx proving-ground report experiments/nothing.yaml",
+	],
+	[
+		"a base that isn't there",
+		["--base", "/none", "plan", "experiments/first.yaml"],
+		2,
+		"--base /none: there is no such",
+	],
 	["a line of models that isn't there", ["history", "no-line"], 2, "The registry has no line of models no-line"],
 	["help", ["--help"], 0, ""],
 ])("ends with %s in the code that says who can act", async (_, args, code, message) => {
