@@ -13,6 +13,7 @@ import {
 	checksSection,
 	dataTable,
 	differenceSection,
+	fallenSentence,
 	foldedReport,
 	latencySection,
 	movedSection,
@@ -121,18 +122,23 @@ function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | und
 }
 
 function passedTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
-	const { counts, checks, baseline } = verdict;
+	const { checks, baseline } = verdict;
 	const waived = worstFirst(checks.filter((check) => check.waived));
 	const { length: unsure } = checks.filter((check) => check.outcome === "inconclusive" && !check.waived);
-	// What was waived may well be worse than production.
-	const standing = waived.length > 0 ? "judged against" : "no worse than";
-	const against = baseline === null ? "there is no production model to beat" : `${standing} production v${baseline}`;
+	const first = baseline === null ? "there is no production model to beat, " : "";
 	const open = unsure > 0 ? `, ${unsure} can't be told and may be let by` : "";
 	const letBy = waived.length > 0 ? `; waived: ${placesText(waived)}` : "";
 	const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
+	return `✅ ${name} passed${waivedWords(waived.length)}: ${first}${heldText(verdict)}${open}${letBy}.${promoted}`;
+}
+
+/** How many checks hold, and against which model. */
+function heldText({ counts, checks, baseline }: Verdict): string {
 	// Checks against a production model that isn't there count neither way.
 	const made = checks.length - counts.no_baseline;
-	return `✅ ${name} passed${waivedWords(waived.length)}: ${against}, ${counts.pass} of ${made} ${made === 1 ? "check holds" : "checks hold"}${open}${letBy}.${promoted}`;
+	const against = baseline === null ? "" : ` against production v${baseline}`;
+	const one = made === 1 || counts.pass === 1;
+	return `${counts.pass} of ${made} ${made === 1 ? "check" : "checks"}${against} ${one ? "holds" : "hold"}`;
 }
 
 /** Each place of these checks once, with what is worst there. */
@@ -149,6 +155,7 @@ function compose(documents: Documents, rows: number): string {
 	const sections = [
 		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
 		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
+		state.is === "judged" && report ? fallenSentence(report, state.verdict) : "",
 		state.is === "running" ? runningSection(jobs!, state.job, plan) : "",
 		state.is === "planned" ? approvalSentence(documents) : "",
 		promotion?.status === "approved" ? "" : peersSentence(documents),
@@ -296,11 +303,11 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 		case "measured":
 			return ["in_progress", null, "Measured, not judged yet"];
 		case "judged": {
-			const { outcome, counts, checks } = state.verdict;
+			const { outcome, counts } = state.verdict;
 			return [
 				"completed",
 				conclusionOf(state.verdict),
-				`${outcome}${waivedWords(counts.waived)}: ${counts.pass} of ${checks.length} checks hold, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
+				`${outcome}${waivedWords(counts.waived)}: ${heldText(state.verdict)}, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
 			];
 		}
 	}

@@ -2,7 +2,7 @@
 import { actualText, boundText, familySentence, outcomeText, whereText, worstFirst } from "./check_words.ts";
 import type { Plan, Report, Verdict } from "./generated/documents.d.ts";
 import { change, code, duration, figure, fold, interval, type Table } from "./markdown.ts";
-import { decimalsOf, gain, isLatency, moved } from "./metrics.ts";
+import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
 import { noiseSentence, scoreNoise, seedsSentence } from "./noise.ts";
 import { exportsFold, trainingFold } from "./training.ts";
 
@@ -124,6 +124,31 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		.join("\n\n");
 }
 
+/** Scores that are named in the sentence on what fell. */
+const MOST_FALLEN = 3;
+
+/** What a model that passed is surely worse at all the same, worst first by its share of production's own; empty where there is nothing. */
+export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict): string {
+	if (outcome !== "pass") return "";
+	const key = ({ metric, slice }: { metric: string; slice: string | null }) => `${slice}\u0000${metric}`;
+	const asked = new Set(checks.map(key));
+	// What was waived is beyond what the gates allow, and stands in the title.
+	const waived = new Set(checks.filter((check) => check.waived).map(key));
+	const isShown = (score: Score) => (isMain(score) || asked.has(key(score))) && !waived.has(key(score));
+	const fallen = scores.filter((score) => moved(score) === "worse" && isShown(score));
+	if (fallen.length === 0) return "";
+	const share = (score: Score) => gain(score)! / Math.max(Math.abs(score.production ?? 0), 1e-6);
+	const worst = fallen.toSorted((a, b) => share(a) - share(b)).slice(0, MOST_FALLEN);
+	const named = worst.map(
+		({ metric, slice, delta }) =>
+			`${whereText(slice)} (${code(metric)} ${change(delta, decimalsOf(metric))}${unitOf(metric)})`,
+	);
+	const one = fallen.length === 1;
+	const left = fallen.length - worst.length;
+	const most = `${one ? "" : ", worst first"}: ${named.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
+	return `Within what the gates allow, ${one ? "1 score" : `${fallen.length} scores`} got worse, with ${one ? "its 95 % interval" : "their 95 % intervals"} off zero${most}.`;
+}
+
 function cutList(items: string[], limit: number, rest: string): string {
 	const left = items.length - limit;
 	return `${items.slice(0, limit).join("\n")}${left > 0 ? `\n- …and ${left} more, in ${rest}` : ""}`;
@@ -179,11 +204,14 @@ export function movedSection(report: Report, table: Show): string {
 
 const MAIN = ["map", "miou", "lane_f1", "min_fde"];
 
+/** What a slice is shown by: the main metric of each head, and the category's own where it has one. */
+const isMain = ({ metric }: Score) => MAIN.includes(metric) || metric.startsWith("ap/");
+
 const hasMoved = (score: Score) => moved(score) !== "same";
 
 /** A slice's main scores: a cell for each head, and the worst change, by which slices are sorted. */
 function sliceScores({ name, frames, objects }: Report["slices"][number], scores: Score[], report: Report) {
-	const own = scores.filter(({ metric }) => MAIN.includes(metric) || metric.startsWith("ap/"));
+	const own = scores.filter(isMain);
 	const cells: Record<string, string> = {};
 	for (const score of own) {
 		const column = ["miou", "lane_f1", "min_fde"].includes(score.metric) ? score.metric : "detection";

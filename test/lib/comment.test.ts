@@ -181,13 +181,28 @@ describe("is one document that a reviewer can decide from", () => {
 		const documents = makeWaived();
 		const text = renderComment({ ...documents, promotion: { ...makePromotion(documents) } });
 		expect(text.split("\n")[1]).toBe(
-			"### ✅ `more-night` passed with 1 waived check: judged against production v1, 3 of 4 checks hold; waived: `day` (`map` −0.200). Promoted as v2.",
+			"### ✅ `more-night` passed with 1 waived check: 3 of 4 checks against production v1 hold; waived: `day` (`map` −0.200). Promoted as v2.",
 		);
 		expect(text).not.toContain("no worse than");
 		expect(checkRunOf(documents, "abc")).toMatchObject({
 			conclusion: "success",
-			title: "pass with 1 waived check: 3 of 4 checks hold, 1 failed, 0 inconclusive",
+			title: "pass with 1 waived check: 3 of 4 checks against production v1 hold, 1 failed, 0 inconclusive",
 		});
+	});
+
+	test("that names what got worse within what the gates allow, worst first, and not what was waived", () => {
+		const fell = (documents: Documents) => renderComment(documents).match(/^Within what the gates allow.*$/m)?.[0];
+		const less = makeJudged(
+			makeScores().map((score) =>
+				score.metric === "map"
+					? makeScore({ slice: score.slice, drop: score.slice ? 0.02 : 0.004, spread: 0.001 })
+					: score,
+			),
+		);
+		expect(less.verdict?.outcome).toBe("pass");
+		expect(fell(less)).toMatchInlineSnapshot(`"Within what the gates allow, 4 scores got worse, with their 95 % intervals off zero, worst first: \`day\` (\`map\` −0.020), \`night\` (\`map\` −0.020), overall (\`latency_p95_ms\` +0.10 ms) and 1 more."`);
+		expect(fell(makeWaived())).not.toContain("`day`");
+		expect(fell(makeJudged(makeScores({ overall: 0.01, night: 0.2 })))).toBeUndefined();
 	});
 
 	test("with the policy's line and reason beside every check", () => {
