@@ -194,10 +194,8 @@ export function movedSection(report: Report, table: Show): string {
 		"objects",
 		...columns.map((column) => (column === "detection" ? "map, or ap of its category" : column)),
 	];
-	const lower = columns.includes("min_fde")
-		? " 🔻 is worse and 🔺 better; of `min_fde`, in metres, less is better."
-		: "";
-	const legend = `Production → this, and the change with its 95 % interval; 🔻 🔺 where that leaves zero out.${lower}`;
+	const lower = columns.includes("min_fde") ? " Of `min_fde`, in metres, less is better." : "";
+	const legend = `Production → this, and the change with its 95 % interval; 🔻 is worse and 🟢 better where that leaves zero out.${lower}`;
 	const shown = table({ head, align: `lrr${"l".repeat(columns.length)}`, rows, rest: "report.json" }, 15);
 	return [intro, "**Slices that moved**, worst first", shown, `${legend} ${others}`].join("\n\n");
 }
@@ -215,7 +213,7 @@ function sliceScores({ name, frames, objects }: Report["slices"][number], scores
 	const cells: Record<string, string> = {};
 	for (const score of own) {
 		const column = ["miou", "lane_f1", "min_fde"].includes(score.metric) ? score.metric : "detection";
-		const mark = hasMoved(score) ? (moved(score) === "worse" ? "🔻\u00A0" : "🔺\u00A0") : "";
+		const mark = hasMoved(score) ? (moved(score) === "worse" ? "🔻\u00A0" : "🟢\u00A0") : "";
 		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
 		const before = score.production === null ? "" : `${figure(score.production)} → `;
 		// Three heads side by side fit a pull request's column only where the change stands below, in small.

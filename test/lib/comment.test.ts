@@ -200,7 +200,9 @@ describe("is one document that a reviewer can decide from", () => {
 			),
 		);
 		expect(less.verdict?.outcome).toBe("pass");
-		expect(fell(less)).toMatchInlineSnapshot(`"Within what the gates allow, 4 scores got worse, with their 95 % intervals off zero, worst first: \`day\` (\`map\` −0.020), \`night\` (\`map\` −0.020), overall (\`latency_p95_ms\` +0.10 ms) and 1 more."`);
+		expect(fell(less)).toMatchInlineSnapshot(
+			`"Within what the gates allow, 4 scores got worse, with their 95 % intervals off zero, worst first: \`day\` (\`map\` −0.020), \`night\` (\`map\` −0.020), overall (\`latency_p95_ms\` +0.10 ms) and 1 more."`,
+		);
 		expect(fell(makeWaived())).not.toContain("`day`");
 		expect(fell(makeJudged(makeScores({ overall: 0.01, night: 0.2 })))).toBeUndefined();
 	});
