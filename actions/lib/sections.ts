@@ -1,7 +1,7 @@
 // Parts of the documents become the sections of a comment.
 import { actualText, boundText, familySentence, outcomeText, whereText, worstFirst } from "./check_words.ts";
 import type { Plan, Report, Verdict } from "./generated/documents.d.ts";
-import { change, code, duration, figure, fold, interval, type Table } from "./markdown.ts";
+import { change, code, codeWithin, duration, figure, fold, interval, type Table } from "./markdown.ts";
 import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
 import { noiseSentence, scoreNoise, seedsSentence } from "./noise.ts";
 import { exportsFold, trainingFold } from "./training.ts";
@@ -85,6 +85,9 @@ function settingText(value: unknown): string {
 	return value === null || value === undefined ? "–" : code(typeof value === "string" ? value : JSON.stringify(value));
 }
 
+/** Longest account of a check that can't be told: its end says what would settle it. */
+const MAX_WHY = 400;
+
 /** The checks that did not pass, those that block first. */
 export function checksSection(verdict: Verdict, table: Show): string {
 	const open = verdict.checks.filter((check) => check.outcome === "fail" || check.outcome === "inconclusive");
@@ -105,7 +108,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 	// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
 	const unmeasured = sorted
 		.filter((check) => check.actual === null || check.outcome === "inconclusive")
-		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${code(check.why)}`);
+		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${codeWithin(check.why, MAX_WHY)}`);
 	const reasons = [
 		...new Set(sorted.filter((check) => check.blocking || check.waived).map((check) => code(check.reason))),
 	];

@@ -215,6 +215,13 @@ describe("is one document that a reviewer can decide from", () => {
 		expect(rows[3]).toContain("| line 20 | `the planner waits for this model` |");
 	});
 
+	test("with the whole account of a check that can't be told", () => {
+		const { verdict, ...rest } = makeJudged(makeScores({ night: 0.05 }));
+		const why = `${"−0.050 can't be told from a drop of at most 0.050. ".repeat(6)}It may be chance.`;
+		const checks = verdict!.checks.map((check) => ({ ...check, why }));
+		expect(renderComment({ ...rest, verdict: { ...verdict!, checks } })).toContain(`: \`${why}\``);
+	});
+
 	test("with the worst slice first", () => {
 		const text = renderComment(makeJudged(makeScores({ day: 0.3, night: 0.2 })));
 		const moved = text.slice(text.indexOf("**Slices that moved**"));
