@@ -51,11 +51,11 @@ export function runningSection({ jobs }: Jobs, job: JobsJob, { estimate }: Plan)
 	const dollars = jobs.reduce((sum, { cost_usd }) => sum + (cost_usd ?? 0), 0);
 	const limit = dollars > 0 && estimate.max_cost_usd > 0 ? ` of at most $${estimate.max_cost_usd.toFixed(2)}` : "";
 	const watch = job.url === null ? "" : link("Watch the job", job.url);
-	const resumed = job.attempt > 1 ? `Attempt ${job.attempt}, resumed from its last checkpoint.` : "";
+	const attempt = job.attempt > 1 ? `Attempt ${job.attempt}.` : "";
 	const facts = [
 		figuresText(job),
 		`Spent so far: ${spentText(spent, dollars)}${limit}.`,
-		resumed,
+		attempt,
 		watch && `${watch}.`,
 	];
 	return [barText(job), facts.filter(Boolean).join(" ")].filter(Boolean).join("\n\n");

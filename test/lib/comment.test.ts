@@ -124,6 +124,12 @@ describe("is one document that a reviewer can decide from", () => {
 		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
 	});
 
+	test("with a later attempt named, and no word on a checkpoint that nobody knows of", () => {
+		const text = renderComment({ plan: judged.plan, jobs: makeJobs(judged.plan, { ...running, attempt: 2 }) });
+		expect(text).toContain(" Attempt 2. ");
+		expect(text).not.toMatch(/resumed|checkpoint/);
+	});
+
 	test.each([
 		["https://console.example/a b|c)", "[Watch the job](https://console.example/a%20b%7cc%29)."],
 		["http://localhost:6006/", "[Watch the job](http://localhost:6006/)."],
