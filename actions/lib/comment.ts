@@ -6,7 +6,7 @@ import type { Annotation, CheckRun } from "./github.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "./markdown.ts";
 import { nearSection } from "./near.ts";
 import { plainLine } from "./plain.ts";
-import { costSection, progressText, runningSection, spentLine } from "./running.ts";
+import { costSection, isStopping, progressText, runningSection, spentLine } from "./running.ts";
 import {
 	allChecks,
 	changesSection,
@@ -97,7 +97,7 @@ export function title(documents: Documents): string {
 		case "planned":
 			return `📋 ${name} is planned`;
 		case "running":
-			return `⏳ ${name} is running: ${progressText(state.job)}`;
+			return `⏳ ${name} is ${isStopping(state.job) ? "stopping" : `running: ${progressText(state.job)}`}`;
 		case "broken":
 			return `❌ ${name}: the ${state.job.kind === "train" ? "training" : "evaluation"} ${state.job.state === "stopped" ? "was stopped" : "failed"}`;
 		case "measured":
@@ -155,6 +155,7 @@ function compose(documents: Documents, rows: number): string {
 	const sections = [
 		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
 		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
+		state.is === "running" && isStopping(state.job) ? `> ${code(state.job.diagnosis!)}` : "",
 		state.is === "judged" && report ? fallenSentence(report, state.verdict) : "",
 		state.is === "running" ? runningSection(jobs!, state.job, plan) : "",
 		state.is === "planned" ? approvalSentence(documents) : "",
@@ -293,7 +294,7 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 		case "planned":
 			return ["queued", null, "Planned"];
 		case "running":
-			return ["in_progress", null, `Running: ${state.job.kind}`];
+			return ["in_progress", null, `${isStopping(state.job) ? "Stopping" : "Running"}: ${state.job.kind}`];
 		case "broken":
 			return [
 				"completed",

@@ -27,6 +27,11 @@ function spentText(seconds: number, dollars: number): string {
 	return `${duration(seconds)}${dollars > 0 ? ` and $${dollars.toFixed(2)}` : ""}`;
 }
 
+/** Whether a job that still runs was asked to stop: nothing else gives it a diagnosis before its end. */
+export function isStopping({ state, diagnosis }: JobsJob): boolean {
+	return state === "running" && diagnosis !== null;
+}
+
 /** How far a job is, in a few words. */
 export function progressText(job: JobsJob): string {
 	const { progress, kind, state } = job;

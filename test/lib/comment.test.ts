@@ -130,6 +130,15 @@ describe("is one document that a reviewer can decide from", () => {
 		expect(text).not.toMatch(/resumed|checkpoint/);
 	});
 
+	test("with a job that was asked to stop, and why", () => {
+		const asked = { ...running, diagnosis: "It was asked to stop." };
+		const documents = { plan: judged.plan, jobs: makeJobs(judged.plan, asked) };
+		const text = renderComment(documents);
+		expect(text).toContain("### ⏳ `more-night` is stopping\n");
+		expect(text).toContain("> `It was asked to stop.`");
+		expect(checkRunOf(documents, "abc").title).toBe("Stopping: train");
+	});
+
 	test.each([
 		["https://console.example/a b|c)", "[Watch the job](https://console.example/a%20b%7cc%29)."],
 		["http://localhost:6006/", "[Watch the job](http://localhost:6006/)."],
