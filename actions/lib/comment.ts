@@ -9,6 +9,7 @@ import { plainLine } from "./plain.ts";
 import { costSection, isStopping, progressText, runningSection, spentLine } from "./running.ts";
 import {
 	allChecks,
+	allChecksTitle,
 	changesSection,
 	checksSection,
 	dataTable,
@@ -170,9 +171,7 @@ function compose(documents: Documents, rows: number): string {
 		report ? latencySection(report) : "",
 		report ? guardsSection(report) : "",
 		state.is === "planned" || state.is === "running" ? costSection(plan) : "",
-		...(state.is === "judged" && verdict
-			? [fold(`All ${verdict.checks.length} checks`, table(allChecks(verdict)))]
-			: []),
+		...(state.is === "judged" && verdict ? [fold(allChecksTitle(verdict), table(allChecks(verdict)))] : []),
 		...(report ? foldedReport(report, table) : []),
 		fold("Data", table(dataTable(plan))),
 		fold("The gates that apply", table(policyTable(plan))),

@@ -88,7 +88,10 @@ function settingText(value: unknown): string {
 /** Longest account of a check that can't be told: its end says what would settle it. */
 const MAX_WHY = 400;
 
-/** The checks that did not pass, those that block first. */
+/** The order of `worstFirst`, in words. */
+const ORDER = ", in order of what blocks, what fails, and how far beyond its bound each is, as a share of the bound";
+
+/** The checks that did not pass, worst first. */
 export function checksSection(verdict: Verdict, table: Show): string {
 	const open = verdict.checks.filter((check) => check.outcome === "fail" || check.outcome === "inconclusive");
 	const waiting = verdict.counts.no_baseline;
@@ -119,8 +122,8 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		first.trim(),
 	];
 	return [
-		"**Checks not passed**",
-		table({ head, align: "lllllr", rows, rest: "verdict.json", named: [1, 2] }, 15),
+		`**Checks not passed**${sorted.length > 1 ? ORDER : ""}`,
+		table({ head, align: "lllllr", rows, rest: `“${allChecksTitle(verdict)}” below`, named: [1, 2] }, 15),
 		...notes,
 	]
 		.filter(Boolean)
@@ -281,6 +284,11 @@ function unitsText({ scores, uncertainty: { unit } }: Report): string {
 	const overall = scores.filter(({ slice, metric }) => slice === null && !isLatency(metric));
 	const most = Math.max(0, ...overall.map(({ units }) => units));
 	return most > 0 ? `${most} ${unit}s` : `${unit}s`;
+}
+
+/** The heading of the fold that holds every check. */
+export function allChecksTitle({ checks }: Verdict): string {
+	return checks.length === 1 ? "The one check" : `All ${checks.length} checks`;
 }
 
 /** Every check of the verdict. */

@@ -230,6 +230,18 @@ describe("is one document that a reviewer can decide from", () => {
 		expect(rows[3]).toContain("| line 20 | `the planner waits for this model` |");
 	});
 
+	test("with the fold named where the checks lie that the table leaves out, and in which order they stand", () => {
+		const { verdict, ...rest } = makeJudged(makeScores({ night: 0.2 }));
+		const failed = verdict!.checks.find(({ outcome }) => outcome === "fail")!;
+		const checks = Array.from({ length: 17 }, (_, n) => ({ ...failed, metric: `m${n}`, actual: -n, value: 1 }));
+		const text = renderComment({ ...rest, verdict: { ...verdict!, checks } });
+		expect(text).toContain(
+			"**Checks not passed**, in order of what blocks, what fails, and how far beyond its bound each is",
+		);
+		expect(text).toContain("…and 2 more rows (`m1` `night`, `m0` `night`), all in “All 17 checks” below.");
+		expect(text).toContain("<summary>All 17 checks</summary>");
+	});
+
 	test("with the whole account of a check that can't be told", () => {
 		const { verdict, ...rest } = makeJudged(makeScores({ night: 0.05 }));
 		const why = `${"−0.050 can't be told from a drop of at most 0.050. ".repeat(6)}It may be chance.`;
