@@ -108,7 +108,7 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await night.textContent()).toContain("training noise ± 0.015 (3 and 2 seeds)");
 		expect(await night.textContent()).toContain("To know more, run baseline with seed: 1.");
 		expect(await page.locator("#checks summary").textContent()).toBe(
-			"3 that passed or had nothing to be compared with; 1 nearer to its bound than the noise of training",
+			"3 that passed; 1 nearer to its bound than the noise of training",
 		);
 		expect(await page.locator(".tile").first().textContent()).toContain("training noise ± 0.015");
 		const rows = page.locator("#slice-table tbody tr");
@@ -226,6 +226,12 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await (await open(await draw(first))).page.locator("#calibration circle").count()).toBeGreaterThan(0);
 	});
 
+	test("of a model that passed says so, and nothing of checks that couldn't be made", async () => {
+		const { page } = await open(await draw());
+		expect(await page.locator("#checks p").first().textContent()).toBe("Every check holds.");
+		expect(await page.locator("#checks summary").textContent()).toBe("4 that passed");
+	});
+
 	test("opens its folds for print", async () => {
 		const { page } = await open(await draw());
 		await page.evaluate("dispatchEvent(new Event('beforeprint'))");
@@ -243,6 +249,9 @@ describe.skipIf(!there)("a report's page", () => {
 		const { page, noise } = await open(await draw(makeJudged(scores, { baseline: null })));
 		expect(await page.locator("header").textContent()).toContain("the first model of its line");
 		expect(await page.locator("#heat").count()).toBe(0);
+		expect(await page.locator("#checks summary").first().textContent()).toMatch(
+			/that had nothing to be compared with$/,
+		);
 		expect(await violations(page)).toEqual([]);
 		expect(noise).toEqual([]);
 	});

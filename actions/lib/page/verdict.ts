@@ -43,16 +43,26 @@ export function checksSection(verdict: Verdict | undefined): ComponentChild {
 	return section(
 		"checks",
 		"Checks",
-		open.length === 0 ? h("p", {}, "Every check that could be made holds.") : shown,
+		open.length === 0 ? h("p", {}, heldSentence(verdict)) : shown,
 		rest.length > 0
-			? fold(
-					`${rest.length} that passed or had nothing to be compared with${nearWords(rest)}`,
-					checkTable("Other checks", rest, verdict),
-				)
+			? fold(`${restWords(verdict, rest.length)}${nearWords(rest)}`, checkTable("Other checks", rest, verdict))
 			: null,
 		idleWaivers(verdict),
 		h("p", { class: "note" }, familySentence(verdict)),
 	);
+}
+
+/** That nothing is open; what could not be made is told apart only where there is some. */
+function heldSentence({ counts }: Verdict): string {
+	if (counts.pass === 0) return "No check could be made.";
+	return counts.no_baseline > 0 ? "Every check that could be made holds." : "Every check holds.";
+}
+
+/** What the folded checks have in common. */
+function restWords({ counts }: Verdict, count: number): string {
+	if (counts.no_baseline === 0) return `${count} that passed`;
+	const alone = "had nothing to be compared with";
+	return counts.pass === 0 ? `${count} that ${alone}` : `${count} that passed or ${alone}`;
 }
 
 /** How many of some checks another seed may end otherwise; empty where it is none. */
