@@ -151,6 +151,33 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await violations(page)).toEqual([]);
 	});
 
+	test("shows at 360 pixels each check and each slice as a card, its outcome below its name", async () => {
+		const { page } = await open(await draw(makeJudged(makeScores({ night: 0.2 }))), { width: 360 });
+		for (const label of ["Checks that did not pass", "Scores of each slice"]) {
+			const area = page.getByRole("region", { name: label });
+			await expect.poll(() => area.getAttribute("class")).toBe("scroll");
+			const card = area.locator("tbody tr").first();
+			const places = await card
+				.locator("th, td")
+				.evaluateAll((cells) =>
+					(cells as unknown as { className: string; offsetTop: number }[])
+						.toSorted((a, b) => a.offsetTop - b.offsetTop)
+						.map(({ className }) => className.split(" ")[0]),
+				);
+			expect(places.slice(0, 2)).toEqual(["", "outcome"]);
+		}
+		await page.getByLabel("Slice", { exact: true }).fill("night");
+		expect(await column(page, 0)).toHaveLength(2);
+	});
+
+	test("shades the edge of a table behind which more of it lies", async () => {
+		const { page } = await open(await draw(), { width: 360 });
+		const area = page.getByRole("region", { name: "Files of the exports" });
+		await expect.poll(() => area.getAttribute("class")).toBe("scroll after");
+		await area.evaluate((node) => Object.assign(node, { scrollLeft: 9999 }));
+		await expect.poll(() => area.getAttribute("class")).toBe("scroll before");
+	});
+
 	test("sorts its slices by keyboard, up and down, and says so", async () => {
 		const { page } = await open(await draw());
 		const button = page.getByRole("region", { name: "Scores of each slice" }).getByRole("button", { name: "change" });

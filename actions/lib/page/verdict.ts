@@ -106,7 +106,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 					sort: slice ?? "",
 				},
 				metric,
-				{ show: outcomeWords(check), class: blocking ? "fail" : outcome },
+				{ show: outcomeWords(check), class: `outcome ${blocking ? "fail" : outcome}` },
 				boundText(check),
 				{
 					show: [foundCell(check), ...notes.map((text) => h("p", { class: "note" }, text))],
@@ -124,7 +124,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 			],
 		};
 	});
-	return table(label, columns, rows);
+	return table(label, columns, rows, { class: "cards" });
 }
 
 function foundCell(check: Check): string {
