@@ -13,7 +13,7 @@ export function planText({ run, data, baseline, promoted, changes, estimate }: P
 				? `against production v${baseline.version}`
 				: "no production model yet";
 	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
-	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changes.length} setting${changes.length === 1 ? "" : "s"} differ${seconds}`;
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changes.length} ${changes.length === 1 ? "setting differs" : "settings differ"}${seconds}`;
 }
 
 /** How each job ended, and what it took. */
@@ -38,7 +38,7 @@ export function verdictText({ outcome, checks, counts }: Verdict): string {
 			: "";
 	const seeds = seedsToRun(checks, (text) => text);
 	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
-	const counted = `${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
+	const counted = `${counts.pass} ${counts.pass === 1 ? "check" : "checks"} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
 	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
 }
 

@@ -1,5 +1,13 @@
 // Parts of the documents become the sections of a comment.
-import { actualText, boundText, familySentence, outcomeText, whereText, worstFirst } from "./check_words.ts";
+import {
+	actualText,
+	boundText,
+	familySentence,
+	framesText,
+	outcomeText,
+	whereText,
+	worstFirst,
+} from "./check_words.ts";
 import type { Plan, Report, Verdict } from "./generated/documents.d.ts";
 import { change, code, codeWithin, duration, figure, fold, interval, type Table } from "./markdown.ts";
 import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
@@ -95,9 +103,11 @@ const ORDER = ", in order of what blocks, what fails, and how far beyond its bou
 export function checksSection(verdict: Verdict, table: Show): string {
 	const open = verdict.checks.filter((check) => check.outcome === "fail" || check.outcome === "inconclusive");
 	const waiting = verdict.counts.no_baseline;
-	const first = waiting > 0 ? ` ${waiting} compare with production and will apply from the next model on.` : "";
-	const held = verdict.counts.pass > 0 ? `all ${verdict.counts.pass} that could be made hold.` : "none could be made.";
-	if (open.length === 0) return `**Checks:** ${held}${first}`;
+	const first =
+		waiting > 0
+			? ` ${waiting} ${waiting === 1 ? "compares" : "compare"} with production and will apply from the next model on.`
+			: "";
+	if (open.length === 0) return `**Checks:** ${allHoldText(verdict)}${first}`;
 	const sorted = worstFirst(open);
 	const rows = sorted.map((check) => [
 		outcomeText(check),
@@ -105,7 +115,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
-		String(check.frames),
+		framesText(check),
 	]);
 	const head = ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames"];
 	// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
@@ -153,6 +163,12 @@ export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict)
 	const left = fallen.length - worst.length;
 	const most = `${one ? "" : ", worst first"}: ${named.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
 	return `Within what the gates allow, ${one ? "1 score" : `${fallen.length} scores`} got worse, with ${one ? "its 95 % interval" : "their 95 % intervals"} off zero${most}.`;
+}
+
+function allHoldText({ counts }: Verdict): string {
+	if (counts.pass === 0) return "none could be made.";
+	const made = counts.no_baseline > 0 ? " that could be made" : "";
+	return counts.pass === 1 ? `the one${made} holds.` : `all ${counts.pass}${made} hold.`;
 }
 
 function cutList(items: string[], limit: number, rest: string): string {
@@ -242,7 +258,7 @@ function scoreCells(score: Score, report: Report): string[] {
 		score.delta === null ? `${own}${below}` : own,
 		figure(score.production, decimals),
 		score.delta === null ? "–" : `${change(score.delta, decimals)} (${ends})${below}`,
-		String(score.frames),
+		framesText(score),
 		score.objects === null ? "–" : String(score.objects),
 	];
 }
@@ -299,7 +315,7 @@ export function allChecks(verdict: Verdict): Table {
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
-		String(check.frames),
+		framesText(check),
 		`line ${check.line}`,
 		code(check.reason),
 	]);

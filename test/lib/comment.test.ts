@@ -242,6 +242,11 @@ describe("is one document that a reviewer can decide from", () => {
 		expect(text).toContain("<summary>All 17 checks</summary>");
 	});
 
+	test("with latencies by their repeats, which are no frames", () => {
+		const text = renderComment(makeJudged());
+		expect(text.match(/^\| .*`latency_p95_ms`.*\| 200 repeats \|/gm)).toHaveLength(2);
+	});
+
 	test("with the whole account of a check that can't be told", () => {
 		const { verdict, ...rest } = makeJudged(makeScores({ night: 0.05 }));
 		const why = `${"−0.050 can't be told from a drop of at most 0.050. ".repeat(6)}It may be chance.`;

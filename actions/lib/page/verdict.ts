@@ -24,7 +24,7 @@ export function verdictSentence(report: Report, verdict: Verdict | undefined): s
 	if (!verdict) return `Measured ${against}; the gate has not judged it.`;
 	const { counts } = verdict;
 	const parts = [
-		`${counts.pass} checks passed`,
+		`${counts.pass} ${counts.pass === 1 ? "check" : "checks"} passed`,
 		`${counts.fail} failed`,
 		`${counts.inconclusive} inconclusive`,
 		...(counts.waived > 0 ? [`${counts.waived} waived`] : []),
