@@ -54,7 +54,7 @@ export function verdictText({ outcome, checks, counts }: Verdict): string {
 			: "";
 	const seeds = seedsToRun(checks, (text) => text);
 	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
-	const counted = `${counts.pass} checks passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
+	const counted = `${counts.pass} ${counts.pass === 1 ? "check" : "checks"} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
 	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
 }
 

@@ -14,7 +14,7 @@ import { promote as promoteModel, writePromotion } from "./lib/promote.ts";
 import { loadProposals } from "./lib/proposal_file.ts";
 import { makeReport, readEvaluation, writeReport } from "./lib/report.ts";
 import { refuseEarlier, refuseStale } from "./lib/stale.ts";
-import { followJobs, lookAtJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
+import { followJobs, lookAtJobs, renewJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
 import {
 	commentFile,
 	documentFile,
@@ -92,7 +92,7 @@ export async function train(context: Context, file: string, options: Options): P
 	let jobs: Jobs;
 	if (options.stop) {
 		jobs = await lookAtJobs(plan, unseenJobs(plan), { executor, store });
-		await stopJobs(jobs, executor);
+		jobs = await stopJobs(jobs, executor);
 	} else if (options.follow === false) {
 		jobs = await startJobs(plan, { executor, store });
 	} else {
@@ -346,9 +346,12 @@ async function makePromotion(
 }
 
 async function writeComment(context: Context, file: string): Promise<string> {
+	const plan = await read(context, file, "plan");
+	const { jobs } = await readIfThere("jobs", documentFile(context, file, "jobs"));
 	const documents = {
-		plan: await read(context, file, "plan"),
-		...(await readIfThere("jobs", documentFile(context, file, "jobs"))),
+		plan,
+		// A job that was asked to stop has ended since.
+		...(jobs ? { jobs: await renewJobs(jobs, ports(context, plan).executor) } : {}),
 		...(await readIfThere("report", reportFile(context, file, "report.json"))),
 		...(await readIfThere("verdict", reportFile(context, file, "verdict.json"))),
 		...(await readIfThere("promotion", reportFile(context, file, "promotion.json"))),

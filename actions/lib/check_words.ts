@@ -1,7 +1,7 @@
 // A verdict's checks become words: what was asked, what was found, how it ended, and in which order a reviewer asks.
 import type { Verdict } from "./generated/documents.d.ts";
 import { change, code, figure, interval } from "./markdown.ts";
-import { decimalsOf, unitOf } from "./metrics.ts";
+import { decimalsOf, isLatency, unitOf } from "./metrics.ts";
 import { checkNoiseText } from "./noise.ts";
 
 type Check = Verdict["checks"][number];
@@ -43,6 +43,11 @@ export function foundText(check: Check): string {
 /** A slice as a reader names it. */
 export function whereText(slice: string | null): string {
 	return slice === null ? "overall" : slice === "*" ? "every slice" : code(slice);
+}
+
+/** On how much a figure was measured, under the heading of frames: a latency is measured in repeats. */
+export function framesText({ metric, frames }: Pick<Check, "metric" | "frames">): string {
+	return isLatency(metric) ? `${frames} repeats` : String(frames);
 }
 
 /** A check's outcome in plain words, and whether it blocks where that isn't said by the outcome itself. */

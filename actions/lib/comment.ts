@@ -6,13 +6,15 @@ import type { Annotation, CheckRun } from "./github.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "./markdown.ts";
 import { nearSection } from "./near.ts";
 import { plainLine } from "./plain.ts";
-import { costSection, progressText, runningSection, spentLine } from "./running.ts";
+import { costSection, isStopping, progressText, runningSection, spentLine } from "./running.ts";
 import {
 	allChecks,
+	allChecksTitle,
 	changesSection,
 	checksSection,
 	dataTable,
 	differenceSection,
+	fallenSentence,
 	foldedReport,
 	latencySection,
 	movedSection,
@@ -96,7 +98,7 @@ export function title(documents: Documents): string {
 		case "planned":
 			return `📋 ${name} is planned`;
 		case "running":
-			return `⏳ ${name} is running: ${progressText(state.job)}`;
+			return `⏳ ${name} is ${isStopping(state.job) ? "stopping" : `running: ${progressText(state.job)}`}`;
 		case "broken":
 			return `❌ ${name}: the ${state.job.kind === "train" ? "training" : "evaluation"} ${state.job.state === "stopped" ? "was stopped" : "failed"}`;
 		case "measured":
@@ -121,18 +123,23 @@ function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | und
 }
 
 function passedTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
-	const { counts, checks, baseline } = verdict;
+	const { checks, baseline } = verdict;
 	const waived = worstFirst(checks.filter((check) => check.waived));
 	const { length: unsure } = checks.filter((check) => check.outcome === "inconclusive" && !check.waived);
-	// What was waived may well be worse than production.
-	const standing = waived.length > 0 ? "judged against" : "no worse than";
-	const against = baseline === null ? "there is no production model to beat" : `${standing} production v${baseline}`;
+	const first = baseline === null ? "there is no production model to beat, " : "";
 	const open = unsure > 0 ? `, ${unsure} can't be told and may be let by` : "";
 	const letBy = waived.length > 0 ? `; waived: ${placesText(waived)}` : "";
 	const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
+	return `✅ ${name} passed${waivedWords(waived.length)}: ${first}${heldText(verdict)}${open}${letBy}.${promoted}`;
+}
+
+/** How many checks hold, and against which model. */
+function heldText({ counts, checks, baseline }: Verdict): string {
 	// Checks against a production model that isn't there count neither way.
 	const made = checks.length - counts.no_baseline;
-	return `✅ ${name} passed${waivedWords(waived.length)}: ${against}, ${counts.pass} of ${made} ${made === 1 ? "check holds" : "checks hold"}${open}${letBy}.${promoted}`;
+	const against = baseline === null ? "" : ` against production v${baseline}`;
+	const one = made === 1 || counts.pass === 1;
+	return `${counts.pass} of ${made} ${made === 1 ? "check" : "checks"}${against} ${one ? "holds" : "hold"}`;
 }
 
 /** Each place of these checks once, with what is worst there. */
@@ -149,6 +156,8 @@ function compose(documents: Documents, rows: number): string {
 	const sections = [
 		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
 		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
+		state.is === "running" && isStopping(state.job) ? `> ${code(state.job.diagnosis!)}` : "",
+		state.is === "judged" && report ? fallenSentence(report, state.verdict) : "",
 		state.is === "running" ? runningSection(jobs!, state.job, plan) : "",
 		state.is === "planned" ? approvalSentence(documents) : "",
 		promotion?.status === "approved" ? "" : peersSentence(documents),
@@ -162,9 +171,7 @@ function compose(documents: Documents, rows: number): string {
 		report ? latencySection(report) : "",
 		report ? guardsSection(report) : "",
 		state.is === "planned" || state.is === "running" ? costSection(plan) : "",
-		...(state.is === "judged" && verdict
-			? [fold(`All ${verdict.checks.length} checks`, table(allChecks(verdict)))]
-			: []),
+		...(state.is === "judged" && verdict ? [fold(allChecksTitle(verdict), table(allChecks(verdict)))] : []),
 		...(report ? foldedReport(report, table) : []),
 		fold("Data", table(dataTable(plan))),
 		fold("The gates that apply", table(policyTable(plan))),
@@ -287,7 +294,7 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 		case "planned":
 			return ["queued", null, "Planned"];
 		case "running":
-			return ["in_progress", null, `Running: ${state.job.kind}`];
+			return ["in_progress", null, `${isStopping(state.job) ? "Stopping" : "Running"}: ${state.job.kind}`];
 		case "broken":
 			return [
 				"completed",
@@ -297,11 +304,11 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 		case "measured":
 			return ["in_progress", null, "Measured, not judged yet"];
 		case "judged": {
-			const { outcome, counts, checks } = state.verdict;
+			const { outcome, counts } = state.verdict;
 			return [
 				"completed",
 				conclusionOf(state.verdict),
-				`${outcome}${waivedWords(counts.waived)}: ${counts.pass} of ${checks.length} checks hold, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
+				`${outcome}${waivedWords(counts.waived)}: ${heldText(state.verdict)}, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
 			];
 		}
 	}

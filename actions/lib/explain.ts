@@ -2,6 +2,7 @@
 import { actualText, boundText, outcomeText, whereText } from "./check_words.ts";
 import type { Verdict } from "./generated/documents.d.ts";
 import { code, renderTable } from "./markdown.ts";
+import { isLatency } from "./metrics.ts";
 
 /** More checks than this answer no question. */
 const MOST = 10;
@@ -38,7 +39,7 @@ function sectionOf(check: Verdict["checks"][number], { policy, baseline }: Verdi
 	const { metric, slice, why, reason, line, frames, units, p_fail, waived, protected: isProtected } = check;
 	const facts = [
 		`found ${actualText(check).replace("<br><sub>", " (").replace("</sub>", ")")}, asked ${boundText(check)}, against ${baseline === null ? "no production model" : `production v${baseline}`}`,
-		`measured on ${frames} frames${units > 0 && units !== frames ? ` in ${units} sequences` : ""}${isProtected ? ", a protected slice" : ""}`,
+		`measured ${isLatency(metric) ? `in ${frames} repeats` : `on ${frames} frames`}${units > 0 && units !== frames ? ` in ${units} sequences` : ""}${isProtected ? ", a protected slice" : ""}`,
 		code(why),
 		p_fail === null
 			? ""

@@ -15,7 +15,7 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 		machine.price_usd_per_hour === 0
 			? "a machine that is paid for"
 			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} processes), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${run.train.epochs} epochs. From ${code(estimate.basis)}.`;
+	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} ${run.processes === 1 ? "process" : "processes"}), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${run.train.epochs} ${run.train.epochs === 1 ? "epoch" : "epochs"}. From ${code(estimate.basis)}.`;
 }
 
 /** What the jobs took. */
@@ -25,6 +25,11 @@ export function spentLine({ spent }: Report): string {
 
 function spentText(seconds: number, dollars: number): string {
 	return `${duration(seconds)}${dollars > 0 ? ` and $${dollars.toFixed(2)}` : ""}`;
+}
+
+/** Whether a job that still runs was asked to stop: nothing else gives it a diagnosis before its end. */
+export function isStopping({ state, diagnosis }: JobsJob): boolean {
+	return state === "running" && diagnosis !== null;
 }
 
 /** How far a job is, in a few words. */
@@ -51,11 +56,11 @@ export function runningSection({ jobs }: Jobs, job: JobsJob, { estimate }: Plan)
 	const dollars = jobs.reduce((sum, { cost_usd }) => sum + (cost_usd ?? 0), 0);
 	const limit = dollars > 0 && estimate.max_cost_usd > 0 ? ` of at most $${estimate.max_cost_usd.toFixed(2)}` : "";
 	const watch = job.url === null ? "" : link("Watch the job", job.url);
-	const resumed = job.attempt > 1 ? `Attempt ${job.attempt}, resumed from its last checkpoint.` : "";
+	const attempt = job.attempt > 1 ? `Attempt ${job.attempt}.` : "";
 	const facts = [
 		figuresText(job),
 		`Spent so far: ${spentText(spent, dollars)}${limit}.`,
-		resumed,
+		attempt,
 		watch && `${watch}.`,
 	];
 	return [barText(job), facts.filter(Boolean).join(" ")].filter(Boolean).join("\n\n");

@@ -1,8 +1,16 @@
 // Parts of the documents become the sections of a comment.
-import { actualText, boundText, familySentence, outcomeText, whereText, worstFirst } from "./check_words.ts";
+import {
+	actualText,
+	boundText,
+	familySentence,
+	framesText,
+	outcomeText,
+	whereText,
+	worstFirst,
+} from "./check_words.ts";
 import type { Plan, Report, Verdict } from "./generated/documents.d.ts";
-import { change, code, duration, figure, fold, interval, type Table } from "./markdown.ts";
-import { decimalsOf, gain, isLatency, moved } from "./metrics.ts";
+import { change, code, codeWithin, duration, figure, fold, interval, type Table } from "./markdown.ts";
+import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
 import { noiseSentence, scoreNoise, seedsSentence } from "./noise.ts";
 import { exportsFold, trainingFold } from "./training.ts";
 
@@ -85,13 +93,21 @@ function settingText(value: unknown): string {
 	return value === null || value === undefined ? "–" : code(typeof value === "string" ? value : JSON.stringify(value));
 }
 
-/** The checks that did not pass, those that block first. */
+/** Longest account of a check that can't be told: its end says what would settle it. */
+const MAX_WHY = 400;
+
+/** The order of `worstFirst`, in words. */
+const ORDER = ", in order of what blocks, what fails, and how far beyond its bound each is, as a share of the bound";
+
+/** The checks that did not pass, worst first. */
 export function checksSection(verdict: Verdict, table: Show): string {
 	const open = verdict.checks.filter((check) => check.outcome === "fail" || check.outcome === "inconclusive");
 	const waiting = verdict.counts.no_baseline;
-	const first = waiting > 0 ? ` ${waiting} compare with production and will apply from the next model on.` : "";
-	const held = verdict.counts.pass > 0 ? `all ${verdict.counts.pass} that could be made hold.` : "none could be made.";
-	if (open.length === 0) return `**Checks:** ${held}${first}`;
+	const first =
+		waiting > 0
+			? ` ${waiting} ${waiting === 1 ? "compares" : "compare"} with production and will apply from the next model on.`
+			: "";
+	if (open.length === 0) return `**Checks:** ${allHoldText(verdict)}${first}`;
 	const sorted = worstFirst(open);
 	const rows = sorted.map((check) => [
 		outcomeText(check),
@@ -99,13 +115,13 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
-		String(check.frames),
+		framesText(check),
 	]);
 	const head = ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames"];
 	// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
 	const unmeasured = sorted
 		.filter((check) => check.actual === null || check.outcome === "inconclusive")
-		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${code(check.why)}`);
+		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${codeWithin(check.why, MAX_WHY)}`);
 	const reasons = [
 		...new Set(sorted.filter((check) => check.blocking || check.waived).map((check) => code(check.reason))),
 	];
@@ -116,12 +132,43 @@ export function checksSection(verdict: Verdict, table: Show): string {
 		first.trim(),
 	];
 	return [
-		"**Checks not passed**",
-		table({ head, align: "lllllr", rows, rest: "verdict.json", named: [1, 2] }, 15),
+		`**Checks not passed**${sorted.length > 1 ? ORDER : ""}`,
+		table({ head, align: "lllllr", rows, rest: `“${allChecksTitle(verdict)}” below`, named: [1, 2] }, 15),
 		...notes,
 	]
 		.filter(Boolean)
 		.join("\n\n");
+}
+
+/** Scores that are named in the sentence on what fell. */
+const MOST_FALLEN = 3;
+
+/** What a model that passed is surely worse at all the same, worst first by its share of production's own; empty where there is nothing. */
+export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict): string {
+	if (outcome !== "pass") return "";
+	const key = ({ metric, slice }: { metric: string; slice: string | null }) => `${slice}\u0000${metric}`;
+	const asked = new Set(checks.map(key));
+	// What was waived is beyond what the gates allow, and stands in the title.
+	const waived = new Set(checks.filter((check) => check.waived).map(key));
+	const isShown = (score: Score) => (isMain(score) || asked.has(key(score))) && !waived.has(key(score));
+	const fallen = scores.filter((score) => moved(score) === "worse" && isShown(score));
+	if (fallen.length === 0) return "";
+	const share = (score: Score) => gain(score)! / Math.max(Math.abs(score.production ?? 0), 1e-6);
+	const worst = fallen.toSorted((a, b) => share(a) - share(b)).slice(0, MOST_FALLEN);
+	const named = worst.map(
+		({ metric, slice, delta }) =>
+			`${whereText(slice)} (${code(metric)} ${change(delta, decimalsOf(metric))}${unitOf(metric)})`,
+	);
+	const one = fallen.length === 1;
+	const left = fallen.length - worst.length;
+	const most = `${one ? "" : ", worst first"}: ${named.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
+	return `Within what the gates allow, ${one ? "1 score" : `${fallen.length} scores`} got worse, with ${one ? "its 95 % interval" : "their 95 % intervals"} off zero${most}.`;
+}
+
+function allHoldText({ counts }: Verdict): string {
+	if (counts.pass === 0) return "none could be made.";
+	const made = counts.no_baseline > 0 ? " that could be made" : "";
+	return counts.pass === 1 ? `the one${made} holds.` : `all ${counts.pass}${made} hold.`;
 }
 
 function cutList(items: string[], limit: number, rest: string): string {
@@ -169,25 +216,26 @@ export function movedSection(report: Report, table: Show): string {
 		"objects",
 		...columns.map((column) => (column === "detection" ? "map, or ap of its category" : column)),
 	];
-	const lower = columns.includes("min_fde")
-		? " 🔻 is worse and 🔺 better; of `min_fde`, in metres, less is better."
-		: "";
-	const legend = `Production → this, and the change with its 95 % interval; 🔻 🔺 where that leaves zero out.${lower}`;
+	const lower = columns.includes("min_fde") ? " Of `min_fde`, in metres, less is better." : "";
+	const legend = `Production → this, and the change with its 95 % interval; 🔻 is worse and 🟢 better where that leaves zero out.${lower}`;
 	const shown = table({ head, align: `lrr${"l".repeat(columns.length)}`, rows, rest: "report.json" }, 15);
 	return [intro, "**Slices that moved**, worst first", shown, `${legend} ${others}`].join("\n\n");
 }
 
 const MAIN = ["map", "miou", "lane_f1", "min_fde"];
 
+/** What a slice is shown by: the main metric of each head, and the category's own where it has one. */
+const isMain = ({ metric }: Score) => MAIN.includes(metric) || metric.startsWith("ap/");
+
 const hasMoved = (score: Score) => moved(score) !== "same";
 
 /** A slice's main scores: a cell for each head, and the worst change, by which slices are sorted. */
 function sliceScores({ name, frames, objects }: Report["slices"][number], scores: Score[], report: Report) {
-	const own = scores.filter(({ metric }) => MAIN.includes(metric) || metric.startsWith("ap/"));
+	const own = scores.filter(isMain);
 	const cells: Record<string, string> = {};
 	for (const score of own) {
 		const column = ["miou", "lane_f1", "min_fde"].includes(score.metric) ? score.metric : "detection";
-		const mark = hasMoved(score) ? (moved(score) === "worse" ? "🔻\u00A0" : "🔺\u00A0") : "";
+		const mark = hasMoved(score) ? (moved(score) === "worse" ? "🔻\u00A0" : "🟢\u00A0") : "";
 		const ends = score.delta_interval ? ` (${interval(score.delta_interval, (value) => change(value))})` : "";
 		const before = score.production === null ? "" : `${figure(score.production)} → `;
 		// Three heads side by side fit a pull request's column only where the change stands below, in small.
@@ -210,7 +258,7 @@ function scoreCells(score: Score, report: Report): string[] {
 		score.delta === null ? `${own}${below}` : own,
 		figure(score.production, decimals),
 		score.delta === null ? "–" : `${change(score.delta, decimals)} (${ends})${below}`,
-		String(score.frames),
+		framesText(score),
 		score.objects === null ? "–" : String(score.objects),
 	];
 }
@@ -254,6 +302,11 @@ function unitsText({ scores, uncertainty: { unit } }: Report): string {
 	return most > 0 ? `${most} ${unit}s` : `${unit}s`;
 }
 
+/** The heading of the fold that holds every check. */
+export function allChecksTitle({ checks }: Verdict): string {
+	return checks.length === 1 ? "The one check" : `All ${checks.length} checks`;
+}
+
 /** Every check of the verdict. */
 export function allChecks(verdict: Verdict): Table {
 	const rows = verdict.checks.map((check) => [
@@ -262,7 +315,7 @@ export function allChecks(verdict: Verdict): Table {
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
-		String(check.frames),
+		framesText(check),
 		`line ${check.line}`,
 		code(check.reason),
 	]);

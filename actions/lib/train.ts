@@ -138,9 +138,23 @@ export async function followJobs(plan: Plan, ports: TrainPorts, options: FollowO
 	}
 }
 
-/** Asks every running job of the plan to stop, with a checkpoint saved. */
-export async function stopJobs(jobs: Jobs, executor: Executor): Promise<void> {
+/** Asks every running job of the plan to stop, with a checkpoint saved, and tells of each that was asked. */
+export async function stopJobs(jobs: Jobs, executor: Executor): Promise<Jobs> {
 	for (const job of jobs.jobs) if (job.state === "running") await executor.stop(job.id);
+	const asked = jobs.jobs.map((job) =>
+		job.state === "running" ? { ...job, diagnosis: job.diagnosis ?? "It was asked to stop." } : job,
+	);
+	return { ...jobs, jobs: asked };
+}
+
+/** The jobs with the last of them looked at anew where it still ran: starts nothing. */
+export async function renewJobs(jobs: Jobs, executor: Executor): Promise<Jobs> {
+	const job = jobs.jobs.at(-1);
+	if (job?.state !== "running") return jobs;
+	const seen = await executor.look(job.id);
+	// That it was asked to stop is known until it has ended.
+	const diagnosis = seen.state === "running" ? job.diagnosis : seen.diagnosis;
+	return { ...jobs, jobs: [...jobs.jobs.slice(0, -1), { ...seen, diagnosis, adopted: job.adopted }] };
 }
 
 function claimKey(id: RunId, pullRequest: number | ""): string {

@@ -67,7 +67,7 @@ test("writes the summary, one comment and one check run", async () => {
 	const [only, ...more] = await comments();
 	expect(more).toEqual([]);
 	expect(only!.body.trimEnd()).toBe(ran.outputs["body"]!.trimEnd());
-	expect(ran.summary).toContain("passed: no worse than production v1");
+	expect(ran.summary).toContain("passed: 4 of 4 checks against production v1 hold");
 	expect(await checks()).toEqual([
 		expect.objectContaining({ name: "proving-ground / more-night", status: "completed", conclusion: "success" }),
 	]);

@@ -124,6 +124,21 @@ describe("is one document that a reviewer can decide from", () => {
 		await expect(renderComment(documents)).toMatchFileSnapshot(`comments/${state}.md`);
 	});
 
+	test("with a later attempt named, and no word on a checkpoint that nobody knows of", () => {
+		const text = renderComment({ plan: judged.plan, jobs: makeJobs(judged.plan, { ...running, attempt: 2 }) });
+		expect(text).toContain(" Attempt 2. ");
+		expect(text).not.toMatch(/resumed|checkpoint/);
+	});
+
+	test("with a job that was asked to stop, and why", () => {
+		const asked = { ...running, diagnosis: "It was asked to stop." };
+		const documents = { plan: judged.plan, jobs: makeJobs(judged.plan, asked) };
+		const text = renderComment(documents);
+		expect(text).toContain("### ⏳ `more-night` is stopping\n");
+		expect(text).toContain("> `It was asked to stop.`");
+		expect(checkRunOf(documents, "abc").title).toBe("Stopping: train");
+	});
+
 	test.each([
 		["https://console.example/a b|c)", "[Watch the job](https://console.example/a%20b%7cc%29)."],
 		["http://localhost:6006/", "[Watch the job](http://localhost:6006/)."],
@@ -181,13 +196,30 @@ describe("is one document that a reviewer can decide from", () => {
 		const documents = makeWaived();
 		const text = renderComment({ ...documents, promotion: { ...makePromotion(documents) } });
 		expect(text.split("\n")[1]).toBe(
-			"### ✅ `more-night` passed with 1 waived check: judged against production v1, 3 of 4 checks hold; waived: `day` (`map` −0.200). Promoted as v2.",
+			"### ✅ `more-night` passed with 1 waived check: 3 of 4 checks against production v1 hold; waived: `day` (`map` −0.200). Promoted as v2.",
 		);
 		expect(text).not.toContain("no worse than");
 		expect(checkRunOf(documents, "abc")).toMatchObject({
 			conclusion: "success",
-			title: "pass with 1 waived check: 3 of 4 checks hold, 1 failed, 0 inconclusive",
+			title: "pass with 1 waived check: 3 of 4 checks against production v1 hold, 1 failed, 0 inconclusive",
 		});
+	});
+
+	test("that names what got worse within what the gates allow, worst first, and not what was waived", () => {
+		const fell = (documents: Documents) => renderComment(documents).match(/^Within what the gates allow.*$/m)?.[0];
+		const less = makeJudged(
+			makeScores().map((score) =>
+				score.metric === "map"
+					? makeScore({ slice: score.slice, drop: score.slice ? 0.02 : 0.004, spread: 0.001 })
+					: score,
+			),
+		);
+		expect(less.verdict?.outcome).toBe("pass");
+		expect(fell(less)).toMatchInlineSnapshot(
+			`"Within what the gates allow, 4 scores got worse, with their 95 % intervals off zero, worst first: \`day\` (\`map\` −0.020), \`night\` (\`map\` −0.020), overall (\`latency_p95_ms\` +0.10 ms) and 1 more."`,
+		);
+		expect(fell(makeWaived())).not.toContain("`day`");
+		expect(fell(makeJudged(makeScores({ overall: 0.01, night: 0.2 })))).toBeUndefined();
 	});
 
 	test("with the policy's line and reason beside every check", () => {
@@ -196,6 +228,30 @@ describe("is one document that a reviewer can decide from", () => {
 		const rows = all.slice(0, all.indexOf("</details>")).split("\n").slice(4, 8);
 		for (const row of rows) expect(row).toMatch(/\| line \d+ \| `[a-z ]+` \|$/);
 		expect(rows[3]).toContain("| line 20 | `the planner waits for this model` |");
+	});
+
+	test("with the fold named where the checks lie that the table leaves out, and in which order they stand", () => {
+		const { verdict, ...rest } = makeJudged(makeScores({ night: 0.2 }));
+		const failed = verdict!.checks.find(({ outcome }) => outcome === "fail")!;
+		const checks = Array.from({ length: 17 }, (_, n) => ({ ...failed, metric: `m${n}`, actual: -n, value: 1 }));
+		const text = renderComment({ ...rest, verdict: { ...verdict!, checks } });
+		expect(text).toContain(
+			"**Checks not passed**, in order of what blocks, what fails, and how far beyond its bound each is",
+		);
+		expect(text).toContain("…and 2 more rows (`m1` `night`, `m0` `night`), all in “All 17 checks” below.");
+		expect(text).toContain("<summary>All 17 checks</summary>");
+	});
+
+	test("with latencies by their repeats, which are no frames", () => {
+		const text = renderComment(makeJudged());
+		expect(text.match(/^\| .*`latency_p95_ms`.*\| 200 repeats \|/gm)).toHaveLength(2);
+	});
+
+	test("with the whole account of a check that can't be told", () => {
+		const { verdict, ...rest } = makeJudged(makeScores({ night: 0.05 }));
+		const why = `${"−0.050 can't be told from a drop of at most 0.050. ".repeat(6)}It may be chance.`;
+		const checks = verdict!.checks.map((check) => ({ ...check, why }));
+		expect(renderComment({ ...rest, verdict: { ...verdict!, checks } })).toContain(`: \`${why}\``);
 	});
 
 	test("with the worst slice first", () => {

@@ -108,7 +108,7 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await night.textContent()).toContain("training noise ± 0.015 (3 and 2 seeds)");
 		expect(await night.textContent()).toContain("To know more, run baseline with seed: 1.");
 		expect(await page.locator("#checks summary").textContent()).toBe(
-			"3 that passed or had nothing to be compared with; 1 nearer to its bound than the noise of training",
+			"3 that passed; 1 nearer to its bound than the noise of training",
 		);
 		expect(await page.locator(".tile").first().textContent()).toContain("training noise ± 0.015");
 		const rows = page.locator("#slice-table tbody tr");
@@ -149,6 +149,33 @@ describe.skipIf(!there)("a report's page", () => {
 		const { page } = await open(await draw(makeNoisy()), { width: 360 });
 		expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
 		expect(await violations(page)).toEqual([]);
+	});
+
+	test("shows at 360 pixels each check and each slice as a card, its outcome below its name", async () => {
+		const { page } = await open(await draw(makeJudged(makeScores({ night: 0.2 }))), { width: 360 });
+		for (const label of ["Checks that did not pass", "Scores of each slice"]) {
+			const area = page.getByRole("region", { name: label });
+			await expect.poll(() => area.getAttribute("class")).toBe("scroll");
+			const card = area.locator("tbody tr").first();
+			const places = await card
+				.locator("th, td")
+				.evaluateAll((cells) =>
+					(cells as unknown as { className: string; offsetTop: number }[])
+						.toSorted((a, b) => a.offsetTop - b.offsetTop)
+						.map(({ className }) => className.split(" ")[0]),
+				);
+			expect(places.slice(0, 2)).toEqual(["", "outcome"]);
+		}
+		await page.getByLabel("Slice", { exact: true }).fill("night");
+		expect(await column(page, 0)).toHaveLength(2);
+	});
+
+	test("shades the edge of a table behind which more of it lies", async () => {
+		const { page } = await open(await draw(), { width: 360 });
+		const area = page.getByRole("region", { name: "Files of the exports" });
+		await expect.poll(() => area.getAttribute("class")).toBe("scroll after");
+		await area.evaluate((node) => Object.assign(node, { scrollLeft: 9999 }));
+		await expect.poll(() => area.getAttribute("class")).toBe("scroll before");
 	});
 
 	test("sorts its slices by keyboard, up and down, and says so", async () => {
@@ -226,6 +253,12 @@ describe.skipIf(!there)("a report's page", () => {
 		expect(await (await open(await draw(first))).page.locator("#calibration circle").count()).toBeGreaterThan(0);
 	});
 
+	test("of a model that passed says so, and nothing of checks that couldn't be made", async () => {
+		const { page } = await open(await draw());
+		expect(await page.locator("#checks p").first().textContent()).toBe("Every check holds.");
+		expect(await page.locator("#checks summary").textContent()).toBe("4 that passed");
+	});
+
 	test("opens its folds for print", async () => {
 		const { page } = await open(await draw());
 		await page.evaluate("dispatchEvent(new Event('beforeprint'))");
@@ -243,6 +276,9 @@ describe.skipIf(!there)("a report's page", () => {
 		const { page, noise } = await open(await draw(makeJudged(scores, { baseline: null })));
 		expect(await page.locator("header").textContent()).toContain("the first model of its line");
 		expect(await page.locator("#heat").count()).toBe(0);
+		expect(await page.locator("#checks summary").first().textContent()).toMatch(
+			/that had nothing to be compared with$/,
+		);
 		expect(await violations(page)).toEqual([]);
 		expect(noise).toEqual([]);
 	});

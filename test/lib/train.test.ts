@@ -13,6 +13,7 @@ import {
 	lookAtJobs,
 	modelKey,
 	type Run,
+	renewJobs,
 	type Store,
 	startJobs,
 	stopJobs,
@@ -311,8 +312,17 @@ describe("follows the jobs", () => {
 	test("asks every running job to stop, and no other", async () => {
 		const { ports, settle, stopped } = scripted();
 		const jobs = await startJobs(plan, ports);
-		await stopJobs(jobs, ports.executor);
-		settle(plan.run.id, "succeeded");
+		const asked = await stopJobs(jobs, ports.executor);
+		expect(asked.jobs).toEqual([{ ...jobs.jobs[0], diagnosis: "It was asked to stop." }]);
+		expect((await renewJobs(asked, ports.executor)).jobs[0]).toMatchObject({
+			state: "running",
+			diagnosis: "It was asked to stop.",
+		});
+		settle(plan.run.id, "stopped", { diagnosis: "Stopped after saving a checkpoint." });
+		expect((await renewJobs(asked, ports.executor)).jobs[0]).toMatchObject({
+			state: "stopped",
+			diagnosis: "Stopped after saving a checkpoint.",
+		});
 		await stopJobs({ ...jobs, jobs: [makeJob({ state: "succeeded" })] }, ports.executor);
 		expect(stopped).toEqual([plan.run.id]);
 	});

@@ -107,9 +107,9 @@ describe("are shown", () => {
 			| slice | frames | objects | min_fde |
 			| :- | -: | -: | :- |
 			| \`crowd\` | 100 | 900 | 🔻 0.300 → 0.500<br><sub>+0.200 (+0.180 to +0.220)</sub> |
-			| \`alone\` | 100 | 900 | 🔺 0.300 → 0.150<br><sub>−0.150 (−0.170 to −0.130)</sub> |
+			| \`alone\` | 100 | 900 | 🟢 0.300 → 0.150<br><sub>−0.150 (−0.170 to −0.130)</sub> |
 
-			Production → this, and the change with its 95 % interval; 🔻 🔺 where that leaves zero out. 🔻 is worse and 🔺 better; of \`min_fde\`, in metres, less is better. "
+			Production → this, and the change with its 95 % interval; 🔻 is worse and 🟢 better where that leaves zero out. Of \`min_fde\`, in metres, less is better. "
 		`);
 	});
 });

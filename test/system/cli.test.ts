@@ -207,6 +207,7 @@ test("leaves a job running when it is killed, adopts it, and stops it with a che
 	expect((await run("train", "experiments/long.yaml", "--stop")).out).toContain("asked to stop");
 	const job = path.join(root, ".proving-ground/jobs", jobs.run);
 	await until(async () => (await readFile(path.join(job, "exit.json"), "utf8").catch(() => "")) !== "");
+	expect((await run("comment", "experiments/long.yaml")).out).toContain("`long`: the training was stopped");
 	const resumed = JSON.parse((await run("--json", "train", "experiments/long.yaml", "--no-follow")).out) as Jobs;
 	expect(resumed.jobs[0]).toMatchObject({ state: "running", attempt: 2 });
 	await until(async () => (await readFile(path.join(job, "log.txt"), "utf8")).includes("resumed at step"));

@@ -37,13 +37,15 @@ export interface Row {
 /** What a cell shows; with what it is sorted by where that isn't its text. */
 export type Cell = string | { show: ComponentChildren; sort?: number | string | null; class?: string };
 
-/** A table that scrolls by itself where it is wider than the page. The first cell of a row names it. */
+/** A table that scrolls by itself where it is wider than the page, or with the class `cards` makes a card of each row there. The first cell of a row names it. */
 export function table(
 	label: string,
 	columns: Column[],
 	rows: Row[],
 	properties: Record<string, string> = {},
 ): ComponentChild {
+	// Where a page is narrow a card's lines have no heads above them.
+	const labelled = (properties["class"] ?? "").split(" ").includes("cards");
 	const head = columns.map(({ title, numeric, sorts }) =>
 		h(
 			"th",
@@ -55,7 +57,7 @@ export function table(
 		h(
 			"tr",
 			{ class: className, ...data },
-			...cells.map((cell, place) => tableCell(cell, columns[place]!, place === 0)),
+			...cells.map((cell, place) => tableCell(cell, columns[place]!, { names: place === 0, labelled })),
 		),
 	);
 	return h(
@@ -65,10 +67,15 @@ export function table(
 	);
 }
 
-function tableCell(cell: Cell, { numeric }: Column, names: boolean): ComponentChild {
+function tableCell(
+	cell: Cell,
+	{ numeric, title }: Column,
+	{ names, labelled }: { names: boolean; labelled: boolean },
+): ComponentChild {
 	const { show, sort, class: className } = typeof cell === "string" ? { show: cell } : cell;
 	const properties = {
 		class: [numeric ? "number" : "", className ?? ""].filter(Boolean).join(" ") || undefined,
+		"data-label": labelled && !names ? title : undefined,
 		"data-sort": sort === undefined || sort === null ? undefined : String(sort),
 	};
 	return names ? h("th", { scope: "row", ...properties }, show) : h("td", properties, show);

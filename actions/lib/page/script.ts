@@ -1,4 +1,4 @@
-// What a page does in a browser: tables are sorted by their heads and filtered, and folds open for print.
+// What a page does in a browser: tables are sorted by their heads, filtered, and shaded where more of them is beside; folds open for print.
 
 /** Plain JavaScript, inlined; without it the page shows everything all the same. */
 export const SCRIPT = `
@@ -44,6 +44,17 @@ for (const form of document.querySelectorAll("form[data-filters]")) {
 	form.addEventListener("submit", (event) => event.preventDefault());
 	// A browser that goes back keeps what was typed.
 	filter();
+}
+const shade = (area) => {
+	const rest = area.scrollWidth - area.clientWidth - area.scrollLeft;
+	area.classList.toggle("before", area.scrollLeft > 1);
+	area.classList.toggle("after", rest > 1);
+};
+const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => shade(target)));
+for (const area of document.querySelectorAll(".scroll")) {
+	area.addEventListener("scroll", () => shade(area), { passive: true });
+	// A fold that opens gives its tables their size.
+	sizes.observe(area);
 }
 addEventListener("beforeprint", () => {
 	for (const fold of document.querySelectorAll("details")) fold.open = true;

@@ -60,7 +60,7 @@ export function slicesSection(report: Report, verdict: Verdict | undefined): Com
 			h("label", {}, h("input", { type: "checkbox", name: "moved" }), " only what moved"),
 			h("output", { "aria-live": "polite" }, `${rows.length} of ${rows.length} rows`),
 		),
-		table("Scores of each slice", columns, rows, { id: "slice-table" }),
+		table("Scores of each slice", columns, rows, { id: "slice-table", class: "cards" }),
 		h("p", { class: "note" }, scaleNote(report, reaches)),
 	);
 }
@@ -110,9 +110,9 @@ function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, re
 			check
 				? {
 						show: check.outcome === "no_baseline" ? "no baseline" : check.outcome,
-						class: check.blocking ? "fail" : check.outcome,
+						class: `outcome ${check.blocking ? "fail" : check.outcome}`,
 					}
-				: "–",
+				: { show: "–", class: "outcome" },
 		],
 	};
 }

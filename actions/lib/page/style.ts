@@ -3,7 +3,7 @@
 export const STYLE = `
 :root {
 	color-scheme: light dark;
-	--back: #ffffff; --panel: #f5f7fa; --text: #1a2029; --muted: #5a6573; --line: #d9dfe7; --link: #1d5fc2;
+	--back: #ffffff; --panel: #f5f7fa; --text: #1a2029; --muted: #5a6573; --line: #d9dfe7; --shadow: rgb(26 32 41 / .28); --link: #1d5fc2;
 	--candidate: #1d64d8; --production: #b45f06;
 	--good: #0f6a8c; --bad: #b3400b; --pass: #14713d; --fail: #b3261e; --unsure: #7d5a00;
 	--up-1: #e0eefb; --up-2: #b9d9f5; --up-3: #8fc1ee; --up-4: #62a6e4;
@@ -12,7 +12,7 @@ export const STYLE = `
 }
 @media (prefers-color-scheme: dark) {
 	:root {
-		--back: #12161c; --panel: #1b212a; --text: #e6eaf0; --muted: #a3aebc; --line: #333d4a; --link: #7fb2ff;
+		--back: #12161c; --panel: #1b212a; --text: #e6eaf0; --muted: #a3aebc; --line: #333d4a; --shadow: rgb(0 0 0 / .75); --link: #7fb2ff;
 		--candidate: #6ea8ff; --production: #f0a04b;
 		--good: #6cc4e8; --bad: #ff9d6b; --pass: #67d391; --fail: #ff8d85; --unsure: #e8c35a;
 		--up-1: #16304a; --up-2: #1b4468; --up-3: #1f5a8b; --up-4: #2470ae;
@@ -21,7 +21,7 @@ export const STYLE = `
 	}
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 24px 20px 64px; max-width: 1180px; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+body { margin: 0 auto; padding: 24px 20px 64px; max-width: 1240px; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 40px 0 12px; padding-top: 12px; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 20px 0 8px; }
@@ -44,9 +44,12 @@ nav ul { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 16px 0 0; paddin
 .tile { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 10px 14px; }
 .tile .value { font-size: 1.35rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .tile p { margin: 0; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; margin: 10px 0; }
-table { border-collapse: collapse; width: 100%; font-size: .89rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 9px; text-align: left; vertical-align: middle; border-top: 1px solid var(--line); white-space: nowrap; }
+.scroll { display: flex; overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; margin: 10px 0; }
+.scroll.before::before, .scroll.after::after { content: ""; position: sticky; flex: none; width: 18px; pointer-events: none; }
+.scroll.before::before { left: 0; margin-right: -18px; background: linear-gradient(to right, var(--shadow), transparent); }
+.scroll.after::after { right: 0; margin-left: -18px; background: linear-gradient(to left, var(--shadow), transparent); }
+table { flex: 1 0 auto; border-collapse: collapse; width: 100%; font-size: .89rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 5px 7px; text-align: left; vertical-align: middle; border-top: 1px solid var(--line); white-space: nowrap; }
 thead th { border-top: 0; background: var(--panel); font-weight: 600; }
 tbody th { font-weight: 600; }
 td.words { white-space: normal; min-width: 26ch; max-width: 44ch; color: var(--text); }
@@ -98,12 +101,24 @@ dt { color: var(--muted); } dd { margin: 0; min-width: 0; overflow-wrap: anywher
 @media (max-width: 600px) {
 	body { padding: 16px 12px 40px; }
 	dl div { grid-template-columns: 1fr; gap: 0; }
-	th, td { padding: 5px 7px; }
+}
+@media screen and (max-width: 480px) {
+	.cards, .cards tbody { display: block; }
+	.cards thead { display: block; background: var(--panel); }
+	.cards thead tr { display: flex; flex-wrap: wrap; padding: 2px 0; }
+	.cards thead th:not(:has(.sort)) { display: none; }
+	.cards tbody tr:not([hidden]) { display: flex; flex-direction: column; padding: 6px 0; border-top: 1px solid var(--line); }
+	.cards tbody th, .cards tbody td { display: flow-root; max-width: none; padding: 2px 7px; border: 0; white-space: normal; text-align: left; overflow-wrap: anywhere; }
+	.cards tbody td { padding-left: 117px; }
+	.cards tbody td::before { content: attr(data-label); float: left; width: 104px; margin-left: -110px; color: var(--muted); font-weight: 400; overflow-wrap: normal; }
+	.cards tbody th, .cards tbody .outcome { order: -1; }
+	.cards .ends { text-align: left; }
 }
 @media print {
 	body { max-width: none; padding: 0; font-size: 11px; }
 	nav, .filters { display: none; }
-	.scroll { overflow: visible; border: 0; }
+	.scroll { display: block; overflow: visible; border: 0; }
+	.scroll::before, .scroll::after { display: none; }
 	figure, tr { break-inside: avoid; }
 	td.words, th, td { white-space: normal; }
 	* { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

@@ -24,7 +24,7 @@ export function verdictSentence(report: Report, verdict: Verdict | undefined): s
 	if (!verdict) return `Measured ${against}; the gate has not judged it.`;
 	const { counts } = verdict;
 	const parts = [
-		`${counts.pass} checks passed`,
+		`${counts.pass} ${counts.pass === 1 ? "check" : "checks"} passed`,
 		`${counts.fail} failed`,
 		`${counts.inconclusive} inconclusive`,
 		...(counts.waived > 0 ? [`${counts.waived} waived`] : []),
@@ -43,16 +43,26 @@ export function checksSection(verdict: Verdict | undefined): ComponentChild {
 	return section(
 		"checks",
 		"Checks",
-		open.length === 0 ? h("p", {}, "Every check that could be made holds.") : shown,
+		open.length === 0 ? h("p", {}, heldSentence(verdict)) : shown,
 		rest.length > 0
-			? fold(
-					`${rest.length} that passed or had nothing to be compared with${nearWords(rest)}`,
-					checkTable("Other checks", rest, verdict),
-				)
+			? fold(`${restWords(verdict, rest.length)}${nearWords(rest)}`, checkTable("Other checks", rest, verdict))
 			: null,
 		idleWaivers(verdict),
 		h("p", { class: "note" }, familySentence(verdict)),
 	);
+}
+
+/** That nothing is open; what could not be made is told apart only where there is some. */
+function heldSentence({ counts }: Verdict): string {
+	if (counts.pass === 0) return "No check could be made.";
+	return counts.no_baseline > 0 ? "Every check that could be made holds." : "Every check holds.";
+}
+
+/** What the folded checks have in common. */
+function restWords({ counts }: Verdict, count: number): string {
+	if (counts.no_baseline === 0) return `${count} that passed`;
+	const alone = "had nothing to be compared with";
+	return counts.pass === 0 ? `${count} that ${alone}` : `${count} that passed or ${alone}`;
 }
 
 /** How many of some checks another seed may end otherwise; empty where it is none. */
@@ -96,7 +106,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 					sort: slice ?? "",
 				},
 				metric,
-				{ show: outcomeWords(check), class: blocking ? "fail" : outcome },
+				{ show: outcomeWords(check), class: `outcome ${blocking ? "fail" : outcome}` },
 				boundText(check),
 				{
 					show: [foundCell(check), ...notes.map((text) => h("p", { class: "note" }, text))],
@@ -114,7 +124,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 			],
 		};
 	});
-	return table(label, columns, rows);
+	return table(label, columns, rows, { class: "cards" });
 }
 
 function foundCell(check: Check): string {
