@@ -7,6 +7,7 @@ export default defineConfig({
 		// Real processes and trainings: generous, so that only a hang ends here.
 		testTimeout: 300_000,
 		hookTimeout: 300_000,
+		expect: { poll: { timeout: 20_000 } },
 		// Two cores: trainings of several files at once would only slow each other.
 		maxWorkers: 2,
 	},
