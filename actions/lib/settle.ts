@@ -139,8 +139,8 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project);
 	if (!verdict.passed) {
 		const failed = { plan, jobs, report, verdict };
-		// What it says there is from before production had moved on.
-		if (pull) await showExperiment(github, pull, failed);
+		// What it says there is from before production had moved on; once it says failed, it's of the day of the merge.
+		if (pull) await showExperiment(github, pull, failed, (shown) => shown.includes("\n### ❌"));
 		return refuseMerged(merged, ports, { why: title(failed), of: plan.run.id });
 	}
 	const by = pull?.mergedBy ?? (await authorOf(commit, git));
