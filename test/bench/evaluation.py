@@ -39,7 +39,7 @@ METRICS = ("map", "ap50", "ar")
 # A peer that would take longer on all slices is run on some of them.
 PATIENCE = 240.0
 # Of shorter runs the best of several is taken.
-SHORT, REPEATS = 2.0, 5
+SHORT, REPEATS = 2.0, 25
 # Figures by slice, None for overall.
 Figures = dict[str | None, list[float | None]]
 
