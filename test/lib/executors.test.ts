@@ -319,6 +319,8 @@ describe("local, with a copy of the trainer", () => {
 	let run: Run;
 	const copies = () => readdir(path.join(jobs, ".trainers"));
 	const ended = () => until(executor, run.document.id, ({ state }) => state !== "running");
+	/** What the job writes at its very end, after the manifest by which it is known to have succeeded. */
+	const lateWords = () => readFile(path.join(jobs, run.document.id, "late.txt"), "utf8").catch(() => "");
 
 	beforeEach(async () => {
 		jobs = path.join(temporary, "jobs");
@@ -356,7 +358,7 @@ Path(sys.argv[sys.argv.index("--work") + 1], "late.txt").write_text(WORDS)
 		await writeFile(path.join(trainer.folder, "proving_ground/late.py"), 'WORDS = "as pushed since"\n');
 		await rm(path.join(trainer.folder, "proving_ground/__main__.py"));
 		expect((await ended()).state).toBe("succeeded");
-		expect(await readFile(path.join(jobs, run.document.id, "late.txt"), "utf8")).toBe("as planned");
+		await expect.poll(lateWords).toBe("as planned");
 	});
 
 	test("starts what was planned again after the checkout has changed, from the copy that is there", async () => {
@@ -367,7 +369,7 @@ Path(sys.argv[sys.argv.index("--work") + 1], "late.txt").write_text(WORDS)
 		await writeFile(path.join(trainer.folder, "proving_ground/late.py"), 'WORDS = "as pushed since"\n');
 		await executor.start(run);
 		expect(await ended()).toMatchObject({ state: "succeeded", attempt: 2 });
-		expect(await readFile(path.join(jobs, run.document.id, "late.txt"), "utf8")).toBe("as planned");
+		await expect.poll(lateWords).toBe("as planned");
 	});
 
 	test("refuses a trainer that isn't the planned one, and leaves nothing of it", async () => {
