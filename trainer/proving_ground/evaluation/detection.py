@@ -284,15 +284,13 @@ def find_scores(begins, score, frame, hits, truth, chosen, scores):
                     reached += 1
 
 
-def mean_of_measured(values: np.ndarray) -> float | None:
-    """Mean over what was measured, summed as pycocotools' COCOeval.summarize sums; None where nothing was."""
-    measured = values[values > -1]
+def mean_of_measured(values: np.ndarray, complete: bool = False) -> float | None:
+    """Mean over what was measured, summed as pycocotools' COCOeval.summarize sums; None where nothing was.
+
+    complete: all of it was, and there is nothing to pick.
+    """
+    measured = values.ravel() if complete else values[values > -1]
     return float(np.mean(measured)) if measured.size else None
-
-
-def float_mean(values: np.ndarray) -> float:
-    """Mean over all, with the same bits as mean_of_measured where all was measured."""
-    return float(np.mean(values.ravel()))
 
 
 def detection_scores(
@@ -302,9 +300,13 @@ def detection_scores(
     space = own_space(len(names))
     accumulate_in(space, ordered, frames)
     precision, recall = space.precision, space.recall
-    # Most often every category was measured: then there is nothing to pick.
-    mean = float_mean if recall.size and recall.min() > -1 else mean_of_measured
-    scores = {"map": mean(precision), "ap50": mean(precision[:1]), "ar": mean(recall)}
+    # Most often there are objects of every category.
+    complete = bool((recall > -1).all())
+    scores = {
+        "map": mean_of_measured(precision, complete),
+        "ap50": mean_of_measured(precision[:1], complete),
+        "ar": mean_of_measured(recall, complete),
+    }
     for place, name in enumerate(names if each else ()):
         scores[f"ap/{name}"] = mean_of_measured(precision[:, :, place])
     return scores

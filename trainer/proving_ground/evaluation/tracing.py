@@ -272,16 +272,10 @@ def trace_hits(ordered, category, weights, targets, room, curves, side, hits):
         runs = slice(ordered.hit_begins[group], ordered.hit_begins[group + 1])
         first, end, before = ordered.hit_first[runs], ordered.hit_end[runs], ordered.hit_passed[runs]
         total, last = np.int32(0), np.uint64(len(end))
-        if len(rows) > 0:
-            for run in range(last):
-                here = seen[end[run]]
-                total = np.int32(total + (here - seen[first[run]]))
-                found[run], counted[run] = total, np.int32(here - passed[before[run]])
-        else:
-            for run in range(last):
-                here = seen[end[run]]
-                total = np.int32(total + (here - seen[first[run]]))
-                found[run], counted[run] = total, here
+        for run in range(last):
+            here = seen[end[run]]
+            total = np.int32(total + (here - seen[first[run]]))
+            found[run], counted[run] = total, np.int32(here - passed[before[run]])
         for run in range(last):
             precision[run] = found[run] / (counted[run] + SPACING)
         highest = 0.0
