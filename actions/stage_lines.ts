@@ -3,6 +3,7 @@ import type { Jobs, Plan, Promotion, Verdict } from "./lib/generated/documents.d
 import { seedsToRun } from "./lib/noise.ts";
 import { waivedWords } from "./lib/waivers.ts";
 import { windowWords } from "./lib/window.ts";
+import { counted } from "./lib/words.ts";
 
 /** Settings that a line names. */
 const MOST_NAMED = 4;
@@ -25,7 +26,7 @@ export function planText({ run, data, baseline, promoted, changes, machine, esti
 
 /** How many settings differ from production's, and the first of them by name. */
 function changesText(changes: Plan["changes"]): string {
-	const count = `${changes.length} ${changes.length === 1 ? "setting differs" : "settings differ"}`;
+	const count = counted(changes.length, "setting differs", "settings differ");
 	if (changes.length === 0) return count;
 	const more = changes.length > MOST_NAMED ? ` and ${changes.length - MOST_NAMED} more` : "";
 	const named = changes.slice(0, MOST_NAMED).map(({ path }) => path);
@@ -54,8 +55,8 @@ export function verdictText({ outcome, checks, counts }: Verdict): string {
 			: "";
 	const seeds = seedsToRun(checks, (text) => text);
 	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
-	const counted = `${counts.pass} ${counts.pass === 1 ? "check" : "checks"} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
-	return `${outcome}${waivedWords(counts.waived)} (${counted})${lost}${noise}`;
+	const tally = `${counted(counts.pass, "check")} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
+	return `${outcome}${waivedWords(counts.waived)} (${tally})${lost}${noise}`;
 }
 
 /** What became of the model in its line; `production` is the line's where this promotion changed nothing. */

@@ -15,6 +15,7 @@ import { loadProposals } from "./lib/proposal_file.ts";
 import { makeReport, readEvaluation, writeReport } from "./lib/report.ts";
 import { refuseEarlier, refuseStale } from "./lib/stale.ts";
 import { followJobs, lookAtJobs, renewJobs, startJobs, stopJobs, unseenJobs } from "./lib/train.ts";
+import { counted } from "./lib/words.ts";
 import {
 	commentFile,
 	documentFile,
@@ -74,7 +75,7 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 	// What stands for experiments of later is checked with all of them.
 	if (files.length === 0) await check(loadProposals({ root, ...baseOf(context) }));
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
-	return { document: { valid: chosen }, text: `${chosen.length} experiment${chosen.length === 1 ? "" : "s"} valid` };
+	return { document: { valid: chosen }, text: `${counted(chosen.length, "experiment")} valid` };
 }
 
 export async function plan(context: Context, file: string): Promise<Outcome> {
@@ -124,8 +125,7 @@ export async function gate(context: Context, file: string): Promise<Outcome> {
 }
 
 export async function comment(context: Context, file: string): Promise<Outcome> {
-	await readPlan(context, file);
-	const markdown = await writeComment(context, file);
+	const markdown = await writeComment(context, file, await readPlan(context, file));
 	return { document: { markdown }, text: markdown };
 }
 
@@ -231,7 +231,7 @@ async function runOne(
 	await keepVerdict(context, report, verdict);
 	const promoted = verdict.passed ? await makePromotion(context, file, { plan, report, verdict }, { by }) : null;
 	say(`${name}: ${promoted?.text ?? `refused: ${verdictText(verdict)}`}\n`);
-	await writeComment(context, file);
+	await writeComment(context, file, plan);
 	return { verdict, promoted };
 }
 
@@ -345,8 +345,7 @@ async function makePromotion(
 	return { promotion: written, text: promotionText(written, production) };
 }
 
-async function writeComment(context: Context, file: string): Promise<string> {
-	const plan = await read(context, file, "plan");
+async function writeComment(context: Context, file: string, plan: Plan): Promise<string> {
 	const { jobs } = await readIfThere("jobs", documentFile(context, file, "jobs"));
 	const documents = {
 		plan,

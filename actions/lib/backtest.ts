@@ -12,6 +12,7 @@ import { code, renderTable } from "./markdown.ts";
 import type { Registry } from "./plan.ts";
 import { evaluationKey, type Store } from "./train.ts";
 import { runTrainer, type Trainer } from "./trainer.ts";
+import { counted } from "./words.ts";
 
 type Outcome = Verdict["outcome"];
 type Scored = Omit<Measured, "policy">;
@@ -146,7 +147,7 @@ export function renderBacktest({ policy, slices, against, known, rows }: Backtes
 	const promoted = told.filter((row) => row.promoted);
 	const stopped = promoted.filter(({ after }) => after !== "pass");
 	const unlike = told.filter(({ before, after }) => known && before !== after);
-	const count = `${rows.length} model${rows.length === 1 ? "" : "s"} in the registry`;
+	const count = `${counted(rows.length, "model")} in the registry`;
 	const summary =
 		rows.length === 0
 			? "The registry has no model yet: there is nothing to try the policy on."

@@ -24,6 +24,7 @@ import {
 import { guardsSection, startSection } from "./training.ts";
 import { waiversSection } from "./waived.ts";
 import { waivedWords } from "./waivers.ts";
+import { counted } from "./words.ts";
 
 export interface Documents {
 	plan: Plan;
@@ -139,7 +140,7 @@ function heldText({ counts, checks, baseline }: Verdict): string {
 	const made = checks.length - counts.no_baseline;
 	const against = baseline === null ? "" : ` against production v${baseline}`;
 	const one = made === 1 || counts.pass === 1;
-	return `${counts.pass} of ${made} ${made === 1 ? "check" : "checks"}${against} ${one ? "holds" : "hold"}`;
+	return `${counts.pass} of ${counted(made, "check")}${against} ${one ? "holds" : "hold"}`;
 }
 
 /** Each place of these checks once, with what is worst there. */
@@ -233,7 +234,7 @@ export function checkRunOfProblems(name: string, problems: readonly Problem[], s
 }
 
 function problemCount({ length }: readonly Problem[]): string {
-	return `${length} ${length === 1 ? "problem" : "problems"}`;
+	return counted(length, "problem");
 }
 
 /** The check run that goes with the comment. */

@@ -1,6 +1,7 @@
 // Values become GitHub Markdown that says what they say and does nothing else.
 import { markdownTable } from "markdown-table";
 import { nameInvisible } from "./plain.ts";
+import { counted } from "./words.ts";
 
 /** Longest text of a person's that is shown; the rest is in the documents. */
 const MAX_TEXT = 160;
@@ -59,7 +60,7 @@ export function renderTable({ head, align, rows, rest, named: columns = [0] }: T
 	const table = shown.length > 0 ? markdownTable([head, ...shown], { align: [...align], alignDelimiters: false }) : "";
 	if (left.length === 0) return table;
 	const named = [...new Set(left.map((row) => columns.map((column) => row[column]).join(" ")))].slice(0, 5).join(", ");
-	return `${table}\n\n…and ${left.length} more ${left.length === 1 ? "row" : "rows"} (${named}${left.length > 5 ? ", …" : ""}), all in ${rest}.`;
+	return `${table}\n\n…and ${counted(left.length, "more row")} (${named}${left.length > 5 ? ", …" : ""}), all in ${rest}.`;
 }
 
 /** A fold: GitHub needs the empty line between HTML and Markdown. */

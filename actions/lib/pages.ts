@@ -13,6 +13,7 @@ import { htmlPage } from "./page/look.ts";
 import { fold, levelText, type Row, section, table } from "./page/parts.ts";
 import { outcomeOf } from "./page/verdict.ts";
 import { renderPage } from "./page.ts";
+import { counted } from "./words.ts";
 
 /** A model that was measured, with what became of it: a verdict or a promotion of an earlier run is left out. */
 export interface Reported {
@@ -74,11 +75,7 @@ export function renderIndex(reports: Reported[], skipped: string[] = []): string
 			"header",
 			{},
 			h("h1", {}, "Models"),
-			h(
-				"p",
-				{},
-				`${reports.length} report${reports.length === 1 ? "" : "s"} of ${lines.size} line${lines.size === 1 ? "" : "s"} of models.`,
-			),
+			h("p", {}, `${counted(reports.length, "report")} of ${counted(lines.size, "line")} of models.`),
 		),
 		h(
 			"main",

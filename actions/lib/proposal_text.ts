@@ -4,6 +4,7 @@ import { code, fold } from "./markdown.ts";
 import type { ProposalRecipe } from "./proposal_file.ts";
 import type { Due } from "./propose.ts";
 import { windowWords } from "./window.ts";
+import { counted } from "./words.ts";
 
 /** Settings that are named; the plan in the pull request has all of them. */
 const MOST_CHANGES = 12;
@@ -46,7 +47,7 @@ function triggerText({ recipe, tick, day, publication }: Due): string {
 	const at = `${code(data)} at ${code(revision)}`;
 	if (event === "dataset.published") return `The event ${code(event)}: ${at}.`;
 	const { slice, frames } = publication;
-	const mined = frames === undefined ? "Frames" : `${frames} ${frames === 1 ? "frame" : "frames"}`;
+	const mined = frames === undefined ? "Frames" : counted(frames, "frame");
 	return `The event ${code(event)}: ${mined} of the slice ${code(slice)} were mined and are in ${at}.`;
 }
 
@@ -88,7 +89,7 @@ function costText({ resolved }: ProposalRecipe, plan: Plan | string): string {
 	if (estimate.seconds === null) return `${limit} How much of that is not known (${code(estimate.basis)}); ${size}.`;
 	const money = price === 0 || estimate.cost_usd === null ? "" : `, $${estimate.cost_usd.toFixed(2)}`;
 	const minutes = Math.max(1, Math.round(estimate.seconds / 60));
-	return `About ${minutes} ${minutes === 1 ? "minute" : "minutes"}${money}, going by ${code(estimate.basis)}; ${size}. ${limit}`;
+	return `About ${counted(minutes, "minute")}${money}, going by ${code(estimate.basis)}; ${size}. ${limit}`;
 }
 
 function stopText({ recipe, publication }: Due): string {

@@ -145,11 +145,6 @@ async function propose(
 	await github.openPullRequest({ branch, base, title, body, labels: [] });
 }
 
-/** The tag of production going back to an earlier version, which it may do many times. */
-function rollbackTag({ model, version, approved_at }: Promotion): string {
-	return `rollback/${model}/v${version}-${approved_at!.replaceAll(/[^0-9]/g, "")}`;
-}
-
 /** The record of production going back to an earlier version: its promotion and entry, with who brought it back; a tag comes last, so that what was interrupted is done again. True where this call did it. */
 export async function recordRollback(
 	promotion: Promotion,
@@ -158,7 +153,9 @@ export async function recordRollback(
 	base: string,
 ): Promise<boolean> {
 	const { experiment, model, version, run, approved_at } = promotion;
-	const tag = rollbackTag(promotion);
+	// Production may go back to a version many times.
+	const moment = approved_at!.replaceAll(/[^0-9]/g, "");
+	const tag = `rollback/${model}/v${version}-${moment}`;
 	if ((await ports.github.tagged(tag)) !== null) return false;
 	const { home, registry } = ports.project;
 	const place = path.join(home, ".proving-ground/records", run);
@@ -168,7 +165,7 @@ export async function recordRollback(
 	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
 	const files = await filesOf(folder, experiment);
 	const title = `Record ${model} going back to v${version}`;
-	const name = `${model}-v${version}-again-${approved_at!.replaceAll(/[^0-9]/g, "")}`;
+	const name = `${model}-v${version}-again-${moment}`;
 	const body = `\`${model}\` v${version} is production again.`;
 	await propose({ files, title, name, body }, ports, base);
 	await ports.github.emit("model.rolled_back", {

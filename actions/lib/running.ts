@@ -2,6 +2,7 @@
 import type { Jobs, JobsJob, Plan, Report } from "./generated/documents.d.ts";
 import { code, duration, figure, link } from "./markdown.ts";
 import { windowWords } from "./window.ts";
+import { counted } from "./words.ts";
 
 /** Characters of the bar. */
 const WIDTH = 20;
@@ -15,7 +16,7 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 		machine.price_usd_per_hour === 0
 			? "a machine that is paid for"
 			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${run.processes} ${run.processes === 1 ? "process" : "processes"}), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${run.train.epochs} ${run.train.epochs === 1 ? "epoch" : "epochs"}. From ${code(estimate.basis)}.`;
+	return `**Cost:** ${time} on ${code(machine.name)} (${counted(run.processes, "process", "processes")}), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${counted(run.train.epochs, "epoch")}. From ${code(estimate.basis)}.`;
 }
 
 /** What the jobs took. */

@@ -13,6 +13,7 @@ import { change, code, codeWithin, duration, figure, fold, interval, type Table 
 import { decimalsOf, gain, isLatency, moved, unitOf } from "./metrics.ts";
 import { noiseSentence, scoreNoise, seedsSentence } from "./noise.ts";
 import { exportsFold, trainingFold } from "./training.ts";
+import { counted } from "./words.ts";
 
 type Score = Report["scores"][number];
 
@@ -105,7 +106,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 	const waiting = verdict.counts.no_baseline;
 	const first =
 		waiting > 0
-			? ` ${waiting} ${waiting === 1 ? "compares" : "compare"} with production and will apply from the next model on.`
+			? ` ${counted(waiting, "compares", "compare")} with production and will apply from the next model on.`
 			: "";
 	if (open.length === 0) return `**Checks:** ${allHoldText(verdict)}${first}`;
 	const sorted = worstFirst(open);
@@ -162,7 +163,7 @@ export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict)
 	const one = fallen.length === 1;
 	const left = fallen.length - worst.length;
 	const most = `${one ? "" : ", worst first"}: ${named.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
-	return `Within what the gates allow, ${one ? "1 score" : `${fallen.length} scores`} got worse, with ${one ? "its 95 % interval" : "their 95 % intervals"} off zero${most}.`;
+	return `Within what the gates allow, ${counted(fallen.length, "score")} got worse, with ${one ? "its 95 % interval" : "their 95 % intervals"} off zero${most}.`;
 }
 
 function allHoldText({ counts }: Verdict): string {
@@ -273,7 +274,7 @@ export function latencySection({ scores, latency }: Report): string {
 			if (score.production === null || score.production <= 0 || score.delta === null) return own;
 			return `${own} (${change((100 * score.delta) / score.production, 0)} %, production ${figure(score.production, 2)} ms)`;
 		});
-	const threads = `${latency.threads} ${latency.threads === 1 ? "thread" : "threads"}`;
+	const threads = counted(latency.threads, "thread");
 	return `**Latency** of the ONNX export, batch ${latency.batch}, ${threads} on ${code(latency.device)}: ${parts.join(", ") || "not measured"}.`;
 }
 

@@ -187,9 +187,9 @@ async function* broughtBefore({ file, commit }: Merged, { project, git }: Settle
 		}
 	};
 	for (let at = commit; ; ) {
-		const parent = (await git("rev-parse", "--verify", "--quiet", `${at}^1`).catch(() => "")).trim();
+		const parent = await parentOf(at, git);
 		// Removed before, as by a revert: this has brought it back.
-		if (parent === "" || (await git("ls-tree", parent, "--", file)).trim() === "") return;
+		if (parent === null || (await git("ls-tree", parent, "--", file)).trim() === "") return;
 		const run = await runAt(parent);
 		if (run === null || run !== (await runAt(at))) return;
 		at = (await git("log", "-1", "--first-parent", "--format=%H", parent, "--", `:(literal)${file}`)).trim();
@@ -234,11 +234,17 @@ async function planMerged(
 	return (await trained(before)) ? before : plan;
 }
 
+/** The commit that stood on the branch before one; null for the first. */
+async function parentOf(commit: string, git: Git): Promise<string | null> {
+	const found = await git("rev-parse", "--verify", "--quiet", `${commit}^1`).catch(() => "");
+	return found.trim() || null;
+}
+
 /** The last commit of the branch before a merge, which brought several where it was a rebase; null where there is none. */
 async function beforeMerge({ commit, pull }: Merged, { git, github }: SettlePorts): Promise<string | null> {
 	for (let at = commit; ; ) {
-		const parent = (await git("rev-parse", "--verify", "--quiet", `${at}^1`).catch(() => "")).trim();
-		if (parent === "") return null;
+		const parent = await parentOf(at, git);
+		if (parent === null) return null;
 		if (!pull || !(await github.pullRequestsOf(parent)).some(({ number }) => number === pull.number)) return parent;
 		at = parent;
 	}

@@ -11,8 +11,8 @@ import {
 import { InvalidInput, type Problem } from "./errors.ts";
 import { nameOfFile } from "./experiment.ts";
 import type { Jobs, Plan } from "./generated/documents.d.ts";
-import type { GitHub, Label, PullRequest, Written } from "./github.ts";
-import { isOwnLabel, labelsOf, lineLabel } from "./labels.ts";
+import type { GitHub, PullRequest, Written } from "./github.ts";
+import { isOwnLabel, labelChanges, labelsOf, lineLabel } from "./labels.ts";
 import { code } from "./markdown.ts";
 import { approvalOf, shortApproval } from "./plan.ts";
 import type { PlannedFiles } from "./project.ts";
@@ -108,17 +108,9 @@ export async function showLabels(
 	const wanted = [...labelsOf(checks), ...lines];
 	const own = (name: string) => isOwnLabel(name) && (all || !name.startsWith("line:"));
 	// A pull request that was just read has told what it has.
-	if (labels && isLabelled(labels, wanted, own)) return "unchanged";
+	const changes = labels && labelChanges(labels, wanted, own);
+	if (changes && changes.missing.length + changes.over.length === 0) return "unchanged";
 	return github.setLabels(number, wanted, own);
-}
-
-/** Whether these are the wanted labels, but for those that aren't ours. */
-function isLabelled(labels: readonly string[], wanted: readonly Label[], own: (name: string) => boolean): boolean {
-	const names = wanted.map(({ name }) => name.toLowerCase());
-	return (
-		names.every((name) => labels.some((label) => label.toLowerCase() === name)) &&
-		labels.filter(own).every((label) => names.includes(label.toLowerCase()))
-	);
 }
 
 /** Throws InvalidInput where a pull request isn't open, isn't of this repository, or has another head than the one that was planned. */
@@ -134,14 +126,31 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 		);
 }
 
+/** How often a followed job is shown, and its pull request looked at, which takes five requests: the token has a thousand an hour. */
+const EVERY_MS = 120_000;
+
+/** Acts on what is seen of jobs now and then; a failure stops nothing. */
+function nowAndThen(
+	act: (jobs: Jobs) => Promise<unknown>,
+	{ atOnce, failed }: { atOnce: boolean; failed: (error: Error) => void },
+): (jobs: Jobs) => void {
+	let last = atOnce ? Number.NEGATIVE_INFINITY : Date.now();
+	return (jobs) => {
+		if (Date.now() - last < EVERY_MS) return;
+		last = Date.now();
+		act(jobs).catch(failed);
+	};
+}
+
 /** Stops jobs that are followed once their pull request is closed, or its head has the experiment no more: of a push that takes the last one out no workflow hears. */
 export function unwantedStopper(
 	plan: Plan,
 	pull: { github: GitHub; place: Place } | null,
 	{ stop, say }: { stop: (jobs: Jobs) => Promise<void>; say: (line: string) => void },
 ): (jobs: Jobs) => void {
-	let last = Date.now();
-	const why = async ({ github, place }: NonNullable<typeof pull>, { jobs }: Jobs) => {
+	if (!pull) return () => {};
+	const { github, place } = pull;
+	const whyUnwanted = async ({ jobs }: Jobs) => {
 		const { state, merged, head } = await github.pullRequest(place.number);
 		// Promotion needs the evaluation of what is merged.
 		if (merged && jobs.at(-1)?.kind === "evaluate") return null;
@@ -149,34 +158,23 @@ export function unwantedStopper(
 		if (head.sha === place.head.sha || (await github.hasFile(plan.experiment.file, head.sha))) return null;
 		return `has no ${plan.experiment.file} any more`;
 	};
-	return (jobs) => {
-		if (!pull || Date.now() - last < SHOW_EVERY_MS) return;
-		last = Date.now();
-		const look = async () => {
-			const reason = await why(pull, jobs);
-			if (reason === null) return;
-			say(`#${pull.place.number} ${reason}: what runs for it is asked to stop.`);
-			await stop(jobs);
-		};
-		look().catch((error: Error) => say(`Whether it is still wanted could not be asked: ${error.message}`));
+	const act = async (jobs: Jobs) => {
+		const why = await whyUnwanted(jobs);
+		if (why === null) return;
+		say(`#${place.number} ${why}: what runs for it is asked to stop.`);
+		await stop(jobs);
 	};
+	const failed = ({ message }: Error) => say(`Whether it is still wanted could not be asked: ${message}`);
+	return nowAndThen(act, { atOnce: false, failed });
 }
 
-/** How often a job's progress is shown, which takes four requests: the token has a thousand an hour. */
-const SHOW_EVERY_MS = 120_000;
-
-/** Shows how far jobs are while they are followed, now and then; a failure to show is said and stops nothing. */
+/** Shows how far jobs are while they are followed; a failure to show is said. */
 export function progressShower(
 	plan: Plan,
 	pull: { github: GitHub; place: Place } | null,
 	say: (line: string) => void,
 ): (jobs: Jobs) => void {
-	let last = Number.NEGATIVE_INFINITY;
-	return (jobs) => {
-		if (!pull || Date.now() - last < SHOW_EVERY_MS) return;
-		last = Date.now();
-		showExperiment(pull.github, pull.place, { plan, jobs }).catch((error: Error) =>
-			say(`The progress could not be shown: ${error.message}`),
-		);
-	};
+	if (!pull) return () => {};
+	const failed = ({ message }: Error) => say(`The progress could not be shown: ${message}`);
+	return nowAndThen((jobs) => showExperiment(pull.github, pull.place, { plan, jobs }), { atOnce: true, failed });
 }

@@ -1,6 +1,7 @@
 // A report's training becomes the comment's parts on it: where it began, how it went, what its own checks found.
 import type { Plan, Report } from "./generated/documents.d.ts";
 import { code, figure, fold, link, type Table } from "./markdown.ts";
+import { counted } from "./words.ts";
 
 type Show = (table: Table, limit?: number) => string;
 
@@ -74,7 +75,7 @@ export function trainingFold(report: Report, table: Show, took: string): string 
 	const resumed = training.attempts - 1;
 	const facts = [
 		`${took} on ${training.processes} × ${code(training.device)}, ${code(training.precision)}`,
-		...(resumed > 0 ? [`resumed ${resumed} ${resumed === 1 ? "time" : "times"}`] : []),
+		...(resumed > 0 ? [`resumed ${counted(resumed, "time")}`] : []),
 		`waited for data ${training.data_wait_percent.toFixed(1)} % of the time`,
 		...(training.energy_kwh === null ? [] : [`${training.energy_kwh.toFixed(3)} kWh`]),
 	];

@@ -1,5 +1,6 @@
 // Checks that block and the waivers of the base branch become checks that somebody lets by, and waivers that have no effect, with why.
 import type { PlanWaiver, Report, Verdict, VerdictIdleWaiver, VerdictWaivedCheck } from "./generated/documents.d.ts";
+import { counted } from "./words.ts";
 
 type Check = Verdict["checks"][number];
 
@@ -64,5 +65,5 @@ export function waivedOf({ checks }: Verdict): { waived?: VerdictWaivedCheck[] }
 
 /** `with 1 waived check`; empty where nothing was waived. */
 export function waivedWords(count: number): string {
-	return count === 0 ? "" : ` with ${count} waived ${count === 1 ? "check" : "checks"}`;
+	return count === 0 ? "" : ` with ${counted(count, "waived check")}`;
 }

@@ -11,12 +11,10 @@ import type { Approval, Version } from "../../actions/lib/plan.ts";
 import type { Project } from "../../actions/lib/project.ts";
 import { ROLLBACKS, revertMerge, rollBackMerged } from "../../actions/lib/rollback.ts";
 import { makeEntry } from "../fixtures/judged.ts";
+import { gitIn } from "../git.ts";
 
 let root: string;
-const run = (...args: string[]) =>
-	execFileSync("git", ["-C", root, "-c", "user.name=ann", "-c", "user.email=ann@localhost", ...args], {
-		encoding: "utf8",
-	}).trim();
+const run = (...args: string[]) => gitIn(root, ...args);
 const file = (name: string) => path.join(root, "experiments", name);
 async function commit(message: string, files: Record<string, string | null>): Promise<string> {
 	for (const [name, text] of Object.entries(files)) {

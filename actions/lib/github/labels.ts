@@ -1,5 +1,6 @@
 // The labels that are true of a pull request become those that it has, and nobody else's are touched.
 import type { GitHub, Label } from "../github.ts";
+import { labelChanges } from "../labels.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
 
 export function labels(client: Client): Pick<GitHub, "setLabels"> {
@@ -23,17 +24,17 @@ export function labels(client: Client): Pick<GitHub, "setLabels"> {
 			const shown = await call("list labels", () =>
 				octokit.paginate(octokit.rest.issues.listLabelsOnIssue, { ...at, per_page: 100 }),
 			);
-			// GitHub takes names that differ in capitals alone for one.
-			const names = new Set(shown.map(({ name }) => name.toLowerCase()));
-			const kept = new Set(wanted.map(({ name }) => name.toLowerCase()));
-			const missing = wanted.filter(({ name }) => !names.has(name.toLowerCase()));
-			const over = shown.filter(({ name }) => own(name) && !kept.has(name.toLowerCase()));
+			const { missing, over } = labelChanges(
+				shown.map(({ name }) => name),
+				wanted,
+				own,
+			);
 			for (const label of missing) await ensure(label);
 			if (missing.length > 0)
 				await call("add labels", () =>
 					octokit.rest.issues.addLabels({ ...at, labels: missing.map(({ name }) => name), ...repeatable }),
 				);
-			for (const { name } of over)
+			for (const name of over)
 				await call("remove a label", () => orNull(octokit.rest.issues.removeLabel({ ...at, name })));
 			return missing.length + over.length > 0 ? "updated" : "unchanged";
 		},

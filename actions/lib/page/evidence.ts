@@ -2,6 +2,7 @@
 import { type ComponentChild, Fragment, h } from "preact";
 import type { Figures, Report } from "../generated/documents.d.ts";
 import { figure } from "../markdown.ts";
+import { counted } from "../words.ts";
 import { curveChart, epochChart, latencyChart, reliabilityChart, swatch } from "./charts.ts";
 import { facts, fold, levelText, type Row, section, shade, table } from "./parts.ts";
 
@@ -160,7 +161,7 @@ export function latencySection(report: Report): ComponentChild {
 		numeric: place > 0,
 	}));
 	const drawn = exports.filter(({ suffix }) => report.figures.latency.some(({ of }) => of === `candidate${suffix}`));
-	const threads = `${latency.threads} thread${latency.threads === 1 ? "" : "s"}`;
+	const threads = counted(latency.threads, "thread");
 	return section(
 		"latency",
 		"Latency",
@@ -197,10 +198,7 @@ export function trainingSection({ training }: Report): ComponentChild {
 		),
 		facts([
 			["best epoch", `${best ?? "–"} of ${epochs.length}`],
-			[
-				"on",
-				`${training.device}, ${training.precision}, ${training.processes} process${training.processes === 1 ? "" : "es"}`,
-			],
+			["on", `${training.device}, ${training.precision}, ${counted(training.processes, "process", "processes")}`],
 			["took", `${Math.round(training.seconds)} s${training.attempts > 1 ? ` in ${training.attempts} attempts` : ""}`],
 			["waited for data", `${figure(training.data_wait_percent, 1)} %`],
 			...(drift

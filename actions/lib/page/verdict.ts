@@ -5,6 +5,7 @@ import type { Report, Verdict } from "../generated/documents.d.ts";
 import { interval } from "../markdown.ts";
 import { checkNoiseText, nearText } from "../noise.ts";
 import { waivedWords } from "../waivers.ts";
+import { counted } from "../words.ts";
 import { fold, type Row, section, table } from "./parts.ts";
 
 type Check = Verdict["checks"][number];
@@ -24,7 +25,7 @@ export function verdictSentence(report: Report, verdict: Verdict | undefined): s
 	if (!verdict) return `Measured ${against}; the gate has not judged it.`;
 	const { counts } = verdict;
 	const parts = [
-		`${counts.pass} ${counts.pass === 1 ? "check" : "checks"} passed`,
+		`${counted(counts.pass, "check")} passed`,
 		`${counts.fail} failed`,
 		`${counts.inconclusive} inconclusive`,
 		...(counts.waived > 0 ? [`${counts.waived} waived`] : []),

@@ -1,2 +1,2 @@
 import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;
-import{a}from"./chunk-6ZYD4LF5.js";import"./chunk-JKIBTBV3.js";import"./chunk-U64YDCDE.js";export{a as openGitHub};
+import{p as a}from"./chunk-UJFKJ7EW.js";import"./chunk-Q2HAM3RC.js";export{a as openGitHub};
