@@ -39,7 +39,7 @@ METRICS = ("map", "ap50", "ar")
 # A peer that would take longer on all slices is run on some of them.
 PATIENCE = 240.0
 # Of shorter runs the best of several is taken.
-SHORT, REPEATS = 2.0, 25
+SHORT, REPEATS, TURNS = 2.0, 25, 100
 # Figures by slice, None for overall.
 Figures = dict[str | None, list[float | None]]
 
@@ -210,10 +210,10 @@ def peers_of(document: dict[str, Any], results: list[dict[str, Any]]) -> dict[st
     }
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
     """Seconds of the clock and what was returned; the best of several where it is short."""
     best, made = np.inf, None
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         begin = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
             made = work()
@@ -244,8 +244,10 @@ def run_peer(peer: Any, slices: list[FrameSlice]) -> tuple[float, float, Figures
 
 def describe_ours(statistics: Statistics, slices: list[FrameSlice], frames: int, threads: int) -> tuple[float, float]:
     """Print our times with so many threads; returns those overall, and overall and on all slices."""
-    overall, _ = timed(lambda: score(statistics, [], frames, threads=threads))
-    every, _ = timed(lambda: score(statistics, slices, frames, threads=threads))
+    runs = [lambda part=part: score(statistics, part, frames, threads=threads) for part in ([], slices)]
+    # In turn: where the machine is slower for a while, it is so for both, and their difference holds.
+    turns = [[timed(run, 1)[0] for run in runs] for _ in range(TURNS)]
+    overall, every = np.min(turns, axis=0).tolist()
     more = (every - overall) / max(len(slices), 1)
     print(f"  ours, {threads} thread{'s' if threads > 1 else ' '}  {overall:20.4f} s {every:20.4f} s", end="")
     print(f"   one more slice {more * 1e3:.2f} ms, {more / overall:.1%} of overall")

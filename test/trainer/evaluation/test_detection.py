@@ -17,13 +17,15 @@ from proving_ground.evaluation.detection import (
     RECALL_THRESHOLDS,
     Ordered,
     accumulate,
+    lay_out,
     order,
     resampled_detection,
     restrict,
     scores_at_recall,
 )
 from proving_ground.evaluation.matching import match
-from proving_ground.evaluation.tracing import LANES, places_reached
+from proving_ground.evaluation.resampling import LANES
+from proving_ground.evaluation.tracing import places_reached
 
 REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
 BDD = Path(__file__).parents[3] / "../shared/data/bdd100k-300/bdd300.json"
@@ -266,6 +268,27 @@ def test_are_the_same_bits_with_any_number_of_threads(seed: int) -> None:
     for threads in (2, 3, None):
         assert score(models[0], slices, frames, threads=threads) == alone[0], f"seed {seed}, {threads} threads"
         assert compare(*models, slices, resamples=31, seed=1, threads=threads) == alone[1], f"seed {seed}"
+
+
+# Rows are looked at as the bits of words of 64: categories end before, at and after the end of a word.
+@pytest.mark.parametrize("seed", range(20))
+def test_of_chosen_frames_equal_those_counted_row_by_row(seed: int) -> None:
+    rng, frames = np.random.default_rng(seed), 40
+    sizes = rng.permutation([0, 1, 2, 63, 64, 65, 127, 128, 129, 192, 700])
+    begins = np.concatenate([[0], np.cumsum(sizes)])
+    frame = rng.integers(0, frames, begins[-1])
+    # Few hits, few misses, or long stretches of ignored rows, by category.
+    shares = [rng.choice([0.02, 0.5, 0.98], len(sizes)).repeat(sizes)[:, None] for _ in range(2)]
+    matched, ignored = (
+        ((rng.random((begins[-1], 10)) < share) @ (1 << np.arange(10))).astype(np.uint16) for share in shares
+    )
+    truth = np.zeros((len(sizes), frames), np.int64)
+    np.add.at(truth, (np.arange(len(sizes)).repeat(sizes), frame), 1)
+    ordered = lay_out(begins, -np.arange(begins[-1]), frame, matched, ignored, np.zeros(begins[-1], bool), truth)
+    for share in (0.0, 0.05, 0.5, 0.95, 1.0):
+        chosen = rng.random(frames) < share
+        for own, other in zip(accumulate(ordered, chosen), accumulate(ordered, chosen.astype(np.int64)), strict=True):
+            np.testing.assert_array_equal(own, other, f"seed {seed}, {share} of the frames")
 
 
 def test_of_no_box_at_all_are_none() -> None:

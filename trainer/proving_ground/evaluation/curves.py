@@ -56,7 +56,7 @@ def curves_of(
     ordered: Ordered, names: Sequence[str], name: str | None, frames: np.ndarray | None, places: dict[float, int]
 ) -> dict[Curve, Line]:
     """The curves of some frames [F] bool, or of all: of each category and their mean."""
-    precision, _ = accumulate(ordered, None if frames is None else frames.astype(np.int64))
+    precision, _ = accumulate(ordered, frames)
     scores = scores_at_recall(ordered, frames)
     measured = precision[0, 0] > -1
     curves = {}

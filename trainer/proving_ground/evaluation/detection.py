@@ -21,7 +21,8 @@ from proving_ground.evaluation.matching import (
     stable_order,
     whole_keys,
 )
-from proving_ground.evaluation.tracing import accumulate_into, make_table, resample_into
+from proving_ground.evaluation.resampling import accumulate_copies, find_runs, resample_into
+from proving_ground.evaluation.tracing import accumulate_into, make_table
 
 # np.linspace's own rounding is part of the definition.
 RECALL_THRESHOLDS = np.linspace(0.0, 1.00, 101)
@@ -32,12 +33,8 @@ class Ordered(NamedTuple):
 
     begins is [K + 1] int64, the categories' runs; score is [N] float64; frame is [N] int64; matched and ignored are [N]
     uint16 with a bit for each IoU threshold; tied is [N] bool, whether a row has the score and the frame of the row
-    before it; truth is [K, F] int64, the objects of each category and frame that aren't ignored.
-
-    The rest is made of these by `lay_out`, rows counted from their category's first. Hits that follow one another are
-    one run from hit_first to before hit_end; these, and ignored rows, stand by category and threshold, [K * T + 1]
-    begins. hit_passed counts the ignored rows before a run. object_frame has each object's frame, mixed_frame the
-    frames where tied rows fare differently, both by category.
+    before it; truth is [K, F] int64, the objects of each category and frame that aren't ignored. object_frame has each
+    object's frame, by category from object_begins [K + 1] on.
     """
 
     begins: np.ndarray
@@ -47,16 +44,8 @@ class Ordered(NamedTuple):
     ignored: np.ndarray
     tied: np.ndarray
     truth: np.ndarray
-    hit_begins: np.ndarray
-    hit_first: np.ndarray
-    hit_end: np.ndarray
-    hit_passed: np.ndarray
-    pass_begins: np.ndarray
-    pass_row: np.ndarray
     object_begins: np.ndarray
     object_frame: np.ndarray
-    mixed_begins: np.ndarray
-    mixed_frame: np.ndarray
 
 
 def order(matches: Matches, categories: int, frames: int, max_detections: int = MAX_DETECTIONS) -> Ordered:
@@ -80,87 +69,10 @@ def order(matches: Matches, categories: int, frames: int, max_detections: int = 
 
 
 def lay_out(begins, score, frame, matched, ignored, tied, truth) -> Ordered:
-    """Rows by category and falling score with all that is made of them; see Ordered."""
-    thresholds = len(IOU_THRESHOLDS)
-    hit_begins, hit_first, hit_end = join_runs(*rows_by_bit(begins, matched & ~ignored, thresholds))
-    pass_begins, pass_row = rows_by_bit(begins, ignored, thresholds)
+    """Rows by category and falling score, with the objects listed; see Ordered."""
     object_begins = np.concatenate([[0], np.cumsum(truth.sum(axis=1))])
-    mixed = mixed_rows(matched, ignored, tied)
-    return Ordered(
-        begins=begins,
-        score=score,
-        frame=frame,
-        matched=matched,
-        ignored=ignored,
-        tied=tied,
-        truth=truth,
-        hit_begins=hit_begins,
-        hit_first=hit_first,
-        hit_end=hit_end,
-        hit_passed=count_passed(hit_begins, hit_first, pass_begins, pass_row),
-        pass_begins=pass_begins,
-        pass_row=pass_row,
-        object_begins=object_begins,
-        object_frame=list_objects(truth, object_begins[-1]),
-        mixed_begins=np.searchsorted(mixed, begins),
-        mixed_frame=frame[mixed],
-    )
-
-
-def mixed_rows(matched: np.ndarray, ignored: np.ndarray, tied: np.ndarray) -> np.ndarray:
-    """Rows that tie with the row before them in one frame and fare differently: the order of copies counts there."""
-    differing = np.zeros(len(tied), dtype=bool)
-    differing[1:] = (matched[1:] != matched[:-1]) | (ignored[1:] != ignored[:-1])
-    return np.flatnonzero(tied & differing)
-
-
-@njit(cache=True, nogil=True)
-def rows_by_bit(begins, bits, thresholds):
-    """Rows that have a bit, by category and bit: begins [K * T + 1], and the rows counted from the category's first."""
-    counts = np.zeros((len(begins) - 1) * thresholds + 1, np.int64)
-    for category in range(len(begins) - 1):
-        for row in range(begins[category], begins[category + 1]):
-            if bits[row]:
-                for number in range(thresholds):
-                    counts[category * thresholds + number + 1] += (bits[row] >> number) & 1
-    starts = np.cumsum(counts)
-    rows, places = np.empty(starts[-1], np.uint32), starts.copy()
-    for category in range(len(begins) - 1):
-        for row in range(begins[category], begins[category + 1]):
-            if bits[row]:
-                for number in range(thresholds):
-                    if (bits[row] >> number) & 1:
-                        rows[places[category * thresholds + number]] = row - begins[category]
-                        places[category * thresholds + number] += 1
-    return starts, rows
-
-
-@njit(cache=True, nogil=True)
-def join_runs(begins, rows):
-    """Rows that follow one another joined: begins of the runs, the first row of each, and the row after its last."""
-    run_begins, first, end = np.zeros_like(begins), np.empty_like(rows), np.empty_like(rows)
-    count = 0
-    for group in range(len(begins) - 1):
-        for place in range(begins[group], begins[group + 1]):
-            if place == begins[group] or rows[place] != end[count - 1]:
-                first[count] = rows[place]
-                count += 1
-            end[count - 1] = rows[place] + 1
-        run_begins[group + 1] = count
-    return run_begins, first[:count].copy(), end[:count].copy()
-
-
-@njit(cache=True, nogil=True)
-def count_passed(hit_begins, hit_first, pass_begins, pass_row):
-    """For each run of hits, how many ignored rows of its category and threshold are before it."""
-    counts = np.empty_like(hit_first)
-    for group in range(len(hit_begins) - 1):
-        passed = pass_begins[group]
-        for place in range(hit_begins[group], hit_begins[group + 1]):
-            while passed < pass_begins[group + 1] and pass_row[passed] < hit_first[place]:
-                passed += 1
-            counts[place] = passed - pass_begins[group]
-    return counts
+    listed = list_objects(truth, object_begins[-1])
+    return Ordered(begins, score, frame, matched, ignored, tied, truth, object_begins, listed)
 
 
 @njit(cache=True, nogil=True)
@@ -205,14 +117,14 @@ def single_category(ordered: Ordered, place: int) -> Ordered:
     )
 
 
-def accumulate(ordered: Ordered, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def accumulate(ordered: Ordered, frames: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Precision [T, R, K] and recall [T, K] as pycocotools' COCOeval.accumulate has them; -1 where there is no object.
 
-    weights: [F] int64, how often each frame counts; once where it is left out. The result is that of a dataset in which
-    each frame stands as often, its copies side by side.
+    frames: [F] bool, those that count, all where it is left out; or [F] int64, how often each does: the result is that
+    of a dataset in which each frame stands as often, its copies side by side.
     """
     space = make_space(len(ordered.begins) - 1)
-    accumulate_in(space, ordered, weights)
+    accumulate_in(space, ordered, frames)
     return space.precision, space.recall
 
 
@@ -243,10 +155,14 @@ def own_space(categories: int) -> Space:
     return space
 
 
-def accumulate_in(space: Space, ordered: Ordered, weights: np.ndarray | None) -> None:
+def accumulate_in(space: Space, ordered: Ordered, frames: np.ndarray | None) -> None:
     """Fill precision and recall of a space; see accumulate."""
-    times = np.ones(ordered.truth.shape[1], dtype=np.int32) if weights is None else weights.astype(np.int32)
-    accumulate_into(ordered, times, space.table, space.tabled, space.precision, space.recall)
+    chosen = np.ones(ordered.truth.shape[1], dtype=np.bool_) if frames is None else frames
+    if chosen.dtype == np.bool_:
+        ones = np.ascontiguousarray(chosen).view(np.uint8)
+        accumulate_into(ordered, ones, space.table, space.tabled, space.precision, space.recall)
+    else:
+        accumulate_copies(ordered, chosen.astype(np.int32), space.precision, space.recall)
 
 
 def scores_at_recall(ordered: Ordered, frames: np.ndarray | None = None) -> np.ndarray:
@@ -290,7 +206,8 @@ def mean_of_measured(values: np.ndarray, complete: bool = False) -> float | None
     complete: all of it was, and there is nothing to pick.
     """
     measured = values.ravel() if complete else values[values > -1]
-    return float(np.mean(measured)) if measured.size else None
+    # What np.mean does, but for what it asks before.
+    return float(np.add.reduce(measured) / measured.size) if measured.size else None
 
 
 def detection_scores(
@@ -320,10 +237,10 @@ def resampled_detection(
     Equal to `detection_scores` but for the order of the sums: the last bits may differ. They are the same bits whatever
     the number of threads, which share the resamples.
     """
-    figures = np.empty((len(weights), 3, len(names)))
+    figures, runs = np.empty((len(weights), 3, len(names))), find_runs(ordered)
 
     def resample_run(rows: slice) -> None:
-        resample_into(ordered, weights[rows], RECALL_THRESHOLDS, figures[rows])
+        resample_into(ordered, runs, weights[rows], RECALL_THRESHOLDS, figures[rows])
 
     ends = np.linspace(0, len(weights), threads + 1).astype(int).tolist()
     for_each(resample_run, [slice(*pair) for pair in pairwise(ends)], threads)

@@ -1,21 +1,19 @@
-"""Matches by falling score become curves of precision: for one set of frames, or for many resamples of them.
+"""Matches by falling score become curves of precision over recall, for frames that are chosen.
 
-Frames count as often as their weights say. A row that is a hit nowhere only lowers what stands before it: beside one
-walk that counts rows, only hits are visited, those of one IoU threshold after the other. Of hits that follow one
-another the last has the highest precision: (n + 1) / (m + 1) is no less than n / m, however often each counts.
+Rows of the chosen frames are taken from the lowest score to the highest, and what they are at an IoU threshold is a bit
+in words of 64 rows: a hit, a miss, or ignored. Of hits that follow one another the last has the highest precision,
+since (n + 1) / (m + 1) is no less than n / m: no other is looked at.
 """
 
 import numpy as np
 from numba import njit
 
+from proving_ground.evaluation.bits import WORD, count_ones, pick_bits
+
 # pycocotools adds np.spacing(1) to every denominator of a precision.
 SPACING = float(np.spacing(1.0))
 THRESHOLDS = 10
-ONE = np.uint64(1)
-# Resamples that are traced side by side.
-LANES = 64
-# Where each of a lane's numbers begins in the state of all lanes.
-FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
+NONE, ONE = np.uint64(0), np.uint64(1)
 # Categories whose precisions fill a line of the cache.
 SIDE = 8
 # Up to so many objects, what is reached at each number of hits is worked out once: other categories ask for the same.
@@ -23,8 +21,8 @@ TABLED = 512
 
 
 @njit(cache=True, nogil=True)
-def accumulate_into(ordered, weights, table, tabled, precision, recall):
-    """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times; -1: no objects.
+def accumulate_into(ordered, chosen, table, tabled, precision, recall):
+    """Fill precision [T, R, K] and recall [T, K] of chosen frames, [F] uint8 of ones and zeros; -1: no objects.
 
     table, tabled: as find_targets takes them. Categories lie side by side in the results: SIDE of them are traced
     before any is written, so that whole lines of the cache are.
@@ -35,140 +33,131 @@ def accumulate_into(ordered, weights, table, tabled, precision, recall):
         count = min(SIDE, categories - first)
         curves[:, :, :] = 0.0
         for side in range(count):
-            if trace(ordered, first + side, weights, table, tabled, room, curves, side, recalls):
-                recall[:, first + side] = recalls
-            else:
-                recall[:, first + side] = -1.0
+            category = first + side
+            objects = count_objects(ordered, category, chosen)
+            if objects == 0:
+                recall[:, category] = -1.0
+                continue
+            targets = find_targets(objects, table, tabled)
+            trace_chosen(ordered, category, chosen, targets, room, curves, side, recalls)
+            for number in range(thresholds):
+                recall[number, category] = recalls[number] / objects
         keep_highest(curves)
         for side in range(count):
             if recall[0, first + side] < 0.0:
                 curves[:, :, side] = -1.0
-        for number in range(thresholds):
-            for place in range(places):
-                line, row = curves[number, place], precision[number, place]
-                for side in range(count):
-                    row[first + side] = line[side]
+        write_lines(curves, precision, first, count)
 
 
 @njit(cache=True, nogil=True)
-def resample_into(ordered, weights, recall_thresholds, figures):
-    """For each row of weights [B, F], AP, AP50 and AR by category into figures [B, 3, K]; NaN: no objects.
+def make_room(ordered):
+    """Room for the outcomes of a category's rows, matched and ignored, and for one threshold's words of them."""
+    longest = 0
+    for category in range(len(ordered.begins) - 1):
+        longest = max(longest, ordered.begins[category + 1] - ordered.begins[category])
+    rows = np.empty((2, longest + np.int64(WORD)), np.uint16)
+    words = np.empty((2, longest // np.int64(WORD) + 1), np.uint64)
+    return rows[0], rows[1], words[0], words[1]
 
-    LANES resamples go side by side, so that the processor takes several in one instruction. They share the order of
-    rows; those in which tied rows have to be written out are traced one by one.
+
+@njit(cache=True, nogil=True)
+def count_objects(ordered, category, weights):
+    """How many objects of a category there are in frames that count so many times."""
+    frames = ordered.object_frame[ordered.object_begins[category] : ordered.object_begins[category + 1]]
+    objects = 0
+    for place in range(np.uint64(len(frames))):
+        objects += np.int64(weights[frames[place]])
+    return objects
+
+
+# Of a signed number that is a place numba asks whether it counts from the end: those here have no sign.
+@njit(cache=True, nogil=True)
+def gather_rows(ordered, category, chosen, matched, ignored):
+    """Outcomes of a category's chosen rows, from the last to the first; returns how many.
+
+    The rest of the last word of rows is zero.
     """
-    thresholds, categories = THRESHOLDS, figures.shape[2]
-    curves, recalls = np.empty((thresholds, len(recall_thresholds), 1)), np.empty(thresholds)
-    (table, tabled), room = make_table(), make_room(ordered)
-    times, own = np.empty((weights.shape[1], LANES), np.int32), np.empty(weights.shape[1], np.int32)
-    for begin in range(0, weights.shape[0], LANES):
-        lanes = min(LANES, weights.shape[0] - begin)
-        times[:, :] = 0
-        for frame in range(len(times)):
-            here = times[frame]
-            for lane in range(lanes):
-                here[lane] = weights[begin + lane, frame]
-        for category in range(categories):
-            objects, alone = count_lanes_objects(ordered, category, times)
-            heights, first, reached = trace_lanes(ordered, category, times, objects, thresholds)
-            for lane in range(lanes):
-                if objects[lane] == 0.0:
-                    figures[begin + lane, :, category] = np.nan
-                elif alone[lane]:
-                    own[:] = times[:, lane]
-                    curves[:, :, :] = 0.0
-                    trace(ordered, category, own, table, tabled, room, curves, 0, recalls)
-                    keep_highest(curves)
-                    figures[begin + lane, 0, category] = curves.sum() / curves.size
-                    figures[begin + lane, 1, category] = curves[0].sum() / len(recall_thresholds)
-                    figures[begin + lane, 2, category] = recalls.sum() / thresholds
-                else:
-                    figures[begin + lane, 0, category] = heights[lane] / curves.size
-                    figures[begin + lane, 1, category] = first[lane] / len(recall_thresholds)
-                    figures[begin + lane, 2, category] = reached[lane] / objects[lane] / thresholds
-
-
-@njit(cache=True, nogil=True)
-def count_lanes_objects(ordered, category, times):
-    """Objects of each lane [L] float64, and whether tied rows have to be written out for it [L] bool."""
-    objects, alone = np.zeros(LANES), np.zeros(LANES, np.bool_)
-    for place in range(ordered.object_begins[category], ordered.object_begins[category + 1]):
-        row = times[ordered.object_frame[place]]
-        for lane in range(LANES):
-            objects[lane] += row[lane]
-    for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
-        row = times[ordered.mixed_frame[place]]
-        for lane in range(LANES):
-            alone[lane] |= row[lane] > 1
-    return objects, alone
-
-
-# A lane without objects divides nothing by nothing; it is not looked at.
-@njit(cache=True, nogil=True, error_model="numpy")
-def trace_lanes(ordered, category, times, objects, thresholds):
-    """For each lane, precision summed over recalls and IoUs, the same at the first IoU, and hits summed: [L] each.
-
-    From the last run of hits to the first: each run has the highest precision from there on at the recall thresholds
-    that its hits are the first to reach.
-    """
-    begin, end = ordered.begins[category], ordered.begins[category + 1]
-    seen = np.empty((end - begin + 1, LANES))
-    seen[0, :] = 0.0
-    for row in range(end - begin):
-        here, now, weight = seen[row], seen[row + 1], times[ordered.frame[begin + row]]
-        for lane in range(LANES):
-            now[lane] = here[lane] + weight[lane]
-    heights, first, reached = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    # One array, so that the compiler needn't ask whether what it writes overlaps what it reads.
-    state = np.empty(6 * LANES)
-    state[OBJECTS : OBJECTS + LANES] = objects
-    for number in range(thresholds):
-        group = category * thresholds + number
-        start, stop = ordered.hit_begins[group], ordered.hit_begins[group + 1]
-        skip = ordered.pass_begins[group]
-        left = ordered.pass_begins[group + 1] - skip
-        state[:OBJECTS] = 0.0
-        for place in range(start, stop):
-            add_rows(state, FOUND, seen[ordered.hit_end[place]], seen[ordered.hit_first[place]], 1.0)
-        for place in range(left):
-            row = ordered.pass_row[skip + place]
-            add_rows(state, PASSED, seen[row + np.uint32(1)], seen[row], 1.0)
-        for lane in range(LANES):
-            reached[lane] += state[FOUND + lane]
-            state[COUNTED + lane] = places_reached(state[FOUND + lane], state[OBJECTS + lane])
-        for place in range(stop - 1, start - 1, -1):
-            while left > ordered.hit_passed[place]:
-                left -= 1
-                row = ordered.pass_row[skip + left]
-                add_rows(state, PASSED, seen[row + np.uint32(1)], seen[row], -1.0)
-            take_run(state, seen[ordered.hit_end[place]], seen[ordered.hit_first[place]])
-        for lane in range(LANES):
-            heights[lane] += state[SUMS + lane]
-        if number == 0:
-            first[:] = state[SUMS : SUMS + LANES]
-    return heights, first, reached
-
-
-@njit(cache=True, nogil=True)
-def add_rows(state, at, here, before, sign):
-    """Add what counts from one row to another to the lanes' numbers that begin at a place of their state."""
-    for lane in range(LANES):
-        state[at + lane] += sign * (here[lane] - before[lane])
+    begin, end = np.uint64(ordered.begins[category]), np.uint64(ordered.begins[category + 1])
+    kept = NONE
+    for back in range(end - begin):
+        row = end - ONE - back
+        # Written in any case, and overwritten by the next if it isn't chosen: nothing for the processor to guess.
+        matched[kept], ignored[kept] = ordered.matched[row], ordered.ignored[row]
+        kept += np.uint64(chosen[np.uint64(ordered.frame[row])])
+    for place in range(WORD):
+        matched[kept + place] = ignored[kept + place] = 0
+    return kept
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def take_run(state, here, before):
-    """Go back over a run of hits, from the row after it to its first."""
-    for lane in range(LANES):
-        found = state[FOUND + lane]
-        precision = found / (here[lane] - state[PASSED + lane] + SPACING)
-        highest = max(state[HIGHEST + lane], precision)
-        rest = found - (here[lane] - before[lane])
-        count = places_reached(rest, state[OBJECTS + lane])
-        state[SUMS + lane] += highest * (state[COUNTED + lane] - count)
-        state[FOUND + lane] = rest
-        state[HIGHEST + lane] = highest
-        state[COUNTED + lane] = count
+def trace_chosen(ordered, category, chosen, targets, room, curves, side, hits):
+    """Note in `curves` [T, R, S] at the targets that are reached the highest precision from there on, and `hits` [T].
+
+    Counting the rows of words gives all hits and misses; going over them, what is left is what stands before.
+    """
+    matched, ignored, hit_words, row_words = room
+    rows = gather_rows(ordered, category, chosen, matched, ignored)
+    words = (rows + WORD - ONE) // WORD
+    for number in range(np.uint64(len(hits))):
+        found, seen = 0, 0
+        for word in range(words):
+            first = word * WORD
+            here = ~NONE if rows - first >= WORD else (ONE << (rows - first)) - ONE
+            row_words[word] = here & ~pick_bits(ignored, first, number)
+            hit_words[word] = row_words[word] & pick_bits(matched, first, number)
+            found, seen = found + count_ones(hit_words[word]), seen + count_ones(row_words[word])
+        hits[number] = found
+        highest, after_miss = 0.0, ONE
+        for word in range(words):
+            hit, row = hit_words[word], row_words[word]
+            lasts, after_miss = hits_after_misses(hit, row, after_miss)
+            while lasts:
+                # All bits up to the lowest one.
+                upto = lasts ^ (lasts - ONE)
+                lasts &= lasts - ONE
+                hits_here, rows_here = found + 1 - count_ones(hit & upto), seen + 1 - count_ones(row & upto)
+                precision = hits_here / (rows_here + SPACING)
+                highest = precision if precision > highest else highest
+                curves[number, targets[np.uint64(hits_here)], side] = highest
+            found, seen = found - count_ones(hit), seen - count_ones(row)
+
+
+@njit(cache=True, nogil=True)
+def hits_after_misses(hit, row, after_miss):
+    """Those of a word's hits before which, of all its rows that aren't ignored, a miss comes: a word of their bits.
+
+    after_miss: one where the row before the word is a miss or isn't there; returned for the next word too. A one that
+    is put behind each miss is carried by the addition over what is ignored.
+    """
+    miss = row & ~hit
+    behind = (miss << ONE) | after_miss
+    carried = behind + ~row
+    return carried & hit, (miss >> (WORD - ONE)) | np.uint64(carried < behind)
+
+
+@njit(cache=True, nogil=True)
+def keep_highest(curves):
+    """Make each precision of curves [T, R, SIDE] the highest of those at its recall and above."""
+    thresholds, places, _ = curves.shape
+    line, flat = np.uint64(SIDE), curves.reshape(curves.size)
+    # Threshold by threshold at each place: the processor needn't wait for what it wrote just before.
+    for back in range(np.uint64(places - 1)):
+        for number in range(np.uint64(thresholds)):
+            begin = (number * np.uint64(places) + np.uint64(places - 2) - back) * line
+            for side in range(line):
+                here, above = flat[begin + side], flat[begin + line + side]
+                flat[begin + side] = here if here > above else above
+
+
+@njit(cache=True, nogil=True)
+def write_lines(curves, precision, first, count):
+    """Write the first of curves [T, R, S] to precision [T, R, K] from one category on."""
+    thresholds, places, categories = precision.shape
+    flat, written = curves.reshape(curves.size), precision.reshape(precision.size)
+    for line in range(np.uint64(thresholds * places)):
+        begin, place = line * np.uint64(SIDE), line * np.uint64(categories) + np.uint64(first)
+        for side in range(np.uint64(count)):
+            written[place + side] = flat[begin + side]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -182,45 +171,6 @@ def places_reached(hits, objects):
     place = np.floor(recall * 100.0 + 1e-7)
     reached = place + (1.0 if recall >= place * 0.01 else 0.0)
     return reached if hits > 0.0 else 0.0
-
-
-@njit(cache=True, nogil=True)
-def trace(ordered, category, weights, table, tabled, room, curves, side, recalls):
-    """Note precisions in `curves` [T, R, S] at a side, and fill `recalls` [T]; returns whether there are objects.
-
-    A precision stands at the highest recall threshold that its hits reach, zeros elsewhere; see keep_highest.
-    All counts are whole numbers that float64 holds, so that any order of adding them gives the same bits.
-    """
-    objects = 0
-    for place in range(ordered.object_begins[category], ordered.object_begins[category + 1]):
-        objects += weights[ordered.object_frame[place]]
-    if objects == 0:
-        return False
-    written_out = False
-    for place in range(ordered.mixed_begins[category], ordered.mixed_begins[category + 1]):
-        written_out |= weights[ordered.mixed_frame[place]] > 1
-    targets = find_targets(objects, table, tabled)
-    if written_out:
-        trace_copies(ordered, category, weights, targets, curves, side, recalls)
-    else:
-        trace_hits(ordered, category, weights, targets, room, curves, side, recalls)
-    for number in range(len(recalls)):
-        recalls[number] /= objects
-    return True
-
-
-@njit(cache=True, nogil=True)
-def keep_highest(curves):
-    """Make each precision of curves [T, R, S] the highest of those at its recall and above."""
-    for number in range(curves.shape[0]):
-        own = curves[number]
-        last, sides = np.uint64(len(own)) - ONE, np.uint64(own.shape[1])
-        for side in range(sides):
-            highest = 0.0
-            for back in range(last + ONE):
-                here = own[last - back, side]
-                highest = here if here > highest else highest
-                own[last - back, side] = highest
 
 
 @njit(cache=True, nogil=True)
@@ -248,109 +198,3 @@ def find_targets(objects, table, tabled):
     for hits in range(1, objects + 1):
         targets[hits] = np.uint8(places_reached(float(hits), float(objects)) - 1.0)
     return targets
-
-
-# Where no frame counts there is nothing to divide by but SPACING.
-@njit(cache=True, nogil=True, error_model="numpy")
-def trace_hits(ordered, category, weights, targets, room, curves, side, hits):
-    """Note in `curves` [T, R, S] at the targets that are reached the highest precision from there on, and `hits` [T].
-
-    A run of hits in frames that don't count repeats a lower precision of the hits before it, which changes nothing.
-    Of a signed number that is a place numba asks whether it counts from the end: those here have no sign.
-    """
-    seen, passed, found, counted, precision = room
-    count_rows(ordered.frame[ordered.begins[category] : ordered.begins[category + 1]], weights, seen)
-    passed[0] = 0
-    # Counting, dividing and looking for the highest each have a loop of their own: the processor divides several
-    # numbers at a time, and waits for none of them.
-    for number in range(np.uint64(len(hits))):
-        group = category * len(hits) + number
-        rows = ordered.pass_row[ordered.pass_begins[group] : ordered.pass_begins[group + 1]]
-        for place in range(np.uint64(len(rows))):
-            row = rows[place]
-            passed[place + ONE] = passed[place] + (seen[row + ONE] - seen[row])
-        runs = slice(ordered.hit_begins[group], ordered.hit_begins[group + 1])
-        first, end, before = ordered.hit_first[runs], ordered.hit_end[runs], ordered.hit_passed[runs]
-        total, last = np.int32(0), np.uint64(len(end))
-        for run in range(last):
-            here = seen[end[run]]
-            total = np.int32(total + (here - seen[first[run]]))
-            found[run], counted[run] = total, np.int32(here - passed[before[run]])
-        for run in range(last):
-            precision[run] = found[run] / (counted[run] + SPACING)
-        highest = 0.0
-        for back in range(last):
-            run = last - ONE - back
-            here = precision[run]
-            highest = here if here > highest else highest
-            curves[number, targets[np.uint32(found[run])], side] = highest
-        hits[number] = total
-
-
-@njit(cache=True, nogil=True)
-def make_room(ordered):
-    """Room for what trace_hits counts by row and by run of hits, of which there are no more than rows."""
-    longest = 1
-    for category in range(len(ordered.begins) - 1):
-        longest = max(longest, ordered.begins[category + 1] - ordered.begins[category] + 1)
-    counts = np.empty((4, longest), np.int32)
-    return counts[0], counts[1], counts[2], counts[3], np.empty(longest)
-
-
-@njit(cache=True, nogil=True)
-def count_rows(frame, weights, seen):
-    """Fill seen [N + 1] with how many times the first rows of a category count, for each number of them."""
-    total = np.int32(0)
-    seen[0] = 0
-    for row in range(np.uint64(len(frame))):
-        total = np.int32(total + weights[np.uint64(frame[row])])
-        seen[row + ONE] = total
-
-
-@njit(cache=True, nogil=True)
-def trace_copies(ordered, category, weights, targets, curves, side, hits):
-    """The same with the copies of tied rows written out, row by row."""
-    times, matched, ignored = repeat_rows(ordered, category, weights)
-    for number in range(len(hits)):
-        bit = np.uint16(1 << number)
-        seen, found = 0, 0
-        for row in range(len(times)):
-            if ignored[row] & bit:
-                continue
-            seen += times[row]
-            if matched[row] & bit:
-                found += times[row]
-                place = targets[found]
-                curves[number, place, side] = max(curves[number, place, side], found / (seen + SPACING))
-        hits[number] = found
-
-
-@njit(cache=True, nogil=True)
-def repeat_rows(ordered, category, weights):
-    """A category's rows with the times that each counts [P] int64, and its bits of matched and ignored.
-
-    The copies of a row are one entry: between them precision is never above that of the last. Rows of a frame that tie
-    with one another are written out, since copies of a frame keep their order (a, b, a, b and not a, a, b, b).
-    """
-    begin, end = ordered.begins[category], ordered.begins[category + 1]
-    size = 0
-    for row in range(begin, end):
-        alone = not ordered.tied[row] and not (row + 1 < end and ordered.tied[row + 1])
-        weight = weights[ordered.frame[row]]
-        size += min(weight, 1) if alone else weight
-    times, matched, ignored = np.empty(size, np.int64), np.empty(size, np.uint16), np.empty(size, np.uint16)
-    place, row = 0, begin
-    while row < end:
-        stop = row + 1
-        while stop < end and ordered.tied[stop]:
-            stop += 1
-        weight = weights[ordered.frame[row]]
-        alone = stop == row + 1
-        for _ in range(min(weight, 1) if alone else weight):
-            for one in range(row, stop):
-                times[place] = weight if alone else 1
-                matched[place] = ordered.matched[one]
-                ignored[place] = ordered.ignored[one]
-                place += 1
-        row = stop
-    return times, matched, ignored
