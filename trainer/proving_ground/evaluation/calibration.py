@@ -79,7 +79,7 @@ def calibration_scores(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """ece and ece/<category> on some frames [F] bool, and of each resample [B]; NaN where no box counts.
 
-    gaps: `all_gaps` of all categories. ordered: boxes of the categories with these names. weights: [B, frames] int64;
+    gaps: `all_gaps` of all categories. ordered: boxes of the categories with these names. weights: [B, frames] int32;
     without them there are no resamples.
     """
     values = {"ece": expected_error(frames.astype(np.float64) @ gaps)}

@@ -232,7 +232,7 @@ def detection_scores(
 def resampled_detection(
     ordered: Ordered, names: Sequence[str], weights: np.ndarray, threads: int = 1
 ) -> dict[str, np.ndarray]:
-    """map, ap50, ar and ap/<category> of each resample, [B] each, NaN without objects; weights [B, F] int64.
+    """map, ap50, ar and ap/<category> of each resample, [B] each, NaN without objects; weights [B, F] int32.
 
     Equal to `detection_scores` but for the order of the sums: the last bits may differ. They are the same bits whatever
     the number of threads, which share the resamples.

@@ -20,7 +20,7 @@ from proving_ground.evaluation.tracing import (
 )
 
 # Resamples that are traced side by side.
-LANES = 64
+LANES = 128
 # Where each of a lane's numbers begins in the state of all lanes.
 FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
 

@@ -215,7 +215,7 @@ def measure(
 ) -> tuple[dict[str, float | None], dict[str, np.ndarray]]:
     """A head's scores on some frames, None where nothing can be measured, and each score's resamples [B], NaN there.
 
-    frames: [F] bool, those of the part with labels of the head. weights: [B, frames] int64; without them no resamples.
+    frames: [F] bool, those of the part with labels of the head. weights: [B, frames] int32; without them no resamples.
     """
     if head == "detection":
         ordered, names = tables.ordered, tables.categories
