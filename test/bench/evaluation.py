@@ -283,7 +283,9 @@ def main() -> int:
             ours.setdefault(name, []).append(value)
     keep(statistics, document, results)
     differing = compare_peers(document, results, slices, ours, mine, collected)
-    resample(asked, statistics, slices, Reruns(COCO, COCOeval, document, results))
+    with contextlib.redirect_stdout(io.StringIO()):
+        peer = Reruns(COCO, COCOeval, document, results)
+    resample(asked, statistics, slices, peer)
     return 1 if differing else 0
 
 

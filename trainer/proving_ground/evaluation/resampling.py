@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from proving_ground.evaluation.tracing import (
+    ONE,
     SPACING,
     THRESHOLDS,
     count_objects,
@@ -20,7 +21,7 @@ from proving_ground.evaluation.tracing import (
 )
 
 # Resamples that are traced side by side.
-LANES = 128
+LANES = 64
 # Where each of a lane's numbers begins in the state of all lanes.
 FOUND, HIGHEST, SUMS, PASSED, COUNTED, OBJECTS = (LANES * place for place in range(6))
 
@@ -158,13 +159,13 @@ def count_lanes_objects(ordered, runs, category, times):
     """Objects of each lane [L] float64, and whether tied rows have to be written out for it [L] bool."""
     objects, alone = np.zeros(LANES), np.zeros(LANES, np.bool_)
     for place in range(ordered.object_begins[category], ordered.object_begins[category + 1]):
-        row = times[ordered.object_frame[place]]
+        frame = ordered.object_frame[place]
         for lane in range(LANES):
-            objects[lane] += row[lane]
+            objects[lane] += times[frame, lane]
     for place in range(runs.mixed_begins[category], runs.mixed_begins[category + 1]):
-        row = times[runs.mixed_frame[place]]
+        frame = runs.mixed_frame[place]
         for lane in range(LANES):
-            alone[lane] |= row[lane] > 1
+            alone[lane] |= times[frame, lane] > 1
     return objects, alone
 
 
@@ -179,10 +180,10 @@ def trace_lanes(ordered, runs, category, times, objects, thresholds):
     begin, end = ordered.begins[category], ordered.begins[category + 1]
     seen = np.empty((end - begin + 1, LANES))
     seen[0, :] = 0.0
-    for row in range(end - begin):
-        here, now, weight = seen[row], seen[row + 1], times[ordered.frame[begin + row]]
+    for row in range(np.uint64(end - begin)):
+        frame = np.uint64(ordered.frame[np.uint64(begin) + row])
         for lane in range(LANES):
-            now[lane] = here[lane] + weight[lane]
+            seen[row + ONE, lane] = seen[row, lane] + times[frame, lane]
     heights, first, reached = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     # One array, so that the compiler needn't ask whether what it writes overlaps what it reads.
     state = np.empty(6 * LANES)
@@ -194,19 +195,19 @@ def trace_lanes(ordered, runs, category, times, objects, thresholds):
         left = runs.pass_begins[group + 1] - skip
         state[:OBJECTS] = 0.0
         for place in range(start, stop):
-            add_rows(state, FOUND, seen[runs.hit_end[place]], seen[runs.hit_first[place]], 1.0)
+            add_rows(state, FOUND, seen, runs.hit_first[place], runs.hit_end[place], 1.0)
         for place in range(left):
-            row = runs.pass_row[skip + place]
-            add_rows(state, PASSED, seen[row + np.uint32(1)], seen[row], 1.0)
+            row = np.uint64(runs.pass_row[skip + place])
+            add_rows(state, PASSED, seen, row, row + ONE, 1.0)
         for lane in range(LANES):
             reached[lane] += state[FOUND + lane]
             state[COUNTED + lane] = places_reached(state[FOUND + lane], state[OBJECTS + lane])
         for place in range(stop - 1, start - 1, -1):
             while left > runs.hit_passed[place]:
                 left -= 1
-                row = runs.pass_row[skip + left]
-                add_rows(state, PASSED, seen[row + np.uint32(1)], seen[row], -1.0)
-            take_run(state, seen[runs.hit_end[place]], seen[runs.hit_first[place]])
+                row = np.uint64(runs.pass_row[skip + left])
+                add_rows(state, PASSED, seen, row, row + ONE, -1.0)
+            take_run(state, seen, runs.hit_first[place], runs.hit_end[place])
         for lane in range(LANES):
             heights[lane] += state[SUMS + lane]
         if number == 0:
@@ -214,21 +215,22 @@ def trace_lanes(ordered, runs, category, times, objects, thresholds):
     return heights, first, reached
 
 
+# A row of its own would be an array, whose users numba counts: rows are found by their numbers.
 @njit(cache=True, nogil=True)
-def add_rows(state, at, here, before, sign):
-    """Add what counts from one row to another to the lanes' numbers that begin at a place of their state."""
+def add_rows(state, at, seen, first, end, sign):
+    """Add what counts from a row to before another to the lanes' numbers that begin at a place of their state."""
     for lane in range(LANES):
-        state[at + lane] += sign * (here[lane] - before[lane])
+        state[at + lane] += sign * (seen[end, lane] - seen[first, lane])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def take_run(state, here, before):
-    """Go back over a run of hits, from the row after it to its first."""
+def take_run(state, seen, first, end):
+    """Go back over a run of hits."""
     for lane in range(LANES):
-        found = state[FOUND + lane]
-        precision = found / (here[lane] - state[PASSED + lane] + SPACING)
+        found, here = state[FOUND + lane], seen[end, lane]
+        precision = found / (here - state[PASSED + lane] + SPACING)
         highest = max(state[HIGHEST + lane], precision)
-        rest = found - (here[lane] - before[lane])
+        rest = found - (here - seen[first, lane])
         count = places_reached(rest, state[OBJECTS + lane])
         state[SUMS + lane] += highest * (state[COUNTED + lane] - count)
         state[FOUND + lane] = rest
