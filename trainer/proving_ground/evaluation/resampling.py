@@ -10,16 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from proving_ground.evaluation.matching import IOU_THRESHOLDS
 from proving_ground.evaluation.tracing import (
     ONE,
     SPACING,
-    THRESHOLDS,
     count_objects,
     find_targets,
     make_table,
     places_reached,
 )
 
+THRESHOLDS = len(IOU_THRESHOLDS)
 # Resamples that are traced side by side.
 LANES = 64
 # Where each of a lane's numbers begins in the state of all lanes.

@@ -12,7 +12,6 @@ from proving_ground.evaluation.bits import WORD, count_ones, pick_bits
 
 # pycocotools adds np.spacing(1) to every denominator of a precision.
 SPACING = float(np.spacing(1.0))
-THRESHOLDS = 10
 NONE, ONE = np.uint64(0), np.uint64(1)
 # Categories whose precisions fill a line of the cache.
 SIDE = 8
@@ -73,10 +72,7 @@ def count_objects(ordered, category, weights):
 # Of a signed number that is a place numba asks whether it counts from the end: those here have no sign.
 @njit(cache=True, nogil=True)
 def gather_rows(ordered, category, chosen, matched, ignored):
-    """Outcomes of a category's chosen rows, from the last to the first; returns how many.
-
-    The rest of the last word of rows is zero.
-    """
+    """Outcomes of a category's chosen rows, from the last to the first; returns how many."""
     begin, end = np.uint64(ordered.begins[category]), np.uint64(ordered.begins[category + 1])
     kept = NONE
     for back in range(end - begin):
@@ -84,8 +80,6 @@ def gather_rows(ordered, category, chosen, matched, ignored):
         # Written in any case, and overwritten by the next if it isn't chosen: nothing for the processor to guess.
         matched[kept], ignored[kept] = ordered.matched[row], ordered.ignored[row]
         kept += np.uint64(chosen[np.uint64(ordered.frame[row])])
-    for place in range(WORD):
-        matched[kept + place] = ignored[kept + place] = 0
     return kept
 
 
@@ -102,6 +96,7 @@ def trace_chosen(ordered, category, chosen, targets, room, curves, side, hits):
         found, seen = 0, 0
         for word in range(words):
             first = word * WORD
+            # The last word's other rows are left from before.
             here = ~NONE if rows - first >= WORD else (ONE << (rows - first)) - ONE
             row_words[word] = here & ~pick_bits(ignored, first, number)
             hit_words[word] = row_words[word] & pick_bits(matched, first, number)
