@@ -113,7 +113,7 @@ function installPython(locks) {
 }
 
 const commands = {
-	start: () => runMain("actions/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)),
+	start: () => runMain("actions/cli/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)),
 	setup: () => 0,
 	test: () => runMain("test/run.ts", ...rest),
 	check: () => runMain("test/check.ts", ...rest),

@@ -25,8 +25,8 @@ const vitest = (...files: string[]) => [
 ];
 const suites: Record<string, Suite> = {
 	gate: {
-		file: "actions/lib/gate.ts",
-		tests: vitest("test/lib/gate.test.ts", "test/lib/waivers.test.ts", "test/lib/noise.test.ts"),
+		file: "actions/lib/gate/gate.ts",
+		tests: vitest("test/lib/gate/gate.test.ts", "test/lib/gate/waivers.test.ts", "test/lib/report/noise.test.ts"),
 		folder: ".",
 		faults: [
 			["const LEVEL = 0.025", "const LEVEL = 0.05"],
@@ -77,8 +77,8 @@ const suites: Record<string, Suite> = {
 		],
 	},
 	waivers: {
-		file: "actions/lib/waivers.ts",
-		tests: vitest("test/lib/waivers.test.ts"),
+		file: "actions/lib/gate/waivers.ts",
+		tests: vitest("test/lib/gate/waivers.test.ts"),
 		folder: ".",
 		faults: [
 			["if (!check.blocking) return check;", ""],
@@ -105,8 +105,8 @@ const suites: Record<string, Suite> = {
 		],
 	},
 	noise: {
-		file: "actions/lib/noise.ts",
-		tests: vitest("test/lib/noise.test.ts"),
+		file: "actions/lib/report/noise.ts",
+		tests: vitest("test/lib/report/noise.test.ts"),
 		folder: ".",
 		faults: [
 			["metric === score.metric &&", ""],
@@ -128,8 +128,8 @@ const suites: Record<string, Suite> = {
 		],
 	},
 	seeds: {
-		file: "actions/lib/seeds.ts",
-		tests: vitest("test/lib/seeds.test.ts"),
+		file: "actions/lib/report/seeds.ts",
+		tests: vitest("test/lib/report/seeds.test.ts"),
 		folder: ".",
 		faults: [
 			["run.model}/`))", "run.model}`))"],
@@ -169,8 +169,8 @@ const suites: Record<string, Suite> = {
 		],
 	},
 	waiver_file: {
-		file: "actions/lib/waiver_file.ts",
-		tests: vitest("test/lib/waiver_file.test.ts"),
+		file: "actions/lib/experiment/waiver_file.ts",
+		tests: vitest("test/lib/experiment/waiver_file.test.ts"),
 		folder: ".",
 		faults: [
 			["|| file.value.waivers.length === 0", ""],
@@ -187,8 +187,8 @@ const suites: Record<string, Suite> = {
 		],
 	},
 	author: {
-		file: "actions/lib/author.ts",
-		tests: vitest("test/lib/author.test.ts"),
+		file: "actions/lib/experiment/author.ts",
+		tests: vitest("test/lib/experiment/author.test.ts"),
 		folder: ".",
 		faults: [
 			["commits?.get(commit) ??", ""],
@@ -203,8 +203,8 @@ const suites: Record<string, Suite> = {
 		],
 	},
 	student: {
-		file: "actions/lib/student.ts",
-		tests: vitest("test/lib/student.test.ts"),
+		file: "actions/lib/gate/student_t.ts",
+		tests: vitest("test/lib/gate/student_t.test.ts"),
 		folder: ".",
 		faults: [
 			["value < 0 ? tail : 1 - tail", "value < 0 ? 1 - tail : tail"],

@@ -2,8 +2,8 @@
 // Run: node_modules/.bin/node test/seeds.ts [seed...]
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { run } from "../actions/cli/stages.ts";
 import { openProject } from "../actions/lib/project.ts";
-import { run } from "../actions/stages.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const seeds = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [1, 2, 3];

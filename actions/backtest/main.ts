@@ -1,7 +1,7 @@
 // Says of policies and slices that a pull request edits what they would have said of every model in the registry.
 import * as core from "@actions/core";
 import { gitHubPlace, numberInput, openWorkspace, refuseFork, requiredInput, runAction } from "../lib/action.ts";
-import { backtestChanges, showBacktest } from "../lib/policy_changes.ts";
+import { backtestChanges, showBacktest } from "../lib/gate/policy_changes.ts";
 
 await runAction(async () => {
 	await refuseFork();

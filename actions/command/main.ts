@@ -2,9 +2,9 @@
 import * as core from "@actions/core";
 import { context } from "@actions/github";
 import { gitHubPlace, openRepository, runAction } from "../lib/action.ts";
-import { openGitHub } from "../lib/github.ts";
-import { revertMerge } from "../lib/rollback.ts";
-import { answerCommand, readCommentEvent } from "../lib/slash_command.ts";
+import { revertMerge } from "../lib/follow/rollback.ts";
+import { answerCommand, readCommentEvent } from "../lib/follow/slash_command.ts";
+import { openGitHub } from "../lib/github/github.ts";
 
 await runAction(async () => {
 	const event = readCommentEvent(context.payload);

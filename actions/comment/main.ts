@@ -1,10 +1,10 @@
 // Shows the state of an experiment: job summary, sticky comment, check run, labels.
 import * as core from "@actions/core";
 import { booleanInput, openPullRequest, readPlan, runAction } from "../lib/action.ts";
-import { renderComment } from "../lib/comment.ts";
+import { renderComment } from "../lib/comment/comment.ts";
 import { readDocuments } from "../lib/documents.ts";
-import { parseRefused } from "../lib/planned.ts";
-import { keepOwnRun, showAll } from "../lib/showing.ts";
+import { keepOwnRun, showAll } from "../lib/follow/showing.ts";
+import { parseRefused } from "../lib/plan/packed_plan.ts";
 
 await runAction(async () => {
 	const refused = parseRefused(core.getInput("refused"));

@@ -9,8 +9,8 @@ import {
 	runAction,
 	sayLine,
 } from "../lib/action.ts";
-import { follow } from "../lib/follow.ts";
-import { openGitHub } from "../lib/github.ts";
+import { follow } from "../lib/follow/follow.ts";
+import { openGitHub } from "../lib/github/github.ts";
 
 await runAction(async () => {
 	const ports = { project: await openWorkspace(), git: openRepository(), github: await openGitHub(gitHubPlace()) };

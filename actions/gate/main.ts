@@ -2,8 +2,8 @@
 import * as core from "@actions/core";
 import { annotateChecks, requiredInput, runAction, workspaceRoot } from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
-import { judge } from "../lib/gate.ts";
-import { writeVerdict } from "../lib/page.ts";
+import { judge } from "../lib/gate/gate.ts";
+import { writeVerdict } from "../lib/page/page.ts";
 
 await runAction(async () => {
 	const report = await readDocument("report", requiredInput("report"));

@@ -1,20 +1,20 @@
 // What a stage does becomes what a workflow's author sees: runAction is the only place that catches.
 import path from "node:path";
 import * as core from "@actions/core";
-import type { Known } from "./author.ts";
-import { changedExperiments } from "./changes.ts";
-import { type Git, openGit } from "./checkouts.ts";
 import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
+import type { Known } from "./experiment/author.ts";
+import type { Place } from "./follow/showing.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
+import { changedExperiments } from "./git/changed_files.ts";
+import { type Git, openGit } from "./git/checkouts.ts";
 import type { GitHubOptions } from "./github/connect.ts";
-import type { GitHub } from "./github.ts";
-import { nearText } from "./noise.ts";
-import { plainLine, plainText } from "./plain.ts";
-import { unpackPlan } from "./planned.ts";
-import { liveLine, progressLine } from "./progress.ts";
+import type { GitHub } from "./github/github.ts";
+import { unpackPlan } from "./plan/packed_plan.ts";
 import { documentsOf, type OpenOptions, openProject, type Project } from "./project.ts";
-import type { Place } from "./showing.ts";
+import { nearText } from "./report/noise.ts";
+import { plainLine, plainText } from "./text/plain.ts";
+import { liveLine, progressLine } from "./train/progress.ts";
 
 /** Runs an action's body; an error becomes annotations and a failed step, with a stack only where it is a bug of ours. */
 export async function runAction(body: () => Promise<void>): Promise<void> {
@@ -98,7 +98,7 @@ export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 	const { pull_request, commits } = context.payload;
 	let author: unknown = pull_request?.["user"]?.login;
 	if (author === undefined && pullRequest !== null) {
-		const { openGitHub } = await import("./github.ts");
+		const { openGitHub } = await import("./github/github.ts");
 		({ author } = await (await openGitHub(gitHubPlace())).pullRequest(pullRequest));
 	}
 	const pushed = (Array.isArray(commits) ? commits : []) as { id?: string; author?: { username?: string } }[];
@@ -184,7 +184,7 @@ export async function openPullRequest(): Promise<{ github: GitHub; place: Place 
 	const number = numberInput("pull-request");
 	if (number === null) return null;
 	const sha = requiredInput("sha");
-	const { openGitHub } = await import("./github.ts");
+	const { openGitHub } = await import("./github/github.ts");
 	return { github: await openGitHub(gitHubPlace()), place: { number, head: { sha } } };
 }
 

@@ -1,24 +1,24 @@
 // A repository's .github/proving-ground.yaml becomes the places where it runs: trainer, store, registry, executor.
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { authorsOf, type Known } from "./author.ts";
-import { checkCombination } from "./combination.ts";
-import { type Dataset, type Preparation, prepareDataset } from "./dataset.ts";
+import { type Dataset, type Preparation, prepareDataset } from "./data/dataset.ts";
 import { writeDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
 import { allExecutors, chooseExecutor } from "./executors/index.ts";
-import { loadExperiment, loadFile, type ResolvedExperiment } from "./experiment.ts";
+import { authorsOf, type Known } from "./experiment/author.ts";
+import { checkCombination } from "./experiment/combination.ts";
+import { loadExperiment, loadFile, type ResolvedExperiment } from "./experiment/experiment.ts";
+import { checkCaptured } from "./experiment/window.ts";
 import type { Config, Plan, PlanMachine, RunWindow, SliceFile } from "./generated/documents.d.ts";
 import validateConfig from "./generated/validate_config.js";
-import { approvalOf, planRun, type Registry } from "./plan.ts";
-import { problemAt } from "./problems.ts";
+import { approvalOf, planRun, type Registry } from "./plan/plan.ts";
+import { describeTransfer, findWeights } from "./plan/weights.ts";
 import { chooseRegistry } from "./registries/index.ts";
 import { recorded } from "./registries/recorded.ts";
 import { chooseStore } from "./stores/index.ts";
-import type { Executor, Store } from "./train.ts";
-import { digestTrainer, ENTRY, findTrainer, type Trainer } from "./trainer.ts";
-import { describeTransfer, findWeights } from "./weights.ts";
-import { checkCaptured } from "./window.ts";
+import { problemAt } from "./text/problems.ts";
+import type { Executor, Store } from "./train/train.ts";
+import { digestTrainer, ENTRY, findTrainer, type Trainer } from "./trainer/trainer.ts";
 
 const CONFIG = ".github/proving-ground.yaml";
 

@@ -1,8 +1,8 @@
 // Draws the page of each report anew, and the page over all of them.
 import * as core from "@actions/core";
 import { runAction, workspaceRoot } from "../lib/action.ts";
-import { writePages } from "../lib/pages.ts";
-import { plainText } from "../lib/plain.ts";
+import { writePages } from "../lib/page/pages.ts";
+import { plainText } from "../lib/text/plain.ts";
 
 await runAction(async () => {
 	const { file, reports, skipped } = await writePages(workspaceRoot(), { each: true });

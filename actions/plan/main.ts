@@ -1,9 +1,9 @@
 // Plans the experiments that a pull request adds or changes.
 import * as core from "@actions/core";
 import { booleanInput, chosenFiles, knownAuthors, numberInput, openWorkspace, runAction } from "../lib/action.ts";
-import { packPlans } from "../lib/planned.ts";
+import { summarisePlans } from "../lib/comment/summary.ts";
+import { packPlans } from "../lib/plan/packed_plan.ts";
 import { planAll, refuseOthers, refuseProblems } from "../lib/project.ts";
-import { summarisePlans } from "../lib/summary.ts";
 
 await runAction(async () => {
 	const base = core.getInput("base");

@@ -2,7 +2,7 @@
 import * as core from "@actions/core";
 import { booleanInput, documentBeside, openWorkspace, refuseFork, requiredInput, runAction } from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
-import { promote, writePromotion } from "../lib/promote.ts";
+import { promote, writePromotion } from "../lib/promote/promote.ts";
 
 await runAction(async () => {
 	await refuseFork();

@@ -1,11 +1,11 @@
 // Opens the pull requests that are due: what a schedule asks for, what was published, what the form names.
 import * as core from "@actions/core";
 import { booleanInput, gitHubPlace, openWorkspace, requiredNumber, runAction, sayLine } from "../lib/action.ts";
-import { forecastPlan, readProposals } from "../lib/forecast.ts";
-import { forgeOn } from "../lib/forge.ts";
-import { openGitHub } from "../lib/github.ts";
-import { proposeDue } from "../lib/propose.ts";
-import { readEvent } from "../lib/publication.ts";
+import { openGitHub } from "../lib/github/github.ts";
+import { forecastPlan, readProposals } from "../lib/propose/forecast.ts";
+import { forgeOn } from "../lib/propose/forge.ts";
+import { proposeDue } from "../lib/propose/propose.ts";
+import { readEvent } from "../lib/propose/publication.ts";
 
 await runAction(async () => {
 	const { context } = await import("@actions/github");

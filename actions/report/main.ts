@@ -2,8 +2,8 @@
 import * as core from "@actions/core";
 import { openWorkspace, requiredInput, runAction } from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
-import { writePage } from "../lib/page.ts";
-import { makeReport, readEvaluation, writeReport } from "../lib/report.ts";
+import { writePage } from "../lib/page/page.ts";
+import { makeReport, readEvaluation, writeReport } from "../lib/report/report.ts";
 
 await runAction(async () => {
 	const { root, store } = await openWorkspace();

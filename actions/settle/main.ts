@@ -9,8 +9,8 @@ import {
 	runAction,
 	sayLine,
 } from "../lib/action.ts";
-import { openGitHub } from "../lib/github.ts";
-import { settleMerged } from "../lib/settle.ts";
+import { settleMerged } from "../lib/follow/settle.ts";
+import { openGitHub } from "../lib/github/github.ts";
 
 await runAction(async () => {
 	const ports = { project: await openWorkspace(), git: openRepository(), github: await openGitHub(gitHubPlace()) };

@@ -1,8 +1,8 @@
 // Installs what the trainer needs into the virtual environment that the repository's configuration names.
 import * as core from "@actions/core";
 import { openWorkspace, runAction } from "../lib/action.ts";
-import { installTrainer } from "../lib/installation.ts";
-import { findTrainer } from "../lib/trainer.ts";
+import { installTrainer } from "../lib/trainer/installation.ts";
+import { findTrainer } from "../lib/trainer/trainer.ts";
 
 await runAction(async () => {
 	const { python } = (await openWorkspace()).trainer;

@@ -12,9 +12,9 @@ import {
 	sayProgress,
 } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
+import { progressShower, requireCurrent, unwantedStopper } from "../lib/follow/showing.ts";
 import type { Jobs } from "../lib/generated/documents.d.ts";
-import { progressShower, requireCurrent, unwantedStopper } from "../lib/showing.ts";
-import { isEvaluated, isShared, stopJobs, trainPlan } from "../lib/train.ts";
+import { isEvaluated, isShared, stopJobs, trainPlan } from "../lib/train/train.ts";
 
 await runAction(async () => {
 	await refuseFork();

@@ -4,8 +4,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parse } from "yaml";
-import { changedExperiments } from "../../actions/lib/changes.ts";
-import { loadExperiment } from "../../actions/lib/experiment.ts";
+import { loadExperiment } from "../../actions/lib/experiment/experiment.ts";
+import { changedExperiments } from "../../actions/lib/git/changed_files.ts";
 import { printRatios, timeInTurn } from "./times.ts";
 
 const COUNT = 10_000;

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { judgeScores, type Measured } from "../../actions/lib/gate.ts";
+import { judgeScores, type Measured } from "../../actions/lib/gate/gate.ts";
 import type { PlanRule, Report } from "../../actions/lib/generated/documents.d.ts";
 
 type Score = Report["scores"][number];

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { InvalidFile } from "../../actions/lib/errors.ts";
-import { loadExperiment } from "../../actions/lib/experiment.ts";
-import { loadProposals } from "../../actions/lib/proposal_file.ts";
+import { loadExperiment } from "../../actions/lib/experiment/experiment.ts";
+import { loadProposals } from "../../actions/lib/propose/proposal_file.ts";
 import { accepted, acceptedData, acceptedProposals, refused, refusedData, refusedProposals } from "./refused.ts";
 
 let root: string;

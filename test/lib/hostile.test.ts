@@ -11,12 +11,12 @@ import {
 	type Documents,
 	renderComment,
 	renderProblems,
-} from "../../actions/lib/comment.ts";
-import { openGitHub } from "../../actions/lib/github.ts";
-import { lineLabel } from "../../actions/lib/labels.ts";
-import { renderPage } from "../../actions/lib/page.ts";
-import { plainLine, plainText } from "../../actions/lib/plain.ts";
-import { showMarkdown } from "../../actions/lib/terminal.ts";
+} from "../../actions/lib/comment/comment.ts";
+import { lineLabel } from "../../actions/lib/comment/labels.ts";
+import { openGitHub } from "../../actions/lib/github/github.ts";
+import { renderPage } from "../../actions/lib/page/page.ts";
+import { plainLine, plainText } from "../../actions/lib/text/plain.ts";
+import { showMarkdown } from "../../actions/lib/text/terminal.ts";
 import { makeScores } from "../fixtures/evaluation.ts";
 import { makeJudged, makeWaived } from "../fixtures/judged.ts";
 import { makeJob, makeJobs } from "../fixtures/plan.ts";

@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidFile, InvalidInput } from "../../actions/lib/errors.ts";
-import { approvalOf, type Registry } from "../../actions/lib/plan.ts";
+import { approvalOf, type Registry } from "../../actions/lib/plan/plan.ts";
 import { openProject, planAll, refuseOthers, refuseProblems } from "../../actions/lib/project.ts";
 import { makePlan } from "../fixtures/plan.ts";
 import { experiment, makeProject } from "../system/project.ts";

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";
+import { run } from "../../actions/cli/stages.ts";
 import { openProject } from "../../actions/lib/project.ts";
-import { run } from "../../actions/stages.ts";
 import { experiment, makeProject, repository } from "./project.ts";
 
 const data = path.join(repository, "../shared/data/bdd100k-300");

@@ -20,7 +20,7 @@ interface Ran {
 }
 
 function start(...args: string[]) {
-	const child = spawn(process.execPath, [path.join(repository, "actions/cli.ts"), "--root", root, ...args]);
+	const child = spawn(process.execPath, [path.join(repository, "actions/cli/cli.ts"), "--root", root, ...args]);
 	const ran: Ran = { code: null, out: "", err: "" };
 	child.stdout.on("data", (chunk) => (ran.out += chunk));
 	child.stderr.on("data", (chunk) => (ran.err += chunk));
@@ -265,7 +265,7 @@ test("ends in 3 where a service failed", async () => {
 		".github/proving-ground.yaml": "store: { folder: s }\nregistry: { folder: r }\njobs: j\npython: /bin/false\n",
 	});
 	const child = spawn(process.execPath, [
-		path.join(repository, "actions/cli.ts"),
+		path.join(repository, "actions/cli/cli.ts"),
 		"--root",
 		broken,
 		"plan",

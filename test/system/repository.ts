@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { digestTrainer } from "../../actions/lib/trainer.ts";
+import { digestTrainer } from "../../actions/lib/trainer/trainer.ts";
 import { type Order, type Run, runWorkflow } from "./act.ts";
 import type { Event } from "./github/events.ts";
 import { createOrigin, type Origin } from "./github/origin.ts";

@@ -93,7 +93,7 @@ def test_is_refused_where_a_day_is_in_no_calendar(dated: Path, tmp_path: Path) -
         windowed(dated, "2026-02-01", "2026-02-30", tmp_path)
 
 
-# The same cases stand in test/lib/window.test.ts: plan and trainer must agree on every frame.
+# The same cases stand in test/lib/experiment/window.test.ts: plan and trainer must agree on every frame.
 DAYS = json.loads((Path(__file__).parents[1] / "captured.json").read_text())
 
 

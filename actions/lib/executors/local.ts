@@ -4,12 +4,12 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { runCommand } from "../command.ts";
 import { documentText } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
+import { runCommand } from "../process.ts";
 import { createFile } from "../stores/folder.ts";
-import type { Executor, Job, Run } from "../train.ts";
-import { digestTrainer, ENTRY, type Trainer, trainerEnvironment } from "../trainer.ts";
+import type { Executor, Job, Run } from "../train/train.ts";
+import { digestTrainer, ENTRY, type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
 
 export interface LocalOptions {
 	/** The folder that holds a folder for each job. */

@@ -1,8 +1,8 @@
 // What is true of an experiment becomes the check run of its name on a commit, with annotations on the author's lines.
 import { sha256 } from "../documents.ts";
-import type { CheckRun, GitHub } from "../github.ts";
-import { plainLine, plainText } from "../plain.ts";
+import { plainLine, plainText } from "../text/plain.ts";
 import { type Client, call, converge, same } from "./connect.ts";
+import type { CheckRun, GitHub } from "./github.ts";
 
 /** Annotations that GitHub takes in a request; those of later requests are added. */
 const BATCH = 50;

@@ -1,8 +1,8 @@
 // Files become one commit on a branch, and a commit becomes a tag, without a checkout.
 import { createHash } from "node:crypto";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import type { Commit, GitHub, Written } from "../github.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
+import type { Commit, GitHub, Written } from "./github.ts";
 
 /** How often a commit is made anew on a branch that others push to meanwhile. */
 const ROUNDS = 5;

@@ -1,7 +1,8 @@
 // The labels that are true of a pull request become those that it has, and nobody else's are touched.
-import type { GitHub, Label } from "../github.ts";
-import { labelChanges } from "../labels.ts";
+
+import { labelChanges } from "../comment/labels.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
+import type { GitHub, Label } from "./github.ts";
 
 export function labels(client: Client): Pick<GitHub, "setLabels"> {
 	const { octokit, place } = client;

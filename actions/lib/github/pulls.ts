@@ -1,7 +1,8 @@
 // Pull requests and issues become what the stages ask of them, and one is opened once.
-import type { GitHub, PullRequest } from "../github.ts";
-import { plainLine } from "../plain.ts";
+
+import { plainLine } from "../text/plain.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
+import type { GitHub, PullRequest } from "./github.ts";
 
 /** GitHub refuses a longer title. */
 const MAX_TITLE = 256;

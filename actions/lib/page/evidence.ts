@@ -1,8 +1,8 @@
 // Figures become the evidence behind a verdict: curves, confusion matrices, latencies, training, and the frames themselves.
 import { type ComponentChild, Fragment, h } from "preact";
 import type { Figures, Report } from "../generated/documents.d.ts";
-import { figure } from "../markdown.ts";
-import { counted } from "../words.ts";
+import { counted } from "../text/counted.ts";
+import { figure } from "../text/markdown.ts";
 import { curveChart, epochChart, latencyChart, reliabilityChart, swatch } from "./charts.ts";
 import { facts, fold, levelText, type Row, section, shade, table } from "./parts.ts";
 

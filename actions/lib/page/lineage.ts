@@ -1,7 +1,7 @@
 // Where a model comes from: what differs from production, its data, its exports, and every digest.
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
-import { figure } from "../markdown.ts";
+import { figure } from "../text/markdown.ts";
 import { facts, fold, type Row, section, table } from "./parts.ts";
 
 /** What differs from production in configuration and data. */

@@ -1,8 +1,8 @@
 // Pieces that several sections of a page are made of: tables that scroll and sort, intervals on a scale, boxes of keys.
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import type { Report } from "../generated/documents.d.ts";
-import { change, figure, interval } from "../markdown.ts";
 import { decimalsOf, moved, unitOf } from "../metrics.ts";
+import { change, figure, interval } from "../text/markdown.ts";
 
 export type Score = Report["scores"][number];
 

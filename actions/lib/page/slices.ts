@@ -1,9 +1,9 @@
 // Scores become the slice table, each row with its interval on a common scale, and the heat map of slices by metrics.
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
-import { change } from "../markdown.ts";
 import { gain, isLatency, moved, unitOf } from "../metrics.ts";
-import { noiseOf, noiseSentence, scoreNoise } from "../noise.ts";
+import { noiseOf, noiseSentence, scoreNoise } from "../report/noise.ts";
+import { change } from "../text/markdown.ts";
 import {
 	changeText,
 	intervalBar,

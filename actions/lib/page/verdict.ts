@@ -1,11 +1,11 @@
 // A verdict becomes the first screen of a page: the outcome in a sentence, and every check with its policy line and reason.
 import { type ComponentChild, h } from "preact";
-import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../check_words.ts";
+import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../gate/check_words.ts";
+import { waivedWords } from "../gate/waivers.ts";
 import type { Report, Verdict } from "../generated/documents.d.ts";
-import { interval } from "../markdown.ts";
-import { checkNoiseText, nearText } from "../noise.ts";
-import { waivedWords } from "../waivers.ts";
-import { counted } from "../words.ts";
+import { checkNoiseText, nearText } from "../report/noise.ts";
+import { counted } from "../text/counted.ts";
+import { interval } from "../text/markdown.ts";
 import { fold, type Row, section, table } from "./parts.ts";
 
 type Check = Verdict["checks"][number];

@@ -5,7 +5,7 @@ import path from "node:path";
 import { documentText, parseDocument } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import type { Entry } from "../generated/documents.d.ts";
-import type { Approval, Registry, Version } from "../plan.ts";
+import type { Approval, Registry, Version } from "../plan/plan.ts";
 import { createFile } from "../stores/folder.ts";
 
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;

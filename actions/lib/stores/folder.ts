@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { InvalidInput } from "../errors.ts";
-import type { Store } from "../train.ts";
+import type { Store } from "../train/train.ts";
 
 /** A store in a folder of this machine. */
 export function folder(root: string): Store {

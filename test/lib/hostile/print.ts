@@ -4,7 +4,7 @@ import { PassThrough } from "node:stream";
 import * as core from "@actions/core";
 import { annotateChecks, runAction, sayProgress } from "../../../actions/lib/action.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../../../actions/lib/errors.ts";
-import { liveLine, progressLine } from "../../../actions/lib/progress.ts";
+import { liveLine, progressLine } from "../../../actions/lib/train/progress.ts";
 import { makeWaived } from "../../fixtures/judged.ts";
 import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
 

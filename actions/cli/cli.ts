@@ -1,0 +1,135 @@
+// The stages from a terminal: npx proving-ground <stage> runs what the stage's action runs, on the same functions.
+import { statSync } from "node:fs";
+import { userInfo } from "node:os";
+import path from "node:path";
+import { inspect } from "node:util";
+import { Command, CommanderError } from "commander";
+import { documentText } from "../lib/documents.ts";
+import { InvalidFile, InvalidInput, ServiceError } from "../lib/errors.ts";
+import { openProject, type Project } from "../lib/project.ts";
+import { showDue } from "../lib/propose/forecast.ts";
+import { plainText } from "../lib/text/plain.ts";
+import * as stages from "./stages.ts";
+
+const EXIT = { done: 0, gate: 1, person: 2, service: 3 } as const;
+
+const program = new Command("proving-ground")
+	.description("A committed experiment file becomes a trained, measured, gated and promoted model.")
+	.option("--root <folder>", "the repository", process.cwd())
+	.option("--base <folder>", "a checkout of the base branch, whose gates, waivers and machines apply")
+	.option("--author <login>", "GitHub login of who wrote the experiment, whose waivers don't count for it")
+	.option("--json", "print the stage's document")
+	.exitOverride()
+	.configureHelp({ showGlobalOptions: true });
+
+interface Globals {
+	root: string;
+	base?: string;
+	author?: string;
+	json?: boolean;
+}
+
+/** Adds a stage; what it returns is printed, as words or as its document. */
+function stage(
+	name: string,
+	description: string,
+	action: (context: stages.Context, args: string[], options: stages.Options) => Promise<stages.Outcome>,
+): Command {
+	return program
+		.command(name)
+		.description(description)
+		.action(async (...received: unknown[]) => {
+			const command = received.at(-1) as Command;
+			const { root, base, author, json } = program.opts<Globals>();
+			if (base && !statSync(base, { throwIfNoEntry: false })?.isDirectory())
+				throw new InvalidInput(`--base ${base}: there is no such folder.`);
+			const project: Project = await openProject(path.resolve(root));
+			const context: stages.Context = {
+				project,
+				...(base ? { base: path.resolve(base) } : {}),
+				...(author ? { author } : {}),
+				// With --json the document alone goes to standard output.
+				say: (line) => process.stderr.write(`${plainText(line)}\n`),
+				live: process.stderr,
+			};
+			const outcome = await action(context, command.args, command.opts());
+			process.stdout.write(json ? documentText(outcome.document) : `${plainText(outcome.text)}\n`);
+			if (outcome.passed === false) process.exitCode = EXIT.gate;
+		});
+}
+
+const EXPERIMENT = ["<experiment>", "experiments/<name>.yaml"] as const;
+stage(
+	"validate",
+	"check experiment files and the recipes they name; all of them where none is named",
+	(context, args) => stages.validate(context, args),
+).argument("[experiments...]", "experiments/<name>.yaml");
+stage(
+	"propose",
+	"what the schedules of recipes/proposals ask for and no experiment here stands for; opens nothing",
+	({ project }, _, { now }) => showDue(project.root, now),
+).option("--now <time>", "the moment to look from, as 2026-11-25T03:00:00Z");
+stage("plan", "what would run, on which data, against which production model, at what cost", (context, [file]) =>
+	stages.plan(context, file!),
+).argument(...EXPERIMENT);
+stage(
+	"train",
+	"start or adopt the plan's jobs and follow them; killed, it leaves them running",
+	(context, [file], options) => stages.train(context, file!, options),
+)
+	.argument(...EXPERIMENT)
+	.option("--no-follow", "start or adopt, look once, and return")
+	.option("--stop", "ask the running jobs to stop, with a checkpoint");
+stage("report", "what was measured, joined with the plan", (context, [file]) => stages.report(context, file!)).argument(
+	...EXPERIMENT,
+);
+stage("gate", "the verdict", (context, [file]) => stages.gate(context, file!)).argument(...EXPERIMENT);
+stage("comment", "the comment that a reviewer decides from, as Markdown", (context, [file]) =>
+	stages.comment(context, file!),
+).argument(...EXPERIMENT);
+stage("promote", "the judged model becomes production", (context, [file], options) =>
+	stages.promote(context, file!, { by: userInfo().username, ...options }),
+)
+	.argument(...EXPERIMENT)
+	.option("--pending", "only register it; a merge approves later")
+	.option("--by <name>", "who approves");
+stage("run", "all stages, for one experiment after the other", (context, args) =>
+	stages.run(context, args, userInfo().username),
+).argument("<experiments...>", "experiments/<name>.yaml");
+stage("examples", "run the example experiments and show where to look", (context, args) =>
+	stages.examples(context, args, userInfo().username),
+).argument("<experiments...>", "experiments/<name>.yaml");
+stage(
+	"backtest",
+	"what a gate policy would have said of every model in the registry, beside what it said at another revision",
+	(context, [file], options) => stages.backtest(context, file!, options),
+)
+	.argument("<policy>", "recipes/gates/<name>.yaml")
+	.option("--against <revision>", "the revision of the policy to compare with", "HEAD")
+	.option("--slices <file>", "a slices.yaml in the place of the slices that were evaluated");
+stage("pages", "draw reports/index.html, all models over time, and the page of each report anew", (context) =>
+	stages.pages(context),
+);
+stage("history", "the versions and promotions of a line of models; all lines where none is named", (context, [model]) =>
+	stages.history(context, model),
+).argument("[model]", "the line's name");
+
+try {
+	await program.parseAsync();
+} catch (error) {
+	process.exitCode = showError(error);
+}
+
+function showError(error: unknown): number {
+	if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.person;
+	if (error instanceof InvalidFile || error instanceof InvalidInput) {
+		console.error(plainText(error.message));
+		return EXIT.person;
+	}
+	if (error instanceof ServiceError) {
+		console.error(plainText(`${error.service}: ${error.message}`));
+		return EXIT.service;
+	}
+	console.error(plainText(`A bug in proving-ground: ${inspect(error)}`));
+	return EXIT.service;
+}

@@ -1,0 +1,74 @@
+// Documents become one line each, for a terminal.
+
+import { windowWords } from "../lib/experiment/window.ts";
+import { waivedWords } from "../lib/gate/waivers.ts";
+import type { Jobs, Plan, Promotion, Verdict } from "../lib/generated/documents.d.ts";
+import { seedsToRun } from "../lib/report/noise.ts";
+import { counted } from "../lib/text/counted.ts";
+
+/** Settings that a line names. */
+const MOST_NAMED = 4;
+
+/** What would run, on what, against whom. */
+export function planText({ run, data, baseline, promoted, changes, machine, estimate }: Plan): string {
+	const against =
+		promoted !== null
+			? `was promoted as v${promoted}`
+			: baseline
+				? `against production v${baseline.version}`
+				: "no production model yet";
+	const seconds = estimate.seconds === null ? "" : `, about ${Math.round(estimate.seconds)} s`;
+	const cost =
+		machine.price_usd_per_hour === 0
+			? ""
+			: `, ${estimate.cost_usd === null ? "" : `$${estimate.cost_usd.toFixed(2)}, `}at most $${estimate.max_cost_usd.toFixed(2)}`;
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changesText(changes)}${seconds}${cost}`;
+}
+
+/** How many settings differ from production's, and the first of them by name. */
+function changesText(changes: Plan["changes"]): string {
+	const count = counted(changes.length, "setting differs", "settings differ");
+	if (changes.length === 0) return count;
+	const more = changes.length > MOST_NAMED ? ` and ${changes.length - MOST_NAMED} more` : "";
+	const named = changes.slice(0, MOST_NAMED).map(({ path }) => path);
+	return `${count} (${named.join(", ")}${more})`;
+}
+
+/** How each job ended, and what it took. */
+export function jobsText({ jobs }: Jobs): string {
+	return jobs
+		.map((job) => {
+			const adopted = job.adopted ? " (adopted: it was there already)" : "";
+			const took = job.seconds === null ? "" : ` in ${Math.round(job.seconds)} s`;
+			return `${job.kind} ${job.state}${job.adopted ? adopted : took}${job.diagnosis ? `: ${job.diagnosis}` : ""}`;
+		})
+		.join(", ");
+}
+
+/** The outcome, its counts and what was lost. */
+export function verdictText({ outcome, checks, counts }: Verdict): string {
+	const failed = [
+		...new Set(checks.filter((check) => check.blocking).map((check) => `${check.metric} ${check.slice ?? "overall"}`)),
+	];
+	const lost =
+		failed.length > 0
+			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
+			: "";
+	const seeds = seedsToRun(checks, (text) => text);
+	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
+	const tally = `${counted(counts.pass, "check")} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
+	return `${outcome}${waivedWords(counts.waived)} (${tally})${lost}${noise}`;
+}
+
+/** What became of the model in its line; `production` is the line's where this promotion changed nothing. */
+export function promotionText(
+	{ status, model, version, replaced, waived = [] }: Promotion,
+	production: number | null = null,
+): string {
+	const words = waivedWords(waived.length);
+	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
+	if (production === version) return `production of ${model} is v${version} already${words}`;
+	if (production !== null)
+		return `was promoted as ${model} v${version}${words}, and has been replaced: production is v${production}`;
+	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
+}

@@ -1,0 +1,323 @@
+// The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
+
+import type { Problem } from "../errors.ts";
+import { foundText, outcomeWords, whereText, worstFirst } from "../gate/check_words.ts";
+import { waiversSection } from "../gate/waived_checks.ts";
+import { waivedWords } from "../gate/waivers.ts";
+import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
+import type { Annotation, CheckRun } from "../github/github.ts";
+import { counted } from "../text/counted.ts";
+import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
+import { plainLine } from "../text/plain.ts";
+import { nearSection } from "./near_bounds_section.ts";
+import { costSection, isStopping, progressText, runningSection, spentLine } from "./progress_section.ts";
+import {
+	allChecks,
+	allChecksTitle,
+	changesSection,
+	checksSection,
+	dataTable,
+	differenceSection,
+	fallenSentence,
+	foldedReport,
+	latencySection,
+	movedSection,
+	policyTable,
+	provenance,
+} from "./sections.ts";
+import { guardsSection, startSection } from "./training_section.ts";
+
+export interface Documents {
+	plan: Plan;
+	jobs?: Jobs;
+	report?: Report;
+	verdict?: Verdict;
+	promotion?: Promotion;
+	/** Other open pull requests that train the same line of models. */
+	peers?: { pullRequest: number; experiments: string[] }[];
+	/** Short digest of what an approval of the spend covers. */
+	approval?: string;
+}
+
+/** GitHub refuses a body of more than 65,536 characters. Counted in bytes, which are never fewer, and with room for its own additions. */
+const MAX_BYTES = 65_000;
+/** Longest name of a check run. */
+const MAX_NAME = 120;
+/** Longest message of a problem: its end says what is allowed. */
+const MAX_PROBLEM = 400;
+/** Rows of each table, tried in turn until the comment fits. */
+const ROWS = [400, 200, 100, 50, 25, 12, 6, 3, 1, 0];
+
+/** What is true of an experiment now, decided once for comment and check run. */
+export type State =
+	| { is: "planned" }
+	| { is: "running"; job: JobsJob }
+	| { is: "broken"; job: JobsJob }
+	| { is: "measured" }
+	| { is: "judged"; verdict: Verdict; promotion: Promotion | undefined };
+
+/** What the documents say of the experiment's state. */
+export function stateOf({ jobs, report, verdict, promotion }: Documents): State {
+	// A verdict on an earlier report says nothing of this one.
+	if (verdict && report && verdict.evaluation === report.evaluation) {
+		const own = promotion?.manifest === verdict.manifest ? promotion : undefined;
+		return { is: "judged", verdict, promotion: own };
+	}
+	if (report) return { is: "measured" };
+	const job = jobs?.jobs.at(-1);
+	if (!job || job.state === "absent") return { is: "planned" };
+	return job.state === "failed" || job.state === "stopped" ? { is: "broken", job } : { is: "running", job };
+}
+
+/** The hidden first line by which our own comment is found again. */
+export function markerOf({ experiment: { name } }: { experiment: { name: string } }): string {
+	// A name that isn't one of ours could end the HTML comment and write what it likes after it.
+	return `<!-- proving-ground: ${name.replaceAll(/[^a-z0-9-]/gi, "_")} -->`;
+}
+
+/** One Markdown document within GitHub's limit, whatever the documents hold. */
+export function renderComment(documents: Documents): string {
+	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
+	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment; they are in the report.`;
+	return withinLimit((rows) => compose(documents, rows)) ?? least;
+}
+
+/** The text with as many rows of its tables as there is room for; null where there is none for the rest. */
+function withinLimit(write: (rows: number) => string): string | null {
+	for (const rows of ROWS) {
+		const text = write(rows);
+		if (Buffer.byteLength(text) <= MAX_BYTES) return text;
+	}
+	return null;
+}
+
+/** The verdict in one line. */
+export function title(documents: Documents): string {
+	const { plan } = documents;
+	const name = code(plan.experiment.name);
+	const state = stateOf(documents);
+	switch (state.is) {
+		case "planned":
+			return `📋 ${name} is planned`;
+		case "running":
+			return `⏳ ${name} is ${isStopping(state.job) ? "stopping" : `running: ${progressText(state.job)}`}`;
+		case "broken":
+			return `❌ ${name}: the ${state.job.kind === "train" ? "training" : "evaluation"} ${state.job.state === "stopped" ? "was stopped" : "failed"}`;
+		case "measured":
+			return `📏 ${name} is measured, not judged yet`;
+		case "judged":
+			return verdictTitle(name, state.verdict, state.promotion);
+	}
+}
+
+function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
+	const { counts, outcome, checks } = verdict;
+	if (outcome === "pass") return passedTitle(name, verdict, promotion);
+	const word = outcome === "fail" ? "fail" : "inconclusive";
+	const open = worstFirst(checks.filter((check) => check.outcome === word && check.blocking));
+	if (open.length === 0) return `⚠️ ${name} is inconclusive: none of its ${checks.length} checks could be passed.`;
+	const text = placesText(open);
+	const letBy = counts.waived > 0 ? `, ${counts.waived} more ${counts.waived === 1 ? "is" : "are"} waived` : "";
+	const failed = open.length;
+	if (outcome === "fail")
+		return `❌ ${name} failed, worse than allowed: ${text}; ${failed} of ${checks.length} checks fail${letBy}.`;
+	return `⚠️ ${name} is inconclusive: the data can't tell on ${text}${letBy}.`;
+}
+
+function passedTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
+	const { checks, baseline } = verdict;
+	const waived = worstFirst(checks.filter((check) => check.waived));
+	const { length: unsure } = checks.filter((check) => check.outcome === "inconclusive" && !check.waived);
+	const first = baseline === null ? "there is no production model to beat, " : "";
+	const open = unsure > 0 ? `, ${unsure} can't be told and may be let by` : "";
+	const letBy = waived.length > 0 ? `; waived: ${placesText(waived)}` : "";
+	const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
+	return `✅ ${name} passed${waivedWords(waived.length)}: ${first}${heldText(verdict)}${open}${letBy}.${promoted}`;
+}
+
+/** How many checks hold, and against which model. */
+function heldText({ counts, checks, baseline }: Verdict): string {
+	// Checks against a production model that isn't there count neither way.
+	const made = checks.length - counts.no_baseline;
+	const against = baseline === null ? "" : ` against production v${baseline}`;
+	const one = made === 1 || counts.pass === 1;
+	return `${counts.pass} of ${counted(made, "check")}${against} ${one ? "holds" : "hold"}`;
+}
+
+/** Each place of these checks once, with what is worst there. */
+function placesText(checks: readonly Verdict["checks"][number][]): string {
+	const worst = [...Map.groupBy(checks, ({ slice }) => slice).values()].map(([check]) => check!);
+	const places = worst.slice(0, 4).map((check) => `${whereText(check.slice)} (${foundText(check)})`);
+	return `${places.join(", ")}${worst.length > 4 ? ` and ${worst.length - 4} more` : ""}`;
+}
+
+function compose(documents: Documents, rows: number): string {
+	const { plan, jobs, report, verdict, promotion } = documents;
+	const state = stateOf(documents);
+	const table = (value: Table, limit = rows) => renderTable(value, Math.min(rows, limit));
+	const sections = [
+		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
+		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
+		state.is === "running" && isStopping(state.job) ? `> ${code(state.job.diagnosis!)}` : "",
+		state.is === "judged" && report ? fallenSentence(report, state.verdict) : "",
+		state.is === "running" ? runningSection(jobs!, state.job, plan) : "",
+		state.is === "planned" ? approvalSentence(documents) : "",
+		promotion?.status === "approved" ? "" : peersSentence(documents),
+		changesSection(plan, table),
+		startSection(plan),
+		differenceSection(plan, table),
+		state.is === "judged" ? checksSection(state.verdict, table) : "",
+		state.is === "judged" ? nearSection(state.verdict) : "",
+		state.is === "judged" ? waiversSection(state.verdict) : "",
+		report ? movedSection(report, table) : "",
+		report ? latencySection(report) : "",
+		report ? guardsSection(report) : "",
+		state.is === "planned" || state.is === "running" ? costSection(plan) : "",
+		...(state.is === "judged" && verdict ? [fold(allChecksTitle(verdict), table(allChecks(verdict)))] : []),
+		...(report ? foldedReport(report, table) : []),
+		fold("Data", table(dataTable(plan))),
+		fold("The gates that apply", table(policyTable(plan))),
+		fold("Where it comes from", provenance(plan, report)),
+		jobs && report ? spentLine(report) : "",
+	];
+	return `${sections.filter(Boolean).join("\n\n")}\n`;
+}
+
+function approvalSentence({ approval }: Documents): string {
+	if (approval === undefined) return "";
+	return `Approving the environment ${code("training")} approves exactly plan ${code(`${approval}…`)}; a push voids it.`;
+}
+
+/** Pull requests named in a sentence; the rest is counted. */
+const MOST_PEERS = 8;
+
+function peersSentence({ plan, peers = [] }: Documents): string {
+	if (peers.length === 0) return "";
+	const shown = peers.slice(0, MOST_PEERS).map(({ pullRequest, experiments }) => {
+		const names = experiments.slice(0, 3).map((name) => code(name));
+		if (experiments.length > 3) names.push("…");
+		// Labels tell the pull requests alone.
+		return names.length > 0 ? `#${pullRequest} (${names.join(", ")})` : `#${pullRequest}`;
+	});
+	const left = peers.length - shown.length;
+	const more = left > 0 ? ` and ${left} more` : "";
+	return `🔒 The line ${code(plan.experiment.model)} is also trained by ${shown.join(", ")}${more}. Whichever is merged first is what the others are judged against anew.`;
+}
+
+/** What is wrong with a file that can't be planned, in place of its comment. */
+export function renderProblems(name: string, problems: readonly Problem[]): string {
+	const rows = problems.map(({ file, line, message }) => [code(file), String(line), codeWithin(message, MAX_PROBLEM)]);
+	const head = ["file", "line", "what is wrong"];
+	const first = `${markerOf({ experiment: { name } })}\n### ❌ ${code(name)} can't be planned: ${problemCount(problems)}`;
+	const last = "Nothing runs and nothing is spent. Push the mended file, and it is planned anew.";
+	const write = (rest: number) =>
+		`${first}\n\n${renderTable({ head, align: "lrl", rows, rest: "the check run" }, rest)}\n\n${last}\n`;
+	return withinLimit(write) ?? `${first}\n\n${last}\n`;
+}
+
+/** The check run that goes with it: a failure, each problem on the author's own line. */
+export function checkRunOfProblems(name: string, problems: readonly Problem[], sha: string): CheckRun {
+	return {
+		name: checkName(name),
+		sha,
+		status: "completed",
+		conclusion: "failure",
+		title: `Can't be planned: ${problemCount(problems)}`,
+		summary: renderProblems(name, problems),
+		annotations: problems.map(({ file, line, message }) => ({
+			path: file,
+			line,
+			level: "failure",
+			title: `${name} can't be planned`,
+			message,
+		})),
+	};
+}
+
+function problemCount({ length }: readonly Problem[]): string {
+	return counted(length, "problem");
+}
+
+/** The check run that goes with the comment. */
+export function checkRunOf(documents: Documents, sha: string): CheckRun {
+	const { plan } = documents;
+	const state = stateOf(documents);
+	// The title is plain text: GitHub shows it as it is.
+	const [status, conclusion, text] = checkState(state);
+	return {
+		name: checkName(plan.experiment.name),
+		sha,
+		status,
+		conclusion,
+		title: text,
+		summary: renderComment(documents),
+		annotations: state.is === "judged" ? annotationsOf(state.verdict) : [],
+	};
+}
+
+/** What the name of an experiment's check run begins with. */
+const CHECK = "proving-ground / ";
+
+/** The name of an experiment's check run. */
+export function checkName(experiment: string): string {
+	// A file may be called anything; GitHub trims a name, and the next look would not find it.
+	return plainLine(`${CHECK}${experiment}`, MAX_NAME);
+}
+
+/** Whether a check run is of an experiment: GitHub shows each job of each workflow as one too, of the same app. */
+export function isOfExperiment({ name, title }: { name: string; title: string }): boolean {
+	// A job of a workflow whose caller has such a name is a check run too, and has no title.
+	return name.startsWith(CHECK) && title !== "";
+}
+
+/** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */
+function annotationsOf({ checks, policy, waivers }: Verdict): Annotation[] {
+	const open = worstFirst(checks.filter(({ outcome }) => outcome === "fail" || outcome === "inconclusive"));
+	const rules = open.map((check): Annotation => {
+		const { metric, slice, line, why, blocking, waived } = check;
+		const level = blocking ? "failure" : waived ? "notice" : "warning";
+		return {
+			path: policy.file,
+			line,
+			level,
+			title: `${metric} ${slice ?? "overall"}: ${outcomeWords(check)}`,
+			message: why,
+		};
+	});
+	const idle = (waivers?.idle ?? []).map(({ metric, slice, line, why }): Annotation => {
+		const title = `${metric} ${slice ?? "overall"}: the waiver has no effect`;
+		return { path: waivers!.file, line, level: "warning", title, message: why };
+	});
+	return [...rules, ...idle];
+}
+
+function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], string] {
+	switch (state.is) {
+		case "planned":
+			return ["queued", null, "Planned"];
+		case "running":
+			return ["in_progress", null, `${isStopping(state.job) ? "Stopping" : "Running"}: ${state.job.kind}`];
+		case "broken":
+			return [
+				"completed",
+				state.job.state === "stopped" ? "cancelled" : "failure",
+				`The ${state.job.kind} job ${state.job.state}`,
+			];
+		case "measured":
+			return ["in_progress", null, "Measured, not judged yet"];
+		case "judged": {
+			const { outcome, counts } = state.verdict;
+			return [
+				"completed",
+				conclusionOf(state.verdict),
+				`${outcome}${waivedWords(counts.waived)}: ${heldText(state.verdict)}, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
+			];
+		}
+	}
+}
+
+/** Where the data can't tell the policy has the last word: what blocks is a failure, for GitHub lets a neutral check be merged. */
+function conclusionOf({ outcome, checks }: Verdict): CheckRun["conclusion"] {
+	if (outcome === "pass") return "success";
+	return outcome === "fail" || checks.some(({ blocking }) => blocking) ? "failure" : "neutral";
+}

@@ -1,0 +1,28 @@
+// A verdict's checks that another seed may end otherwise become a section of the comment: by how much, and which seed to run.
+import { boundText, measuredText, outcomeText, whereText, worstFirst } from "../gate/check_words.ts";
+import type { Verdict } from "../generated/documents.d.ts";
+import { checkNoiseText, seedsToRun } from "../report/noise.ts";
+import { code } from "../text/markdown.ts";
+
+type Check = Verdict["checks"][number];
+
+/** Checks of the list in a comment; the rest is in the verdict. */
+const MOST = 8;
+
+/** The checks whose figure is nearer to its bound than the noise of training, with the seed to run next; empty where there are none. */
+export function nearSection({ checks }: Verdict): string {
+	const near = worstFirst(checks.filter(({ noise }) => noise?.next));
+	if (near.length === 0) return "";
+	const left = near.length - MOST;
+	const rest = left > 0 ? `\n- …and ${left} more, in verdict.json` : "";
+	return [
+		"**Nearer to the bound than the noise of training:** another seed of the same training may well end otherwise.",
+		`${near.slice(0, MOST).map(lineOf).join("\n")}${rest}`,
+		`To know more, run ${seedsToRun(near, code)}: in a copy of the experiment's file, since this verdict is of this very model and stays.`,
+	].join("\n\n");
+}
+
+function lineOf(check: Check): string {
+	const found = check.actual === null ? "–" : measuredText(check, check.actual);
+	return `- ${outcomeText(check)}: ${whereText(check.slice)}, ${code(check.metric)} ${found}, asked ${boundText(check)}, ${checkNoiseText(check)}`;
+}

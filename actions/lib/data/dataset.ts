@@ -1,0 +1,292 @@
+// A dataset's folder becomes its counts and the digest of its content; an importer makes it where it is absent.
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, readFile, realpath, stat } from "node:fs/promises";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { documentText, sha256 } from "../documents.ts";
+import { InvalidFile, InvalidInput } from "../errors.ts";
+import { type Loaded, loadSlices } from "../experiment/experiment.ts";
+import { type Captured, dayOf, isInside } from "../experiment/window.ts";
+import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
+import { parseYaml } from "../text/yaml.ts";
+import { runTrainer, type Trainer } from "../trainer/trainer.ts";
+import { fetchPinned, sealPinned } from "./dvc.ts";
+import { readPinned } from "./dvc_pin.ts";
+
+const SPLITS = ["train", "val", "test"] as const;
+type Split = (typeof SPLITS)[number];
+
+const HEADS = ["detection", "segmentation", "lanes", "trajectory"] as const;
+
+/** What a dataset holds and the digest that names it. */
+export interface Dataset {
+	location: string;
+	/** Where DVC has it from; null where the recipe names no `dvc`. */
+	source: PlanSource | null;
+	run: RunData;
+	splits: Record<Split, PlanSplit>;
+	/** Frames of the whole training manifest that say when they were captured; null where none does. */
+	captured: Captured | null;
+	/** Frames that have labels of each head, by split. */
+	labelled: Record<Split, Record<(typeof HEADS)[number], number>>;
+	slices: PlanSlice[];
+}
+
+export interface Preparation {
+	/** Called when the dataset is about to be fetched or made, which takes a while. */
+	onMake?: (name: string) => void;
+	/** Days of which the training frames are counted; all of them where it is left out. */
+	window?: RunWindow;
+}
+
+/** A recipe's dataset: fetched or made where it is absent, counted, and in shards where the recipe wants them; safe to repeat. */
+export async function prepareDataset(
+	{ root, trainer }: { root: string; trainer: Trainer },
+	name: string,
+	data: Loaded<Data>,
+	{ onMake = () => {}, window }: Preparation = {},
+): Promise<Dataset> {
+	const recipe = data.value;
+	const location = path.resolve(root, recipe.location);
+	const source = recipe.dvc ? await readPinned(root, data) : null;
+	if (source) await fetchPinned({ root, data, source }, trainer, () => onMake(name));
+	else {
+		if (recipe.importer && !(await isFolder(location))) onMake(name);
+		await importDataset(name, recipe, location, trainer);
+	}
+	const dataset = await readDataset(name, recipe, location, { source, window });
+	if (source) await sealPinned({ root, data, source }, dataset.run.version);
+	// A job may outlive the checkout whose link leads there.
+	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
+	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
+	const shards = path.join(root, ".proving-ground/shards", `${name}-${digest}`);
+	await mkdir(path.dirname(shards), { recursive: true });
+	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
+	return { ...dataset, location: await realpath(shards) };
+}
+
+/** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */
+async function importDataset(
+	name: string,
+	recipe: Data,
+	location: string,
+	trainer: Trainer,
+): Promise<"there" | "imported"> {
+	const spec = recipe.importer && documentText({ ...recipe.importer, categories: recipe.categories });
+	if (await isFolder(location)) {
+		const made = await readFile(path.join(location, "importer.json"), "utf8").catch(() => null);
+		if (spec && made !== null && made !== spec) {
+			throw new InvalidInput(
+				`${location} was made with other importer settings than those of the data recipe ${name}: delete the folder to make it again, or give the recipe another location.`,
+			);
+		}
+		return "there";
+	}
+	if (!spec || !recipe.importer) {
+		throw new InvalidInput(
+			`${location}: the dataset of the data recipe ${name} isn't there, and the recipe names no importer to make it.`,
+		);
+	}
+	await mkdir(path.dirname(location), { recursive: true });
+	await runTrainer(trainer, ["import", recipe.importer.name, "--spec", "-", "--out", location], spec);
+	return "imported";
+}
+
+/** Counts a dataset and takes its digest over every manifest, the slices and every file they refer to; throws InvalidFile. */
+export async function readDataset(
+	name: string,
+	recipe: Data,
+	location: string,
+	{ source = null, window }: { source?: PlanSource | null; window?: RunWindow | undefined } = {},
+): Promise<Dataset> {
+	const content = new Map<string, string>();
+	const splits = {} as Dataset["splits"];
+	const labelled = {} as Dataset["labelled"];
+	const manifests = {} as RunData["manifests"];
+	let test: Frame[] = [];
+	let captured: Captured | null = null;
+	for (const split of SPLITS) {
+		const file = `golden_${split}.manifest`;
+		const frames = await readManifest(path.join(location, file));
+		if (frames.length === 0)
+			throw new InvalidFile([
+				{ file: path.join(location, file), line: 1, column: 1, message: "the manifest has no frames" },
+			]);
+		const used = window && split === "train" ? frames.filter((frame) => isInside(frame.captured, window)) : frames;
+		splits[split] = countFrames(used);
+		labelled[split] = countLabelled(used);
+		manifests[split] = { file, sha256: await digestFile(path.join(location, file)), frames: frames.length };
+		content.set(file, manifests[split].sha256);
+		for (const frame of frames) {
+			for (const reference of [frame["source-ref"], frame["segmentation-ref"]]) {
+				if (reference !== undefined && !content.has(reference))
+					content.set(reference, await digestFile(path.join(location, reference)));
+			}
+		}
+		if (split === "test") test = frames;
+		if (split === "train") captured = spanOf(frames);
+	}
+	const slicesDigest = await digestFile(path.join(location, "slices.yaml"));
+	content.set("slices.yaml", slicesDigest);
+	const listing = [...content].sort(([a], [b]) => (a < b ? -1 : 1));
+	return {
+		location,
+		source,
+		splits,
+		captured,
+		labelled,
+		slices: countSlices(await loadSlices(path.join(location, "slices.yaml")), test),
+		run: {
+			name,
+			version: sha256(JSON.stringify(listing)),
+			dvc: source?.md5 ?? (await readPin(location)),
+			manifests,
+			slices: { file: "slices.yaml", sha256: slicesDigest },
+			categories: recipe.categories,
+			tracks: recipe.tracks ?? null,
+		},
+	};
+}
+
+interface Frame {
+	/** Absent where a line has nothing but tracks. */
+	"source-ref"?: string;
+	id?: string;
+	"segmentation-ref"?: string;
+	/** When it was taken: a day or a time. */
+	captured?: unknown;
+	attributes?: Record<string, string>;
+	detection?: { category: string; crowd?: boolean }[];
+	lanes?: unknown[];
+	tracks?: unknown[];
+}
+
+async function readManifest(file: string): Promise<Frame[]> {
+	const frames: Frame[] = [];
+	const refuse = (line: number, message: string) => new InvalidFile([{ file, line, column: 1, message }]);
+	const input = createReadStream(file);
+	await new Promise<void>((resolve, reject) => {
+		input.once("open", () => resolve());
+		input.once("error", (error: NodeJS.ErrnoException) =>
+			reject(new InvalidInput(`${file}: the manifest can't be read (${error.code}).`)),
+		);
+	});
+	let number = 0;
+	for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+		number += 1;
+		if (line.trim() === "") continue;
+		let frame: Frame;
+		try {
+			frame = JSON.parse(line);
+		} catch (error) {
+			throw refuse(number, `not JSON: ${(error as Error).message}`);
+		}
+		for (const key of ["source-ref", "segmentation-ref"] as const) {
+			const reference = frame?.[key];
+			if (reference === undefined && (key === "segmentation-ref" || isTracksAlone(frame))) continue;
+			// A reference that leads out of the dataset would make its digest depend on something else.
+			if (typeof reference !== "string" || path.isAbsolute(reference) || reference.split(/[\\/]/).includes("..")) {
+				const alone = reference === undefined ? ", or the line has an id and tracks alone" : "";
+				throw refuse(
+					number,
+					`${key}: found ${JSON.stringify(reference) ?? "nothing"}; it must be a path inside the dataset${alone}`,
+				);
+			}
+		}
+		if ((frame?.captured ?? null) !== null && dayOf(frame.captured) === null) {
+			const found = JSON.stringify(frame.captured);
+			throw refuse(number, `captured: found ${found}; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z`);
+		}
+		frames.push(frame);
+	}
+	return frames;
+}
+
+/** Tracks need no image: a line of them alone is named by its id. */
+function isTracksAlone(frame: Frame | null): boolean {
+	return typeof frame?.id === "string" && frame.id !== "" && Array.isArray(frame.tracks);
+}
+
+/** The days of the frames that say when they were captured. */
+function spanOf(frames: Frame[]): Captured | null {
+	const days = frames.flatMap((frame) => dayOf(frame.captured) ?? []);
+	if (days.length === 0) return null;
+	const [from, to] = days.reduce(
+		([first, last], day) => [day < first! ? day : first!, day > last! ? day : last!],
+		[days[0]!, days[0]!],
+	);
+	return { frames: days.length, from: from!, to: to! };
+}
+
+function countLabelled(frames: Frame[]): Dataset["labelled"][Split] {
+	return {
+		detection: frames.filter((frame) => frame.detection).length,
+		segmentation: frames.filter((frame) => frame["segmentation-ref"] !== undefined).length,
+		lanes: frames.filter((frame) => frame.lanes).length,
+		trajectory: frames.filter((frame) => frame.tracks && frame.tracks.length > 0).length,
+	};
+}
+
+function countFrames(frames: Frame[]): PlanSplit {
+	const objects: Record<string, number> = {};
+	const attributes: Record<string, Record<string, number>> = {};
+	for (const frame of frames) {
+		for (const { category, crowd } of frame.detection ?? [])
+			if (!crowd) objects[category] = (objects[category] ?? 0) + 1;
+		for (const [key, value] of Object.entries(frame.attributes ?? {})) {
+			attributes[key] ??= {};
+			attributes[key][value] = (attributes[key][value] ?? 0) + 1;
+		}
+	}
+	return { frames: frames.length, objects, attributes };
+}
+
+function countSlices(slices: Awaited<ReturnType<typeof loadSlices>>, frames: Frame[]): PlanSlice[] {
+	return slices.map((slice) => {
+		const chosen = frames.filter((frame) =>
+			Object.entries(slice.where).every(([key, wanted]) =>
+				[wanted].flat().includes(frame.attributes?.[key] ?? (Number.NaN as never)),
+			),
+		);
+		const boxes = chosen.flatMap((frame) => frame.detection ?? []).filter((box) => !box.crowd);
+		const category = slice.category ?? null;
+		return {
+			name: slice.name,
+			where: slice.where,
+			category,
+			protected: slice.protected ?? false,
+			frames: chosen.length,
+			objects: boxes.filter((box) => category === null || box.category === category).length,
+		};
+	});
+}
+
+async function digestFile(file: string): Promise<string> {
+	const hash = createHash("sha256");
+	try {
+		for await (const chunk of createReadStream(file)) hash.update(chunk);
+	} catch (error) {
+		throw new InvalidInput(
+			`${file}: named by the dataset and can't be read (${(error as NodeJS.ErrnoException).code}).`,
+		);
+	}
+	return `sha256:${hash.digest("hex")}`;
+}
+
+/** The md5 that DVC pinned, read from the .dvc file beside the dataset without DVC; null where there is none. */
+async function readPin(location: string): Promise<string | null> {
+	const file = `${location}.dvc`;
+	const text = await readFile(file, "utf8").catch(() => null);
+	if (text === null) return null;
+	const source = parseYaml(file, text);
+	const md5 = (source.value as { outs?: { md5?: unknown }[] } | undefined)?.outs?.[0]?.md5;
+	if (source.problems.length > 0) throw new InvalidFile(source.problems);
+	if (typeof md5 !== "string")
+		throw new InvalidFile([{ file, line: 1, column: 1, message: "no outs[0].md5: not a .dvc file of a dataset" }]);
+	return md5;
+}
+
+async function isFolder(location: string): Promise<boolean> {
+	return (await stat(location).catch(() => null))?.isDirectory() ?? false;
+}

@@ -1,0 +1,158 @@
+// A pin becomes the folder that it stands for, fetched with DVC where it is not there yet.
+import { mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { documentText, sha256 } from "../documents.ts";
+import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
+import type { Loaded } from "../experiment/experiment.ts";
+import type { Data, PlanSource } from "../generated/documents.d.ts";
+import { runCommand } from "../process.ts";
+import { problemAt } from "../text/problems.ts";
+import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
+import { type DvcRecipe, repositoryPlace } from "./dvc_pin.ts";
+
+/** What stays with a folder that was fetched. */
+interface Fetched {
+	source: PlanSource;
+	/** The digest of the dataset, from the first plan on. */
+	version: string | null;
+}
+
+export interface Fetching {
+	root: string;
+	data: Loaded<Data>;
+	source: PlanSource;
+}
+
+/** Fetches the data where the folder doesn't hold its pin; what was there stays until the new is whole. Safe to repeat. */
+export async function fetchPinned(
+	{ root, data, source }: Fetching,
+	trainer: Trainer,
+	onFetch: () => void,
+): Promise<"there" | "fetched"> {
+	const location = path.resolve(root, data.value.location);
+	const record = recordOf(root, location, source);
+	const there = (await stat(location).catch(() => null)) !== null;
+	const fetched = there ? await readRecord(record) : null;
+	if (fetched?.source.md5 === source.md5) return "there";
+	const remote = (data.value.dvc as DvcRecipe).remote;
+	const options = remote === undefined ? [] : ["--remote", remote];
+	if (source.repository === null) {
+		onFetch();
+		await runDvc(root, trainer, data, ["pull", ...options, source.path]);
+		if ((await stat(location).catch(() => null)) === null)
+			throw new ServiceError("dvc", `dvc pull ${source.path} ended well, and ${location} isn't there.`);
+		await writeRecord(record, { source, version: null });
+		return "fetched";
+	}
+	if (there && !fetched) {
+		const message = `location: ${data.value.location} is there and was not fetched by DVC for this recipe: delete it, or write another`;
+		throw new InvalidFile([problemAt(data.source, "/location", message)]);
+	}
+	onFetch();
+	await mkdir(path.dirname(location), { recursive: true });
+	const beside = await mkdtemp(`${location}.fetch-`);
+	try {
+		const whole = path.join(beside, "new");
+		const from = [repositoryPlace(root, source.repository), source.path, "--rev", source.commit!];
+		await runDvc(root, trainer, data, ["get", ...options, ...from, "--out", whole]);
+		await writeRecord(recordOf(root, whole, source), { source, version: null });
+		await replaceFolder(location, whole, path.join(beside, "old"));
+	} finally {
+		await rm(beside, { recursive: true, force: true });
+	}
+	return "fetched";
+}
+
+/** Notes the dataset's digest when it was just fetched; throws InvalidInput where the folder was changed since. */
+export async function sealPinned({ root, data, source }: Fetching, version: string): Promise<void> {
+	const location = path.resolve(root, data.value.location);
+	const record = recordOf(root, location, source);
+	const fetched = await readRecord(record);
+	if (!fetched || fetched.version === version) return;
+	if (fetched.version === null) return writeRecord(record, { ...fetched, version });
+	const mend =
+		source.repository === null
+			? `\`dvc checkout --force ${source.path}\` undoes it, \`dvc commit\` keeps it`
+			: "delete it, and it is fetched again";
+	throw new InvalidInput(
+		`${location} is not what DVC pinned as ${source.md5}: it was changed since it was fetched; ${mend}.`,
+	);
+}
+
+// DVC would call a file of ours inside a folder that it tracks a change; a folder that is only fetched has it inside, so that both are replaced as one.
+function recordOf(root: string, location: string, { repository }: PlanSource): string {
+	if (repository !== null) return path.join(location, ".dvc-pin.json");
+	const digest = sha256(path.relative(root, location)).slice("sha256:".length, "sha256:".length + 16);
+	return path.join(root, ".proving-ground/dvc", `${digest}.json`);
+}
+
+async function readRecord(file: string): Promise<Fetched | null> {
+	const text = await readFile(file, "utf8").catch(() => null);
+	try {
+		const record = JSON.parse(text ?? "null") as Fetched | null;
+		return typeof record?.source?.md5 === "string" ? record : null;
+	} catch {
+		return null;
+	}
+}
+
+async function writeRecord(file: string, record: Fetched): Promise<void> {
+	await mkdir(path.dirname(file), { recursive: true });
+	await writeFileAtomic(file, documentText(record));
+}
+
+async function replaceFolder(location: string, whole: string, old: string): Promise<void> {
+	const replaced = await rename(location, old).then(
+		() => true,
+		(error: NodeJS.ErrnoException) => {
+			if (error.code === "ENOENT") return false;
+			throw error;
+		},
+	);
+	try {
+		await rename(whole, location);
+	} catch (error) {
+		if (replaced) await rename(old, location);
+		throw error;
+	}
+}
+
+/** What DVC may see of this process's environment: what the trainer sees, and the credentials of its S3 remotes. */
+function dvcEnvironment(trainer: Trainer): Record<string, string> {
+	const { PYTHONPATH: _, ...passed } = trainerEnvironment(trainer, 1);
+	const credentials = Object.entries(process.env).filter(
+		([name, value]) => value !== undefined && (name.startsWith("AWS_") || name === "SSH_AUTH_SOCK"),
+	);
+	return { ...passed, ...Object.fromEntries(credentials), DVC_NO_ANALYTICS: "1", GIT_TERMINAL_PROMPT: "0" };
+}
+
+async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: readonly string[]): Promise<void> {
+	const ended = await runCommand(trainer.python, ["-m", "dvc", ...args], { cwd: root, env: dvcEnvironment(trainer) });
+	if (ended.code === 0) return;
+	if (/No module named '?dvc\b/.test(ended.errors)) {
+		const python = path.relative(root, trainer.python);
+		const locked = path.relative(root, path.join(trainer.folder, "requirements-dvc.txt"));
+		throw new InvalidInput(
+			`${data.source.file} has its data from DVC, which isn't installed: ${python} -m pip install --no-deps --require-hashes -r ${locked}`,
+		);
+	}
+	const reason = dvcReason(ended.errors);
+	const { remote } = data.value.dvc as DvcRecipe;
+	if (remote !== undefined && reason.includes(`remote '${remote}' doesn't exist`))
+		throw new InvalidFile([
+			problemAt(data.source, "/dvc/remote", `dvc.remote: there is no DVC remote ${remote} there`),
+		]);
+	const from = remote === undefined ? "" : ` from the remote ${remote}`;
+	throw new ServiceError("dvc", `${data.source.file}: DVC can't fetch the data${from}: ${reason}`, ended.errors);
+}
+
+/** The sentence of DVC's own that says why. */
+function dvcReason(said: string): string {
+	const lines = said
+		.split("\n")
+		.map((line) => line.trim())
+		.filter((line) => line !== "" && !line.startsWith("Having any troubles"));
+	const found = lines.findLast((line) => line.startsWith("ERROR:")) ?? lines.at(-1) ?? "it said nothing";
+	return found.replace(/^ERROR: (unexpected error - )?/, "");
+}

@@ -1,0 +1,227 @@
+// What a data recipe's `dvc` names becomes a pin: the md5 that DVC gave the data, read by git alone.
+import { mkdir, readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { sha256 } from "../documents.ts";
+import { InvalidFile, ServiceError } from "../errors.ts";
+import type { Loaded } from "../experiment/experiment.ts";
+import type { Data, PlanSource } from "../generated/documents.d.ts";
+import { type Ended, runCommand } from "../process.ts";
+import { notAmong, problemAt } from "../text/problems.ts";
+import { parseYaml } from "../text/yaml.ts";
+
+/** A recipe's `dvc`, as its schema lets it through. */
+export type DvcRecipe =
+	| { file: string; remote?: string }
+	| { repository: string; path: string; revision: string; remote?: string };
+
+/** The pin of a recipe's data; throws InvalidFile on the line that is wrong, ServiceError where the repository can't be reached. */
+export async function readPinned(root: string, data: Loaded<Data>): Promise<PlanSource> {
+	const dvc = data.value.dvc as DvcRecipe;
+	return "file" in dvc ? localPin(root, data, dvc.file) : repositoryPin(root, data, dvc);
+}
+
+/** A recipe's repository as git and DVC are given it: a folder by its whole path. */
+export function repositoryPlace(root: string, repository: string): string {
+	return isRemote(repository) ? repository : path.resolve(root, repository);
+}
+
+async function localPin(root: string, data: Loaded<Data>, file: string): Promise<PlanSource> {
+	const refuse = (pointer: string, message: string) => new InvalidFile([problemAt(data.source, pointer, message)]);
+	const inside = path.relative(root, path.resolve(root, file));
+	if (inside.startsWith("..") || path.isAbsolute(inside))
+		throw refuse("/dvc/file", `${file} leads out of the repository`);
+	const text = await readFile(path.join(root, inside), "utf8").catch(() => null);
+	if (text === null) throw refuse("/dvc/file", `${file} can't be read: no such file in this repository`);
+	const { folder, md5 } = parseTracked(file, text, path.posix.dirname(inside));
+	if (path.resolve(root, data.value.location) !== path.resolve(root, folder))
+		throw refuse("/location", `location: found ${data.value.location}; ${file} tracks ${folder}: write that`);
+	return { repository: null, path: file, revision: null, commit: null, md5 };
+}
+
+async function repositoryPin(
+	root: string,
+	data: Loaded<Data>,
+	dvc: { repository: string; path: string; revision: string },
+): Promise<PlanSource> {
+	const refuse = (key: string, message: string) =>
+		new InvalidFile([problemAt(data.source, `/dvc/${key}`, `dvc.${key}: ${message}`)]);
+	const problem = await checkRepository(root, dvc.repository);
+	if (problem !== null) throw refuse("repository", problem);
+	const tracked = path.posix.normalize(dvc.path).replace(/\/$/, "");
+	if (/^(\/|-|\.\.?(\/|$))/.test(tracked))
+		throw refuse("path", `found ${dvc.path}; it must be a path inside that repository`);
+
+	const git = await openMirror(root, repositoryPlace(root, dvc.repository));
+	const commit = await fetchRevision(git, dvc, (message) => refuse("revision", message));
+	const files = (await git.must(["ls-tree", "-r", "-z", "--name-only", commit])).split("\0");
+	const read = (file: string) => git.must(["cat-file", "blob", `${commit}:${file}`]);
+	const where = `${dvc.repository} at ${dvc.revision}`;
+
+	const md5 = await pinOf(tracked, new Set(files), read, where);
+	if (md5 === null) {
+		const known = files.filter((file) => file.endsWith(".dvc")).map((file) => file.slice(0, -".dvc".length));
+		throw refuse(
+			"path",
+			`DVC tracks nothing at ${tracked} in ${where}; ${notAmong(tracked, known.slice(0, 20), "tracked")}`,
+		);
+	}
+	return { repository: dvc.repository, path: tracked, revision: dvc.revision, commit, md5 };
+}
+
+const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:/;
+const URL_OF_OURS = /^(https|ssh):\/\/(?:(?<user>[^@/]*)@)?[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?\//;
+const SCP = /^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]/;
+
+function isRemote(repository: string): boolean {
+	return URL_OF_OURS.test(repository) || SCP.test(repository);
+}
+
+/** Why git may not be given this repository; null where it may. */
+async function checkRepository(root: string, repository: string): Promise<string | null> {
+	const url = URL_OF_OURS.exec(repository);
+	// A name is asked for by ssh; what follows it would be a password, and a recipe is read by everybody.
+	if (url?.groups?.["user"]?.includes(":") || (repository.startsWith("https:") && url?.groups?.["user"] !== undefined))
+		return "it holds a name or a password, and recipes are no place for them: leave it out and set up a credential helper of git";
+	if (isRemote(repository)) return null;
+	// Beginning with a hyphen it would be an option; ext:: and its like run a command.
+	if (repository.startsWith("-") || repository.includes("::") || SCHEME.test(repository))
+		return `found ${JSON.stringify(repository)}; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder`;
+	const folder = await stat(path.resolve(root, repository)).catch(() => null);
+	return folder?.isDirectory() ? null : `the folder ${repository} doesn't exist`;
+}
+
+interface Git {
+	run(args: readonly string[]): Promise<Ended>;
+	/** The output; throws ServiceError where git fails. */
+	must(args: readonly string[]): Promise<string>;
+}
+
+const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "GIT_SSL_CAINFO"];
+
+/** A bare clone that holds the commits that were asked for, and of their files those that were read. */
+async function openMirror(root: string, url: string): Promise<Git> {
+	const digest = sha256(url).slice("sha256:".length, "sha256:".length + 16);
+	const mirror = path.join(root, ".proving-ground/dvc", `${digest}.git`);
+	const env: Record<string, string> = {
+		...Object.fromEntries(PASSED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+		LC_ALL: "C",
+		GIT_TERMINAL_PROMPT: "0",
+		GIT_SSH_COMMAND: "ssh -o BatchMode=yes",
+		GIT_ALLOW_PROTOCOL: "https:ssh:file",
+	};
+	const run = (args: readonly string[]) =>
+		runCommand("git", ["-c", "protocol.ext.allow=never", "--git-dir", mirror, ...args], { cwd: root, env });
+	const must = async (args: readonly string[]) => {
+		const ended = await run(args);
+		if (ended.code !== 0)
+			throw new ServiceError("git", `git ${args[0]} of ${url} failed: ${lastLine(ended.errors)}`, ended.errors);
+		return ended.output;
+	};
+	await mkdir(mirror, { recursive: true });
+	// Both are safe to repeat.
+	await must(["init", "--quiet", "--bare"]);
+	await must(["config", "remote.origin.url", url]);
+	return { run, must };
+}
+
+/** Fetches a revision, without its files, and returns its commit. */
+async function fetchRevision(
+	git: Git,
+	{ repository, revision }: { repository: string; revision: string },
+	refuse: (message: string) => InvalidFile,
+): Promise<string> {
+	const whole = /^[0-9a-f]{40}$/.test(revision);
+	// A commit never changes; a branch or a tag may, so it is asked for each time.
+	if (whole && (await git.run(["cat-file", "-e", `${revision}^{commit}`])).code === 0) return revision;
+	const ref = `refs/pins/${sha256(revision).slice("sha256:".length)}`;
+	const options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--depth", "1", "--filter", "blob:none"];
+	const fetched = await git.run(["fetch", ...options, "origin", `+${revision}:${ref}`]);
+	if (fetched.code !== 0) {
+		if (!/couldn't find remote ref|not our ref|unadvertised object|bad object/.test(fetched.errors))
+			throw new ServiceError("git", `${repository} can't be reached: ${lastLine(fetched.errors)}`, fetched.errors);
+		const names = (await git.must(["ls-remote", "--quiet", "--refs", "--tags", "--heads", "origin"]))
+			.split("\n")
+			.flatMap((line) => line.split("\t")[1]?.replace(/^refs\/(tags|heads)\//, "") ?? []);
+		throw refuse(
+			`${repository} has no ${whole ? "commit" : "branch or tag"} ${revision}; ${notAmong(revision, names.slice(0, 20), "there")}`,
+		);
+	}
+	return (await git.must(["rev-parse", "--verify", "--quiet", `${ref}^{commit}`])).trim();
+}
+
+/** The last line of what a program said that tells something. */
+function lastLine(said: string): string {
+	const lines = said.split("\n").map((line) => line.trim());
+	return (
+		lines.findLast((line) => /^(fatal|error|ERROR):/.test(line)) ??
+		lines.findLast((line) => line !== "") ??
+		"it said nothing"
+	);
+}
+
+/** The pin of a path, from the .dvc file beside it or the dvc.lock of a pipeline that makes it; null where there is none. */
+async function pinOf(
+	tracked: string,
+	files: ReadonlySet<string>,
+	read: (file: string) => Promise<string>,
+	where: string,
+): Promise<string | null> {
+	const beside = `${tracked}.dvc`;
+	if (files.has(beside)) {
+		const { folder, md5 } = parseTracked(`${beside} of ${where}`, await read(beside), path.posix.dirname(beside));
+		if (folder === tracked) return md5;
+	}
+	for (let folder = path.posix.dirname(tracked); ; folder = path.posix.dirname(folder)) {
+		const lock = path.posix.join(folder, "dvc.lock");
+		if (files.has(lock)) {
+			const pipeline = path.posix.join(folder, "dvc.yaml");
+			const stages = files.has(pipeline) ? parse(`${pipeline} of ${where}`, await read(pipeline)) : {};
+			const md5 = lockedPin(tracked, folder, parse(`${lock} of ${where}`, await read(lock)), stages);
+			if (md5 !== undefined) return checkMd5(`${lock} of ${where}`, md5);
+		}
+		if (folder === ".") return null;
+	}
+}
+
+interface Output {
+	path?: unknown;
+	md5?: unknown;
+}
+
+function lockedPin(tracked: string, folder: string, lock: unknown, pipeline: unknown): unknown {
+	const { stages } = lock as { stages?: Record<string, { outs?: Output[] }> };
+	const { stages: written } = pipeline as { stages?: Record<string, { wdir?: string; do?: { wdir?: string } }> };
+	for (const [name, { outs }] of Object.entries(stages ?? {})) {
+		// A stage that is one of many is called name@item.
+		const stage = written?.[name.split("@")[0]!];
+		const from = path.posix.join(folder, stage?.wdir ?? stage?.do?.wdir ?? ".");
+		const found = outs?.find((out) => path.posix.join(from, String(out.path)) === tracked);
+		if (found) return found.md5 ?? null;
+	}
+	return undefined;
+}
+
+/** The one folder that a .dvc file tracks, from the repository's root, and its pin. */
+function parseTracked(file: string, text: string, from: string): { folder: string; md5: string } {
+	const { outs, wdir } = (parse(file, text) ?? {}) as { outs?: Output[]; wdir?: string };
+	const [out, ...others] = Array.isArray(outs) ? outs : [];
+	if (typeof out?.path !== "string" || others.length > 0)
+		throw new InvalidFile([
+			{ file, line: 1, column: 1, message: "not a .dvc file of one folder: it needs one item in outs" },
+		]);
+	return { folder: path.posix.join(from, wdir ?? ".", out.path), md5: checkMd5(file, out.md5) };
+}
+
+function checkMd5(file: string, md5: unknown): string {
+	if (typeof md5 === "string" && /^[0-9a-f]{32}\.dir$/.test(md5)) return md5;
+	const found = typeof md5 === "string" ? md5 : "nothing";
+	throw new InvalidFile([
+		{ file, line: 1, column: 1, message: `md5: found ${found}; the pin of a folder is 32 hexadecimal digits and .dir` },
+	]);
+}
+
+function parse(file: string, text: string): unknown {
+	const source = parseYaml(file, text);
+	if (source.problems.length > 0) throw new InvalidFile(source.problems);
+	return source.value;
+}

@@ -1,0 +1,252 @@
+// Files that are each right become the problems of their combination: what one asks for and no other gives.
+import type { Problem } from "../errors.ts";
+import type { SliceFile } from "../generated/documents.d.ts";
+import { isLatency, isLowerBetter, LANE_METRICS, TRACK_METRICS } from "../metrics.ts";
+import { notAmong, problemAt } from "../text/problems.ts";
+import type { Head, ResolvedExperiment } from "./experiment.ts";
+import { checkWaived } from "./waiver_file.ts";
+import { checkWindow } from "./window.ts";
+
+type Slice = SliceFile["slices"][number];
+
+/** Problems that no file has on its own; `slices` is null where the dataset is not there yet. */
+export function checkCombination(resolved: ResolvedExperiment, slices: readonly Slice[] | null): Problem[] {
+	return [
+		...checkHeads(resolved),
+		...checkArchitecture(resolved),
+		...checkData(resolved),
+		...checkTraining(resolved),
+		...checkWindow(resolved),
+		...checkSlices(resolved, slices),
+		...checkRules(resolved, slices),
+		...checkWaived(resolved, slices),
+	];
+}
+
+function checkHeads({ experiment, model, data, heads }: ResolvedExperiment): Problem[] {
+	const { categories } = data.value;
+	const problems: Problem[] = [];
+	for (const head of ["detection", "segmentation"] as const) {
+		if (heads.includes(head) && categories[head].length === 0) {
+			problems.push(
+				problemAt(
+					experiment.source,
+					"/data",
+					`${data.source.file} names no categories for ${head}, and ${model.source.file} has a ${head} head: choose other data, or a recipe without that head`,
+				),
+			);
+		}
+	}
+	if (heads.includes("trajectory") && !data.value.tracks) {
+		const message = `${data.source.file} names no tracks, and ${model.source.file} has a trajectory head: choose other data, or a recipe without that head`;
+		problems.push(problemAt(experiment.source, "/data", message));
+	}
+	for (const [where, losses] of [
+		[model.source, model.value.train.loss],
+		[experiment.source, experiment.value.train?.loss ?? {}],
+	] as const) {
+		for (const head of Object.keys(losses) as Head[]) {
+			const known = model.value.architecture.heads;
+			if (!known.includes(head)) {
+				problems.push(
+					problemAt(
+						where,
+						`/train/loss/${head}`,
+						`a loss for ${head}, and ${model.source.file} has no such head; ${notAmong(head, known, "its heads")}`,
+						"key",
+					),
+				);
+			}
+		}
+	}
+	for (const head of heads) {
+		if (!(head in model.value.train.loss)) {
+			problems.push(
+				problemAt(model.source, "/train/loss", `no loss for the head ${head}; add train.loss.${head}`, "key"),
+			);
+		}
+	}
+	return problems;
+}
+
+function checkArchitecture({ model: { source, value } }: ResolvedExperiment): Problem[] {
+	const { heads, trajectory } = value.architecture;
+	const problems: Problem[] = [];
+	const sees = heads.some((head) => head !== "trajectory");
+	for (const key of ["input", "backbone", "neck"] as const) {
+		const there = value.architecture[key] !== undefined;
+		if (there === sees) continue;
+		const message = sees
+			? `architecture.${key} is missing: the heads ${heads.join(", ")} see images`
+			: `architecture.${key} stands here, and tracks alone have no image: take it out`;
+		problems.push(problemAt(source, there ? `/architecture/${key}` : "/architecture", message, "key"));
+	}
+	if (heads.includes("trajectory") !== (trajectory !== undefined)) {
+		const message = trajectory
+			? "architecture.trajectory stands here, and trajectory is not among the heads"
+			: "architecture.trajectory is missing: the head needs modes and hidden";
+		problems.push(problemAt(source, trajectory ? "/architecture/trajectory" : "/architecture", message, "key"));
+	}
+	return problems;
+}
+
+function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
+	const { dvc, importer, tracks } = value;
+	if (dvc && importer) {
+		const message = "a recipe has its data from an importer or from DVC, not from both: leave out importer or dvc";
+		return [problemAt(source, "/dvc", message, "key")];
+	}
+	if (importer?.name !== "trajectories") return [];
+	const shape = ["past", "future", "step_seconds"] as const;
+	const asked = shape.map((key) => `${key}: ${importer[key]}`).join(", ");
+	if (!tracks) return [problemAt(source, "/importer", `the importer makes tracks: add tracks: { ${asked} }`, "key")];
+	return shape
+		.filter((key) => tracks[key] !== importer[key])
+		.map((key) =>
+			problemAt(
+				source,
+				`/tracks/${key}`,
+				`tracks.${key}: found ${tracks[key]}, and the importer makes ${importer[key]}; they must be the same`,
+			),
+		);
+}
+
+function checkTraining({ experiment, model, machine, train, heads }: ResolvedExperiment): Problem[] {
+	const { processes } = machine.value;
+	const { global_batch, accumulation = 1 } = train;
+	const problems: Problem[] = [];
+	const at = (key: keyof typeof train, message: string) =>
+		problems.push(
+			problemAt(
+				experiment.value.train?.[key] !== undefined ? experiment.source : model.source,
+				`/train/${key}`,
+				message,
+			),
+		);
+	if (global_batch % (processes * accumulation) !== 0) {
+		const parts = accumulation === 1 ? "" : `, with ${accumulation} accumulated parts each,`;
+		const message = `train.global_batch: found ${global_batch}; the ${processes} processes of ${machine.source.file}${parts} must divide it`;
+		at("global_batch", message);
+	}
+	const { replay } = experiment.value;
+	if (replay) {
+		const old = Math.round(replay.share * global_batch);
+		if (old === 0 || old === global_batch) {
+			const message = `replay.share: ${replay.share} of a global batch of ${global_batch} is ${old} frames; it must leave room for both`;
+			problems.push(problemAt(experiment.source, "/replay/share", message));
+		}
+	}
+	if (train.augment?.mosaic && heads.includes("lanes")) {
+		at(
+			"augment",
+			"train.augment.mosaic: lanes lead to the bottom of the whole picture, and a mosaic's don't; take mosaic out, or the lanes head",
+		);
+	}
+	const parts = ["backbone", "neck", ...heads.map((head) => `heads.${head}`)];
+	for (const part of train.freeze ?? []) {
+		if (!parts.includes(part)) at("freeze", `train.freeze: found ${part}; ${notAmong(part, parts, "parts")}`);
+	}
+	const image = heads.filter((head) => head !== "trajectory");
+	if (train.balance?.method === "gradnorm" && image.length < 2) {
+		at(
+			"balance",
+			`train.balance: gradnorm weighs heads that share a backbone, and there ${image.length === 1 ? "is one" : "is none"}`,
+		);
+	}
+	if (train.balance?.method === "curriculum") {
+		for (const head of Object.keys(train.balance.start)) {
+			if (!model.value.architecture.heads.includes(head as Head))
+				at("balance", `train.balance.start: found ${head}; ${notAmong(head, heads, "heads")}`);
+		}
+	}
+	return problems;
+}
+
+function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | null): Problem[] {
+	const problems: Problem[] = [];
+	const names = new Set<string>();
+	for (const [index, slice] of (slices ?? []).entries()) {
+		const pointer = `/importer/slices/${index}`;
+		if (names.has(slice.name))
+			problems.push(problemAt(data.source, `${pointer}/name`, `the slice ${slice.name} stands twice`));
+		names.add(slice.name);
+		const { detection } = data.value.categories;
+		if (slice.category !== undefined && !detection.includes(slice.category)) {
+			problems.push(
+				problemAt(
+					data.source,
+					`${pointer}/category`,
+					`the slice ${slice.name} is of a category that the data doesn't have: found ${slice.category}; ${notAmong(slice.category, detection)}`,
+				),
+			);
+		}
+	}
+	return problems;
+}
+
+/** Every metric that will be measured overall, and on a slice. */
+export function producedMetrics(
+	heads: readonly Head[],
+	categories: { detection: readonly string[]; segmentation: readonly string[] },
+	slice: { category?: string | null | undefined } | null,
+): string[] {
+	if (slice?.category) return heads.includes("detection") ? [`ap/${slice.category}`, `ece/${slice.category}`] : [];
+	const metrics: string[] = [];
+	if (heads.includes("detection")) metrics.push("map", "ap50", "ar", "ece");
+	if (heads.includes("segmentation")) metrics.push("miou");
+	if (heads.includes("lanes")) metrics.push(...LANE_METRICS);
+	if (heads.includes("trajectory")) metrics.push(...TRACK_METRICS);
+	if (slice) return metrics;
+	if (heads.includes("detection"))
+		metrics.push(...["ap", "ece"].flatMap((metric) => categories.detection.map((name) => `${metric}/${name}`)));
+	if (heads.includes("segmentation")) metrics.push(...categories.segmentation.map((name) => `iou/${name}`));
+	return [...metrics, "latency_p50_ms", "latency_p95_ms"];
+}
+
+function checkRules(
+	{ heads, data, gate, gate: { value } }: ResolvedExperiment,
+	slices: readonly Slice[] | null,
+): Problem[] {
+	const overall = producedMetrics(heads, data.value.categories, null);
+	const problems: Problem[] = [];
+	for (const [index, rule] of value.rules.entries()) {
+		const at = (key: string, message: string) =>
+			problems.push(problemAt(gate.source, `/rules/${index}/${key}`, message));
+		const lower = isLowerBetter(rule.metric);
+		if (lower && rule.max_drop !== undefined) {
+			const what = isLatency(rule.metric) ? "a latency" : `${rule.metric} is the better the lower it is, and`;
+			at("max_drop", `${what} has no max_drop; use max_regression_percent`);
+		}
+		if (lower && rule.min !== undefined)
+			at("min", `${rule.metric} is the better the lower it is: a min would ask for a worse model; use max`);
+		if (!lower && rule.max !== undefined)
+			at(
+				"max",
+				`${rule.metric} is the better the higher it is: a max would ask for a worse model; use min or max_drop`,
+			);
+		if (!lower && rule.max_regression_percent !== undefined) {
+			const message = `only what is the better the lower it is has max_regression_percent; use max_drop for ${rule.metric}`;
+			at("max_regression_percent", message);
+		}
+		if (rule.slice === undefined) {
+			if (!overall.includes(rule.metric))
+				at("metric", `nothing measures ${rule.metric} here; ${notAmong(rule.metric, overall, "measured")}`);
+			continue;
+		}
+		if (slices === null) continue;
+		const names = slices.map((slice) => slice.name);
+		const chosen = rule.slice === "*" ? slices : slices.filter((slice) => slice.name === rule.slice);
+		if (rule.slice !== "*" && chosen.length === 0) {
+			at("slice", `the data has no slice ${rule.slice}; ${notAmong(rule.slice, ["*", ...names], "its slices")}`);
+			continue;
+		}
+		const measured = [...new Set(chosen.flatMap((slice) => producedMetrics(heads, data.value.categories, slice)))];
+		if (!measured.includes(rule.metric)) {
+			at(
+				"metric",
+				`nothing measures ${rule.metric} on ${rule.slice === "*" ? "any slice" : `the slice ${rule.slice}`}; ${notAmong(rule.metric, measured, "measured there")}`,
+			);
+		}
+	}
+	return problems;
+}

@@ -1,0 +1,170 @@
+// A merge that is taken back becomes production going back: the model that it promoted is replaced by the one that it had replaced.
+
+import { ServiceError } from "../errors.ts";
+import type { Entry, Promotion } from "../generated/documents.d.ts";
+import type { Git } from "../git/checkouts.ts";
+import type { GitHub, PullRequest } from "../github/github.ts";
+import type { Approval } from "../plan/plan.ts";
+import type { Project } from "../project.ts";
+import { findInSeries, recordRollback, versionTag } from "../promote/record.ts";
+import { code } from "../text/markdown.ts";
+
+interface RollbackPorts {
+	project: Project;
+	git: Git;
+	github: GitHub;
+}
+
+/** Options of the rollback: the branch that was merged into, and how far back to look. */
+interface RollbackOptions {
+	branch: string;
+	days: number;
+}
+
+/** How branches begin whose merge takes production back. */
+export const ROLLBACKS = "proving-ground/rollback/";
+const DAY_MS = 86_400_000;
+const EXPERIMENTS = ":(glob)experiments/*.yaml";
+
+/** Opens the pull request that takes a merged one's experiments back, as the button Revert does; false where it brought none, where one of them was changed since, or where that was asked before. */
+export async function revertMerge(
+	pull: PullRequest,
+	{ git, github }: Pick<RollbackPorts, "git" | "github">,
+): Promise<boolean> {
+	const { number, head, base } = pull;
+	const files = await filesBefore(pull, git);
+	if (files.length === 0) return false;
+	const branch = `${ROLLBACKS}${number}`;
+	const title = `Roll back #${number}`;
+	await github.commitFiles({ branch, base: base.ref, message: title, files });
+	const list = files.map(({ path }) => `- ${code(path)}`).join("\n");
+	const body = `Takes back what #${number} brought (${code(head.ref)}):\n\n${list}\n\nMerging this makes the model production again that the one of #${number} had replaced, if it still is production. Nothing is trained: both models are in the registry. Closing this leaves production as it is.`;
+	const { created } = await github.openPullRequest({ branch, base: base.ref, title, body, labels: [] });
+	return created;
+}
+
+/** The experiments that a pull request has changed, as they were where it left the branch, however it was merged. */
+async function filesBefore({ number, head, base }: PullRequest, git: Git) {
+	await git("cat-file", "-e", `${head.sha}^{commit}`).catch(() =>
+		git("fetch", "--quiet", "--no-tags", "origin", `refs/pull/${number}/head`),
+	);
+	const left = (await git("merge-base", base.sha, head.sha)).trim();
+	const changed = (await git("diff", "--name-status", "-z", "--no-renames", left, head.sha, "--", EXPERIMENTS)).split(
+		"\0",
+	);
+	const blob = async (revision: string, path: string) =>
+		(await git("rev-parse", "--verify", "--quiet", `${revision}:${path}`).catch(() => "")).trim();
+	const files: { path: string; content: string | null }[] = [];
+	for (let index = 0; index + 1 < changed.length; index += 2) {
+		const [status, path] = [changed[index], changed[index + 1]!];
+		// Another pull request has made something else of it.
+		if ((await blob("HEAD", path)) !== (await blob(head.sha, path))) return [];
+		files.push({ path, content: status === "A" ? null : await git("show", `${left}:${path}`) });
+	}
+	return files;
+}
+
+/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Says what it did, and what services have withheld from which line. Safe to repeat. */
+export async function rollBackMerged(
+	ports: RollbackPorts,
+	options: RollbackOptions,
+): Promise<{ told: string[]; failures: ServiceError[] }> {
+	// Anybody who may push can merge one into a branch of their own.
+	const asked = (await ports.github.pullRequestsFrom(ROLLBACKS)).filter(
+		({ merged, base }) => merged && base.ref === options.branch,
+	);
+	const told: string[] = [];
+	const failures: ServiceError[] = [];
+	for (const model of await ports.project.registry.lines()) {
+		try {
+			await rollBackLine(model, asked, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });
+		} catch (error) {
+			if (!(error instanceof ServiceError)) throw error;
+			failures.push(error);
+			told.push(`${model}: could not be rolled back: ${error.message}`);
+		}
+	}
+	return { told, failures };
+}
+
+/** Takes one line back as far as is asked, for one pull request may have brought several of its models; records each step, and what an interrupted run has left. */
+async function rollBackLine(
+	model: string,
+	asked: readonly PullRequest[],
+	ports: RollbackPorts & RollbackOptions & { tell: (line: string) => void },
+): Promise<void> {
+	const { project, git, github, days, tell } = ports;
+	for (let above = Number.POSITIVE_INFINITY; ; ) {
+		const { versions, approvals } = await project.registry.history(model);
+		await recordAll({ versions, approvals }, ports);
+		const last = approvals.at(-1);
+		const current = versions.find(({ entry }) => entry.version === last?.version)?.entry;
+		if (!last || !current || last.version >= above) return;
+		// Where the model became production last: what was taken back before that is over.
+		const brought = (await findInSeries(versionTag(model, last.version), "", github)).last;
+		if (brought === null) return;
+		const by = (await askedBy(brought, asked, github)) ?? (await revertedBy(current.experiment, brought, days, git));
+		if (by === null) return;
+		// What it replaced when it was new: production may have come back to it from what was worse.
+		const first = approvals.find(({ version }) => version === last.version)!;
+		const before = versions.find(({ entry }) => entry.version === first.replaced)?.entry;
+		if (!before) {
+			const file = `experiments/${current.experiment}.yaml`;
+			tell(`${file} was taken back, and v${last.version} had replaced no model: it stays production`);
+			return;
+		}
+		const { version, manifest, verdict } = before;
+		const at = new Date().toISOString();
+		const approval = { version, replaced: last.version, manifest, verdict, approved_by: by, approved_at: at };
+		await project.registry.approve(model, approval);
+		above = last.version;
+	}
+}
+
+/** Records each time that production went back lately, where no tag says that it was. */
+async function recordAll(
+	{ versions, approvals }: Awaited<ReturnType<Project["registry"]["history"]>>,
+	{ project, git, github, branch, days, tell }: RollbackPorts & RollbackOptions & { tell: (line: string) => void },
+): Promise<void> {
+	const since = Date.now() - days * DAY_MS;
+	for (const approval of approvals) {
+		const { version, replaced } = approval;
+		// What is judged against a model is registered after it: only a rollback approves the older one.
+		if (replaced === null || version > replaced || Date.parse(approval.approved_at) < since) continue;
+		const found = versions.find(({ entry }) => entry.version === version);
+		if (!found) continue;
+		const promotion = promotionOf(found.entry, found.location, approval);
+		const head = (await git("rev-parse", "HEAD")).trim();
+		if (await recordRollback(promotion, head, { project, github }, branch))
+			tell(`rolled back from v${replaced} to v${version}`);
+	}
+}
+
+/** Who has merged the rollback of the pull request that brought a commit; null where none was. */
+async function askedBy(brought: string, asked: readonly PullRequest[], github: GitHub): Promise<string | null> {
+	if (asked.length === 0) return null;
+	const bringing = new Set((await github.pullRequestsOf(brought)).map(({ number }) => `${ROLLBACKS}${number}`));
+	const rollback = asked.find(({ head }) => bringing.has(head.ref));
+	return rollback ? ((await github.pullRequest(rollback.number)).mergedBy ?? rollback.author) : null;
+}
+
+/** Who has reverted what a commit brought, so that the experiment's file is gone; null where it stands, or was removed in tidying up. */
+async function revertedBy(experiment: string, brought: string, days: number, git: Git): Promise<string | null> {
+	const file = `:(literal)experiments/${experiment}.yaml`;
+	if ((await git("ls-files", "--", file)).trim() !== "") return null;
+	const log = ["log", "-1", "--first-parent", "-m", "--diff-filter=D", `--since=${days} days ago`];
+	const found = (await git(...log, "--format=%H%x00%an%x00%B", "--", file)).split("\0");
+	const [removal, by, message = ""] = found.map((text) => text.trim());
+	// As git and GitHub write it, in the message or in the name of the branch.
+	if (!removal || !/\brevert\b/i.test(message)) return null;
+	const isAfter = await git("merge-base", "--is-ancestor", brought, removal).then(
+		() => true,
+		() => false,
+	);
+	return isAfter ? by! : null;
+}
+
+function promotionOf({ model, experiment, run, waived }: Entry, location: string, approval: Approval): Promotion {
+	const recorded = { schema: 1 as const, experiment, model, status: "approved" as const, run, location };
+	return { ...recorded, ...approval, ...(waived ? { waived } : {}) };
+}

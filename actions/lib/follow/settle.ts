@@ -1,0 +1,341 @@
+// What was merged becomes production, or an issue that says why it can't: looked up in git, GitHub and the registry, so that a run that was dropped loses nothing.
+import { cp, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { title } from "../comment/comment.ts";
+import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
+import type { Jobs, Plan } from "../generated/documents.d.ts";
+import { checkOut, type Git } from "../git/checkouts.ts";
+import type { GitHub, PullRequest } from "../github/github.ts";
+import type { Registry } from "../plan/plan.ts";
+import { type Project, planExperiment } from "../project.ts";
+import { promote } from "../promote/promote.ts";
+import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts";
+import { code } from "../text/markdown.ts";
+import { followJobs, lookAtJobs, unseenJobs } from "../train/train.ts";
+import { judgeEvaluation } from "./follow.ts";
+import { ROLLBACKS, rollBackMerged } from "./rollback.ts";
+import { showExperiment } from "./showing.ts";
+
+export interface SettlePorts {
+	/** A checkout of the default branch with its whole history. */
+	project: Project;
+	git: Git;
+	github: GitHub;
+}
+
+export interface SettleOptions {
+	/** The branch that was merged into. */
+	branch: string;
+	/** Merges longer ago than this are settled. */
+	days: number;
+	say: (line: string) => void;
+}
+
+/** An experiment file and the merge that brought it. */
+export interface Merged {
+	file: string;
+	/** The commit on the branch that last changed it. */
+	commit: string;
+	/** The pull request of that commit; null for a direct push. */
+	pull: PullRequest | null;
+}
+
+export type Settled =
+	| { file: string; is: "promoted" | "there"; model: string; version: number }
+	| { file: string; is: "waiting"; why: string }
+	| { file: string; is: "refused"; why: string; issue: number };
+
+/** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
+export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
+	const { told, failures } = await rollBackMerged(ports, options);
+	for (const line of told) options.say(line);
+	const settled: Settled[] = [];
+	for (const merged of await listMerged(ports, options)) {
+		try {
+			const one = await settleOne(merged, ports, options);
+			settled.push(one);
+			options.say(sentenceOf(one));
+		} catch (error) {
+			// What a service withholds from one model keeps no other back; the step fails in the end, and the next run tries again.
+			if (!(error instanceof ServiceError)) throw error;
+			failures.push(error);
+			options.say(`${merged.file}: could not be settled: ${error.message}`);
+		}
+	}
+	if (failures[0]) throw failures[0];
+	return settled;
+}
+
+/** The experiment files that stand on the branch, by the merge that brought each, oldest first. */
+async function listMerged({ git, github }: SettlePorts, { branch, days }: SettleOptions): Promise<Merged[]> {
+	const log = await git(
+		"log",
+		"--first-parent",
+		`--since=${days} days ago`,
+		"--format=%x00%H",
+		"--name-only",
+		"-m",
+		"--no-renames",
+		"--diff-filter=d",
+		"--",
+		":(glob)experiments/*.yaml",
+	);
+	const standing = new Set((await git("ls-files", "-z", "--", ":(glob)experiments/*.yaml")).split("\0"));
+	const last = new Map<string, string>();
+	for (const entry of log.split("\0").filter(Boolean)) {
+		const [commit, ...files] = entry.split("\n").filter(Boolean);
+		// Newest first: what is known already was changed again since.
+		for (const file of files) if (standing.has(file) && !last.has(file)) last.set(file, commit!);
+	}
+	const pulls = new Map<string, PullRequest | null>();
+	for (const commit of new Set(last.values())) {
+		const found = (await github.pullRequestsOf(commit)).filter(({ merged, head }) => merged && !head.fork);
+		// A rebase brings several commits, and names the last.
+		const own = found.filter(({ base }) => base.ref === branch);
+		pulls.set(commit, own.find(({ mergeCommit }) => mergeCommit === commit) ?? own[0] ?? null);
+	}
+	const merged = [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
+	// What a rollback brings back was judged when it was new, and is production by the rollback.
+	return merged.filter(({ pull }) => !pull?.head.ref.startsWith(ROLLBACKS));
+}
+
+async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
+	try {
+		return await promoteMerged(merged, ports, options);
+	} catch (error) {
+		if (!(error instanceof InvalidFile || error instanceof InvalidInput)) throw error;
+		return refuseMerged(merged, ports, { why: code(error.message), of: merged.commit });
+	}
+}
+
+/** Looks at what was judged in the pull request and promotes it; where production has moved on, judges again from stored statistics first. */
+async function promoteMerged(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
+	const { file, pull, commit } = merged;
+	const { project, git, github } = ports;
+	const sha = pull?.head.sha ?? commit;
+	await checkSame(merged, sha, git);
+	const known = await planMerged(merged, sha, ports);
+	const before = known.promoted === null ? null : await settledVersion(known, commit, ports);
+	if (before !== null) return { file, is: "there", model: known.experiment.model, version: before };
+	// Merged again after it was production once: it's judged against what is production now. Where no tag says that it was, a
+	// run was stopped after it had approved, and another model may have taken its place since: only the record is missing.
+	const { model } = known.experiment;
+	const isRecorded = known.promoted !== null && (await github.tagged(versionTag(model, known.promoted))) !== null;
+	for await (const earlier of isRecorded ? broughtBefore(merged, ports) : []) {
+		const version = await settledVersion(known, earlier, ports);
+		if (version !== null) return { file, is: "there", model, version };
+	}
+	const plan = isRecorded ? await planMerged(merged, sha, { ...ports, forget: known.run.id }) : known;
+	const executor = project.executorFor(plan.machine);
+	const places = { executor, store: project.store };
+	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
+	const training = seen.jobs[0]!;
+	if (training.state === "running") return { file, is: "waiting", why: "its training still runs" };
+	if (training.state !== "succeeded")
+		return refuseMerged(merged, ports, { why: brokenText(training), of: plan.run.id });
+	const jobs = await followJobs(plan, places);
+	const last = jobs.jobs.at(-1)!;
+	if (last.state !== "succeeded") return refuseMerged(merged, ports, { why: brokenText(last), of: plan.run.id });
+	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project);
+	if (!verdict.passed) {
+		const failed = { plan, jobs, report, verdict };
+		// What it says there is from before production had moved on; once it says failed, it's of the day of the merge.
+		if (pull) await showExperiment(github, pull, failed, (shown) => shown.includes("\n### ❌"));
+		return refuseMerged(merged, ports, { why: title(failed), of: plan.run.id });
+	}
+	const by = pull?.mergedBy ?? (await authorOf(commit, git));
+	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
+	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
+	const since = `**Since then** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
+	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
+	// Before the version's tag, which ends a promotion: what fails here is done again.
+	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
+	const isNew = await recordPromotion(record, ports, options.branch);
+	return { file, is: isNew ? "promoted" : "there", model: promotion.model, version: promotion.version };
+}
+
+function brokenText({ kind, state, diagnosis }: Jobs["jobs"][number]): string {
+	const what = kind === "train" ? "training" : "evaluation";
+	const found = state === "absent" ? `its ${what} was never run` : `its ${what} ${state}`;
+	return diagnosis ? `${found}: ${code(diagnosis)}` : found;
+}
+
+/** The version that this very merge has made production; null where it hasn't yet. */
+async function settledVersion(
+	{ run, experiment: { model } }: Plan,
+	commit: string,
+	{ project, github }: SettlePorts,
+): Promise<number | null> {
+	const { versions } = await project.registry.history(model);
+	for (const { entry } of versions) {
+		if (entry.run !== run.id) continue;
+		if ((await findInSeries(versionTag(model, entry.version), commit, github)).there) return entry.version;
+	}
+	return null;
+}
+
+/** The commits, newest first, that changed the file before this one, as far back as all since has changed only what isn't trained, such as a comment. */
+async function* broughtBefore({ file, commit }: Merged, { project, git }: SettlePorts): AsyncGenerator<string> {
+	// Each planned with its own trainer and recipes, which others may have changed while the pull request was open.
+	const runAt = async (sha: string): Promise<string | null> => {
+		const at = project.at(await checkOut(project.home, git, sha, null));
+		try {
+			return (await planExperiment(at, file, { base: project.home })).run.id;
+		} catch (error) {
+			if (error instanceof InvalidFile || error instanceof InvalidInput) return null;
+			throw error;
+		}
+	};
+	for (let at = commit; ; ) {
+		const parent = await parentOf(at, git);
+		// Removed before, as by a revert: this has brought it back.
+		if (parent === null || (await git("ls-tree", parent, "--", file)).trim() === "") return;
+		const run = await runAt(parent);
+		if (run === null || run !== (await runAt(at))) return;
+		at = (await git("log", "-1", "--first-parent", "--format=%H", parent, "--", `:(literal)${file}`)).trim();
+		yield at;
+	}
+}
+
+/** The registry as it would be had the run never been production. */
+function forgetting(registry: Registry, run: string): Registry {
+	return {
+		...registry,
+		async history(model) {
+			const { versions, approvals } = await registry.history(model);
+			const own = new Set(versions.filter(({ entry }) => entry.run === run).map(({ entry }) => entry.version));
+			return { versions, approvals: approvals.filter(({ version }) => !own.has(version)) };
+		},
+	};
+}
+
+/** The plan of what was judged: with the gates and machines of the branch, or, where those have changed since, with those before the merge. */
+async function planMerged(
+	merged: Merged,
+	sha: string,
+	{ forget, ...ports }: SettlePorts & { forget?: string },
+): Promise<Plan> {
+	const { file, pull } = merged;
+	const { project, git } = ports;
+	const checkedOut = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
+	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
+	const known = pull ? { author: pull.author } : {};
+	const plan = await planExperiment(at, file, { base: await baseOf(merged, ports), known });
+	const trained = async ({ run, machine }: Plan) =>
+		(await project.executorFor(machine).look(run.id)).state !== "absent";
+	if (await trained(plan)) return plan;
+	const parent = await beforeMerge(merged, ports);
+	if (parent === null) return plan;
+	const base = await checkOut(project.home, git, parent, null);
+	const before = await planExperiment(at, file, { base, known }).catch((error: unknown) => {
+		if (error instanceof InvalidFile || error instanceof InvalidInput) return plan;
+		throw error;
+	});
+	return (await trained(before)) ? before : plan;
+}
+
+/** The commit that stood on the branch before one; null for the first. */
+async function parentOf(commit: string, git: Git): Promise<string | null> {
+	const found = await git("rev-parse", "--verify", "--quiet", `${commit}^1`).catch(() => "");
+	return found.trim() || null;
+}
+
+/** The last commit of the branch before a merge, which brought several where it was a rebase; null where there is none. */
+async function beforeMerge({ commit, pull }: Merged, { git, github }: SettlePorts): Promise<string | null> {
+	for (let at = commit; ; ) {
+		const parent = await parentOf(at, git);
+		if (parent === null) return null;
+		if (!pull || !(await github.pullRequestsOf(parent)).some(({ number }) => number === pull.number)) return parent;
+		at = parent;
+	}
+}
+
+/** Where machines and gates are read: the branch, but for gates and waivers that came with the experiment itself, which are as before until another merge changes them. */
+async function baseOf(merged: Merged, ports: SettlePorts): Promise<string> {
+	const { commit, pull } = merged;
+	const { git } = ports;
+	const { home } = ports.project;
+	const parent = pull ? null : await beforeMerge(merged, ports);
+	if (!pull && parent === null) return home;
+	const range = pull ? [`${pull.base.sha}...${pull.head.sha}`] : [parent!, commit];
+	const changed = await git("diff", "--name-only", "-z", "--no-renames", ...range, "--", ":(glob)recipes/gates/*.yaml");
+	const show = (revision: string, file: string) => git("show", `${revision}:${file}`).catch(() => null);
+	const files: string[] = [];
+	for (const file of changed.split("\0").filter(Boolean))
+		if ((await show("HEAD", file)) === (await show(pull?.mergeCommit ?? commit, file))) files.push(file);
+	const before = files.length === 0 ? null : (parent ?? (await beforeMerge(merged, ports)));
+	if (before === null) return home;
+	const base = path.join(home, ".proving-ground/bases", commit);
+	await rm(base, { recursive: true, force: true });
+	for (const folder of ["recipes/machines", "recipes/gates"])
+		await cp(path.join(home, folder), path.join(base, folder), { recursive: true });
+	for (const file of files) {
+		const text = await show(before, file);
+		await rm(path.join(base, file), { force: true });
+		if (text !== null) await writeFile(path.join(base, file), text);
+	}
+	return base;
+}
+
+/** The merge must have brought the file that was judged, to the byte. */
+async function checkSame({ file, commit, pull }: Merged, sha: string, git: Git): Promise<void> {
+	if (!pull) return;
+	await git("cat-file", "-e", `${sha}^{commit}`).catch(() =>
+		git("fetch", "--quiet", "--no-tags", "origin", `refs/pull/${pull.number}/head`),
+	);
+	const blob = async (revision: string) => (await git("rev-parse", `${revision}:${file}`).catch(() => "")).trim();
+	if ((await blob(commit)) !== (await blob(sha)))
+		throw new InvalidInput(
+			`${file} was changed in the merge of #${pull.number}: it isn't the file that was judged there.`,
+		);
+}
+
+async function authorOf(commit: string, git: Git): Promise<string> {
+	return (await git("log", "-1", "--format=%an", commit)).trim();
+}
+
+const HOW_TO_GO_ON = `**How to go on**
+
+- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
+- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
+- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
+
+Once it is promoted, this issue is closed.`;
+
+/** Marks the issue of a run, or of a commit whose experiment can't be planned. */
+function refusalMarker(of: string): string {
+	return `<!-- proving-ground: refused ${of} -->`;
+}
+
+/** Opens one issue for what can't be promoted, with why (Markdown) and how to go on. */
+async function refuseMerged(
+	{ file, pull, commit }: Merged,
+	{ github }: SettlePorts,
+	{ why, of }: { why: string; of: string },
+): Promise<Settled> {
+	const brought = pull ? `merged with #${pull.number}` : `pushed with ${code(commit)}`;
+	const { number } = await github.openIssue({
+		marker: refusalMarker(of),
+		title: `${path.basename(file, ".yaml")} was merged and not promoted`,
+		body: [
+			`${code(file)}, ${brought}, was not promoted; production is what it was.`,
+			`**Why:** ${why}`,
+			HOW_TO_GO_ON,
+		].join("\n\n"),
+		labels: [],
+	});
+	return { file, is: "refused", why, issue: number };
+}
+
+function sentenceOf(settled: Settled): string {
+	switch (settled.is) {
+		case "promoted":
+			return `${settled.file}: promoted as ${settled.model} v${settled.version}`;
+		case "there":
+			return `${settled.file}: is ${settled.model} v${settled.version} already`;
+		case "waiting":
+			return `${settled.file}: waits: ${settled.why}`;
+		case "refused":
+			return `${settled.file}: refused: ${settled.why} (#${settled.issue})`;
+	}
+}

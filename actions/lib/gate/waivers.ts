@@ -1,0 +1,69 @@
+// Checks that block and the waivers of the base branch become checks that somebody lets by, and waivers that have no effect, with why.
+import type { PlanWaiver, Report, Verdict, VerdictIdleWaiver, VerdictWaivedCheck } from "../generated/documents.d.ts";
+import { counted } from "../text/counted.ts";
+
+type Check = Verdict["checks"][number];
+
+/** Checks after their waivers, and the waivers that were asked for in vain. */
+export interface Waived {
+	checks: Check[];
+	idle: VerdictIdleWaiver[];
+}
+
+/** Lets by what a waiver of the policy names, on the day of the verdict; a check keeps its outcome and its figures. */
+export function waive(checks: readonly Check[], report: Report, now: Date): Waived {
+	const entries = report.policy.waivers?.entries ?? [];
+	const today = now.toISOString().slice(0, "YYYY-MM-DD".length);
+	const idle = new Map<PlanWaiver, VerdictIdleWaiver>();
+	const waived = checks.map((check) => {
+		if (!check.blocking) return check;
+		const named = entries.filter(({ metric, slice }) => metric === check.metric && slice === check.slice);
+		const judged = named.map((waiver) => ({ waiver, why: obstacle(waiver, check, report, today) }));
+		for (const { waiver, why } of judged) {
+			const { metric, slice, who, until, line } = waiver;
+			if (why !== null) idle.set(waiver, { metric, slice, who, until, line, why });
+		}
+		const effective = judged.find(({ why }) => why === null)?.waiver;
+		if (!effective) return check;
+		const { who, reason, until, line } = effective;
+		return { ...check, blocking: false, waived: { who, reason, until, line } };
+	});
+	return { checks: waived, idle: [...idle.values()] };
+}
+
+/** Why a waiver doesn't let a check by, in a sentence; null where it does. */
+function obstacle(waiver: PlanWaiver, check: Check, { experiment }: Report, today: string): string | null {
+	if (waiver.model !== experiment.model) return `It is for ${waiver.model}, and this model is of ${experiment.model}.`;
+	if (waiver.experiment !== null && waiver.experiment !== experiment.name)
+		return `It is for the experiment ${waiver.experiment} alone.`;
+	if (check.protected) return "The slice is protected: none of its checks is waived.";
+	if (!isMeasured(check)) return "What is not measured is not waived: there is no figure to answer for.";
+	// Dates of one form compare as their text does.
+	if (waiver.until < today) return `It ended on ${waiver.until}.`;
+	const { authors = [] } = experiment;
+	if (authors.length === 0) return "The experiment's author is not known by login: it may be who granted it.";
+	// GitHub takes upper and lower case for the same login.
+	if (authors.some((author) => author.toLowerCase() === waiver.who.toLowerCase()))
+		return "Who granted it is an author of the experiment: nobody lets their own experiment by.";
+	return null;
+}
+
+/** A check that fails without a figure has measured nothing. */
+function isMeasured({ outcome, actual }: Check): boolean {
+	return outcome !== "fail" || actual !== null;
+}
+
+/** The checks that a verdict let by, as registry and promotion remember them; nothing where there are none. */
+export function waivedOf({ checks }: Verdict): { waived?: VerdictWaivedCheck[] } {
+	const waived = checks.flatMap(({ metric, slice, bound, outcome, waived }) => {
+		if (!waived || (outcome !== "fail" && outcome !== "inconclusive")) return [];
+		const { who, reason, until } = waived;
+		return [{ metric, slice, bound, outcome, who, reason, until }];
+	});
+	return waived.length > 0 ? { waived } : {};
+}
+
+/** `with 1 waived check`; empty where nothing was waived. */
+export function waivedWords(count: number): string {
+	return count === 0 ? "" : ` with ${counted(count, "waived check")}`;
+}

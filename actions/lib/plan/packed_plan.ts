@@ -1,0 +1,92 @@
+// Plans cross from the job that made them to those that show and run them: packed into a job's output, and checked on the way in.
+import { promisify } from "node:util";
+import { gunzip, gzip } from "node:zlib";
+import { documentText, parseDocument, sha256 } from "../documents.ts";
+import { InvalidInput } from "../errors.ts";
+import type { Plan } from "../generated/documents.d.ts";
+import type { PlannedFiles } from "../project.ts";
+import { approvalOf, shortApproval } from "./plan.ts";
+
+/** What a workflow's matrix needs of a plan. */
+export interface PlannedExperiment {
+	name: string;
+	file: string;
+	/** Digest of what an approval of the spend covers, whole, and as much of it as people compare. */
+	approval: string;
+	short: string;
+	/** Labels of the runner that starts the job. */
+	runner: readonly string[];
+	/** The plan, packed, and the digest of its text. */
+	plan: string;
+	digest: string;
+}
+
+/** GitHub takes a mebibyte of outputs from a job, two bytes for each character; the rest is for the files that are refused. */
+const MAX_OUTPUT = 400_000;
+/** No plan is larger; what unpacks to more was made to fill a runner's memory. */
+const MAX_PLAN = 16 * 1024 * 1024;
+
+/** Packs plans for a job's output; throws InvalidInput where they don't fit into one. */
+export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperiment[]> {
+	const packed = await Promise.all(
+		plans.map(async (plan) => {
+			const text = documentText(plan);
+			const zipped = await promisify(gzip)(text, { level: 9 });
+			return {
+				name: plan.experiment.name,
+				file: plan.experiment.file,
+				approval: approvalOf(plan),
+				short: shortApproval(approvalOf(plan)),
+				runner: plan.machine.runner,
+				plan: zipped.toString("base64"),
+				digest: sha256(text),
+			};
+		}),
+	);
+	const size = JSON.stringify(packed).length;
+	if (size > MAX_OUTPUT)
+		throw new InvalidInput(
+			`${plans.length} experiments at once: their plans take ${size} characters, and a job can hand on ${MAX_OUTPUT}. Split the pull request.`,
+		);
+	return packed;
+}
+
+/** The plan in a packed text; throws InvalidInput where it's damaged, of another digest, or no plan. */
+export async function unpackPlan(text: string, digest: string): Promise<Plan> {
+	const where = "the packed plan";
+	// Base64 without padding or with other characters is decoded all the same: what isn't gzip then fails here.
+	const unzipped = await promisify(gunzip)(Buffer.from(text, "base64"), { maxOutputLength: MAX_PLAN }).catch(
+		(error: Error) => {
+			throw new InvalidInput(`${where}: it can't be unpacked: ${error.message}.`);
+		},
+	);
+	if (sha256(unzipped) !== digest)
+		throw new InvalidInput(`${where}: its digest is ${sha256(unzipped)}, not ${digest}: it is not what was planned.`);
+	return parseDocument("plan", unzipped, where);
+}
+
+/** The files that could not be planned, as the job that planned hands them on; throws InvalidInput where it's anything else. */
+export function parseRefused(text: string): PlannedFiles["refused"] {
+	const refuse = () =>
+		new InvalidInput("refused: it must be the output `refused` of plan, a JSON list of files with their problems.");
+	let value: unknown;
+	try {
+		value = JSON.parse(text === "" ? "[]" : text);
+	} catch {
+		throw refuse();
+	}
+	if (!Array.isArray(value) || !value.every(isRefused)) throw refuse();
+	return value;
+}
+
+function isRefused(value: unknown): value is PlannedFiles["refused"][number] {
+	const { file, problems } = (value ?? {}) as Record<string, unknown>;
+	return typeof file === "string" && Array.isArray(problems) && problems.every(isProblem);
+}
+
+function isProblem(value: unknown): boolean {
+	const { file, line, column, message } = (value ?? {}) as Record<string, unknown>;
+	return (
+		typeof file === "string" && typeof message === "string" && [line, column].every((at) => Number.isSafeInteger(at))
+	);
+}

@@ -1,0 +1,180 @@
+// A promotion becomes its record: tags on the merge, reports/<name> on the branch or in a pull request, and an event.
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
+import type { GitHub } from "../github/github.ts";
+import type { Project } from "../project.ts";
+import { reportsOf, writeReport } from "../report/report.ts";
+import { writePromotion } from "./promote.ts";
+
+export interface Promoted {
+	plan: Plan;
+	report: Report;
+	verdict: Verdict;
+	promotion: Promotion;
+	/** The model card as the evaluation wrote it. */
+	card: string;
+	/** The commit that brought the experiment to the branch. */
+	commit: string;
+	pullRequest: number | null;
+}
+
+interface RecordPorts {
+	project: Project;
+	github: GitHub;
+}
+
+/** The tag of a version; its model may become production again, and then `.2` and so on follow. */
+export function versionTag(model: string, version: number): string {
+	return `model/${model}/v${version}`;
+}
+
+/** What is known of a tag and those that follow it by number: whether one is at the commit, where the last is, and the first name that is free. */
+export async function findInSeries(
+	name: string,
+	commit: string,
+	github: Pick<GitHub, "tagged">,
+): Promise<{ there: boolean; last: string | null; free: string }> {
+	let last: string | null = null;
+	let there = false;
+	for (let number = 1; ; number += 1) {
+		const free = number === 1 ? name : `${name}.${number}`;
+		const at = await github.tagged(free);
+		if (at === null) return { there, last, free };
+		there ||= at === commit;
+		last = at;
+	}
+}
+
+/** Leaves everything that tells of a promotion; the version's tag comes last, so that what was interrupted is done again. True where this call did it. */
+export async function recordPromotion(promoted: Promoted, ports: RecordPorts, branch: string): Promise<boolean> {
+	const { promotion, commit, pullRequest, plan } = promoted;
+	const { model, version, run, manifest, experiment, replaced } = promotion;
+	const { there, free } = await findInSeries(versionTag(model, version), commit, ports.github);
+	if (there) return false;
+	const folder = await writeRecord(promoted, ports.project);
+	await publish(folder, promotion, { ...ports, name: free.slice("model/".length).replace("/", "-") }, branch);
+	// Before the tag: an event may come twice, and must not be lost.
+	await ports.github.emit("model.promoted", {
+		model,
+		version,
+		run,
+		manifest,
+		experiment,
+		replaced,
+		pull_request: pullRequest,
+	});
+	await tagCandidate(plan, promotion, commit, ports.github);
+	await ports.github.createTag(free, commit);
+	return true;
+}
+
+/** `candidate/<task>/<date>`: the heads that the model has, and the day of its approval; the second of a day has a number. */
+async function tagCandidate({ run }: Plan, { approved_at }: Promotion, commit: string, github: GitHub): Promise<void> {
+	const task = [...run.architecture.heads].sort().join("+");
+	const day = `candidate/${task}/${approved_at!.slice(0, "YYYY-MM-DD".length)}`;
+	const { there, free } = await findInSeries(day, commit, github);
+	if (!there) await github.createTag(free, commit);
+}
+
+/** Writes reports/<name> into a folder of its own; returns it. */
+async function writeRecord(
+	{ report, verdict, promotion, card }: Promoted,
+	{ home, registry }: Project,
+): Promise<string> {
+	const place = path.join(home, ".proving-ground/records", promotion.run);
+	const folder = reportsOf(place, promotion.experiment);
+	await rm(place, { recursive: true, force: true });
+	await mkdir(folder, { recursive: true });
+	await writeReport(place, report, card);
+	// What draws is large, and loaded where it's needed.
+	const { writeVerdict } = await import("../page/page.ts");
+	await writeVerdict(place, report, verdict);
+	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
+	return folder;
+}
+
+/** Commits a record: to a branch of its own with a pull request, or straight to the branch where the configuration says so. */
+async function publish(
+	folder: string,
+	{ experiment, model, version }: Promotion,
+	{ name, ...ports }: RecordPorts & { name: string },
+	base: string,
+): Promise<void> {
+	const files = await filesOf(folder, experiment);
+	const title = `Record ${model} v${version}`;
+	await propose({ files, title, name, body: recordText(model, version, experiment) }, ports, base);
+}
+
+/** The files of a record by their places in the repository. */
+async function filesOf(folder: string, experiment: string): Promise<Proposal["files"]> {
+	const names = (await readdir(folder)).sort();
+	return Promise.all(
+		names.map(async (name) => ({
+			path: `reports/${experiment}/${name}`,
+			content: await readFile(path.join(folder, name), "utf8"),
+		})),
+	);
+}
+
+function recordText(model: string, version: number, experiment: string): string {
+	return `\`${model}\` v${version}, from \`experiments/${experiment}.yaml\`, is production. This adds what it was promoted on to \`reports/${experiment}\`: report, verdict, model card and page. Nothing waits for it: merging it publishes the page, and lets a plan on a runner without access to the registry compare with this version.`;
+}
+
+interface Proposal {
+	files: { path: string; content: string | null }[];
+	title: string;
+	name: string;
+	body: string;
+}
+
+/** Brings files to a branch as the configuration says: by a commit, or by a pull request that is opened once. */
+async function propose(
+	{ files, title, name, body }: Proposal,
+	{ project, github }: RecordPorts,
+	base: string,
+): Promise<void> {
+	if (project.record === "commit") {
+		await github.commitFiles({ branch: base, base, message: title, files });
+		return;
+	}
+	const branch = `proving-ground/record/${name}`;
+	// Merged or refused by somebody: it's not asked for again.
+	if ((await github.pullRequestsFrom(branch)).some(({ head }) => head.ref === branch)) return;
+	await github.commitFiles({ branch, base, message: title, files });
+	await github.openPullRequest({ branch, base, title, body, labels: [] });
+}
+
+/** The record of production going back to an earlier version: its promotion and entry, with who brought it back; a tag comes last, so that what was interrupted is done again. True where this call did it. */
+export async function recordRollback(
+	promotion: Promotion,
+	commit: string,
+	ports: RecordPorts,
+	base: string,
+): Promise<boolean> {
+	const { experiment, model, version, run, approved_at } = promotion;
+	// Production may go back to a version many times.
+	const moment = approved_at!.replaceAll(/[^0-9]/g, "");
+	const tag = `rollback/${model}/v${version}-${moment}`;
+	if ((await ports.github.tagged(tag)) !== null) return false;
+	const { home, registry } = ports.project;
+	const place = path.join(home, ".proving-ground/records", run);
+	const folder = reportsOf(place, experiment);
+	await rm(place, { recursive: true, force: true });
+	// With the entry: a later version from the same file may have left its own there.
+	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
+	const files = await filesOf(folder, experiment);
+	const title = `Record ${model} going back to v${version}`;
+	const name = `${model}-v${version}-again-${moment}`;
+	const body = `\`${model}\` v${version} is production again.`;
+	await propose({ files, title, name, body }, ports, base);
+	await ports.github.emit("model.rolled_back", {
+		model,
+		version,
+		run,
+		manifest: promotion.manifest,
+		replaced: promotion.replaced,
+	});
+	await ports.github.createTag(tag, commit);
+	return true;
+}

@@ -1,0 +1,173 @@
+// A YAML file that a person wrote becomes a plain value and the place of each of its parts, or the list of what is wrong with it.
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
+import type { Problem } from "../errors.ts";
+
+/** Small anchors and plain keys cost the parser quadratic time: beyond this size a file is refused unread. */
+const MAX_BYTES = 64 * 1024;
+/** Keys that a later merge would write into every object's prototype. */
+const POISONED_KEYS = new Set(["__proto__", "constructor", "prototype"]);
+
+export interface Place {
+	line: number;
+	column: number;
+}
+
+/** A parsed file: its value, and where the value and the key at a JSON pointer stand. */
+export interface Source {
+	file: string;
+	value: unknown;
+	problems: Problem[];
+	placeOf(pointer: string, part?: "key" | "value"): Place;
+}
+
+/** Parses strictly: one document of plain scalars, lists and mappings; never throws for what the text says. */
+export function parseYaml(file: string, text: string): Source {
+	const reader = new Reader(file);
+	const bytes = Buffer.byteLength(text);
+	if (bytes > MAX_BYTES) {
+		reader.problem(0, `the file has ${bytes} bytes; at most ${MAX_BYTES} are read`);
+		return reader.source(undefined);
+	}
+	try {
+		return reader.source(reader.read(text));
+	} catch (error) {
+		if (!(error instanceof RangeError)) throw error;
+		reader.problem(0, "the file is nested too deeply to be read");
+		return reader.source(undefined);
+	}
+}
+
+class Reader {
+	private readonly file: string;
+	private readonly problems: Problem[] = [];
+	private readonly lines = new LineCounter();
+	private readonly values = new Map<string, number>();
+	private readonly keys = new Map<string, number>();
+
+	constructor(file: string) {
+		this.file = file;
+	}
+
+	problem(offset: number, message: string): void {
+		this.problems.push({ file: this.file, ...this.place(offset), message });
+	}
+
+	read(text: string): unknown {
+		const documents = parseAllDocuments(text, {
+			lineCounter: this.lines,
+			intAsBigInt: true,
+			prettyErrors: false,
+			merge: false,
+			logLevel: "silent",
+		});
+		if (!Array.isArray(documents) || documents.length === 0) {
+			this.problem(0, "the file is empty");
+			return undefined;
+		}
+		const [document, second] = documents;
+		if (second) this.problem(second.range[0], "a second document starts here; a file holds one");
+		// The parser's recursion ends in errors that say nothing to an author.
+		if (document!.errors.some((error) => error.message.includes("call stack"))) throw new RangeError("nesting");
+		// One slip makes the parser lose its way: what it says after the first few is about itself.
+		for (const error of document!.errors.slice(0, 3)) this.problem(error.pos[0], sentence(error.code, error.message));
+		for (const warning of document!.warnings) {
+			// An unresolved tag is told with the node that bears it.
+			if (warning.code !== "TAG_RESOLVE_FAILED") this.problem(warning.pos[0], warning.message);
+		}
+		if (this.problems.length > 0) return undefined;
+		const contents = document!.contents;
+		if (contents === null || (isScalar(contents) && contents.value === null)) {
+			this.problem(0, "the file is empty");
+			return undefined;
+		}
+		return this.plain(contents, "");
+	}
+
+	source(value: unknown): Source {
+		return {
+			file: this.file,
+			value,
+			problems: this.problems,
+			placeOf: (pointer, part = "value") => {
+				const first = part === "key" ? this.keys : this.values;
+				return this.place(first.get(pointer) ?? this.values.get(pointer) ?? this.keys.get(pointer) ?? 0);
+			},
+		};
+	}
+
+	private place(offset: number): Place {
+		const { line, col } = this.lines.linePos(offset);
+		return { line: Math.max(line, 1), column: Math.max(col, 1) };
+	}
+
+	private plain(node: Node, pointer: string): unknown {
+		const offset = node.range?.[0] ?? 0;
+		this.values.set(pointer, offset);
+		if (isAlias(node)) {
+			this.problem(offset, `the alias *${node.source} is not allowed; write the value out`);
+			return undefined;
+		}
+		if (node.anchor)
+			this.problem(offset, `the anchor &${node.anchor} is not allowed; write the value out where it is used`);
+		if (node.tag) this.problem(offset, `the tag ${node.tag} is not allowed; plain values need none`);
+		if (isMap(node)) return this.mapping(node, pointer);
+		if (isSeq(node)) return node.items.map((item, index) => this.plain(item as Node, `${pointer}/${index}`));
+		if (isScalar(node)) return this.scalar(node.value, offset);
+		return undefined;
+	}
+
+	private mapping(node: import("yaml").YAMLMap, pointer: string): Record<string, unknown> {
+		const value: Record<string, unknown> = {};
+		for (const pair of node.items) {
+			const key = pair.key as Node | null;
+			const offset = key?.range?.[0] ?? 0;
+			if (!isScalar(key) || key.anchor || key.tag || typeof key.value === "object") {
+				this.problem(offset, "a key must be a plain word");
+				continue;
+			}
+			const name = String(key.value);
+			if (POISONED_KEYS.has(name)) this.problem(offset, `the key ${name} is not allowed`);
+			else if (name === "<<") this.problem(offset, "the merge key << is not allowed; write the keys out");
+			else {
+				const child = `${pointer}/${escapePointer(name)}`;
+				this.keys.set(child, offset);
+				value[name] = pair.value === null ? null : this.plain(pair.value as Node, child);
+			}
+		}
+		return value;
+	}
+
+	private scalar(value: unknown, offset: number): unknown {
+		if (typeof value === "bigint") {
+			const number = Number(value);
+			if (Number.isSafeInteger(number)) return number;
+			this.problem(offset, `${clip(String(value))} loses digits as a number; integers go from -(2^53 - 1) to 2^53 - 1`);
+			return undefined;
+		}
+		if (typeof value === "number" && !Number.isFinite(value)) {
+			this.problem(offset, "found a number that is not finite; write a finite one");
+			return undefined;
+		}
+		if (typeof value === "string" && !value.isWellFormed()) {
+			this.problem(offset, "found half of a character (a lone surrogate); write it whole or leave it out");
+			return undefined;
+		}
+		return value;
+	}
+}
+
+/** JSON pointer's own escapes (RFC 6901). */
+export function escapePointer(key: string): string {
+	return key.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+function clip(text: string): string {
+	return text.length > 40 ? `${text.slice(0, 37)}…` : text;
+}
+
+function sentence(code: string, message: string): string {
+	if (code === "DUPLICATE_KEY") return "this key stands twice; keep one";
+	if (code === "TAB_AS_INDENT") return "a tab indents this line; YAML takes spaces";
+	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
+	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+}

@@ -1,0 +1,20 @@
+// The trainer's lock files become a virtual environment, by the script that sets a checkout up.
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { ServiceError } from "../errors.ts";
+import { runCommand } from "../process.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** Installs the trainer's packages for its interpreter, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
+export async function installTrainer({ python, folder }: Trainer): Promise<string> {
+	const environment = path.dirname(path.dirname(python));
+	if (existsSync(environment) && !existsSync(path.join(environment, "pyvenv.cfg")))
+		return `${python} is in no virtual environment: its packages are the machine's own.`;
+	const script = path.join(path.dirname(folder), "actions/start.mjs");
+	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment], {
+		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" },
+	});
+	if (code !== 0)
+		throw new ServiceError("package index", `the trainer's packages can't be installed: ${errors.trim()}`);
+	return output.trim();
+}

@@ -1,0 +1,82 @@
+// The Python package that runs in the job: where it lies, the digest of its code, and how a process of it is started.
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { sha256 } from "../documents.ts";
+import { InvalidInput, ServiceError } from "../errors.ts";
+import { runCommand } from "../process.ts";
+
+/** The trainer on this machine. */
+export interface Trainer {
+	/** The interpreter that has the trainer's packages. */
+	python: string;
+	/** The folder that holds the package proving_ground. */
+	folder: string;
+}
+
+/** A file by which the trainer's folder is known. */
+export const ENTRY = "proving_ground/__main__.py";
+
+/** The trainer that came with this code, whether that runs from its source or from a bundle. */
+export function findTrainer(python: string): Trainer {
+	for (let folder = import.meta.dirname; ; folder = path.dirname(folder)) {
+		const trainer = path.join(folder, "trainer");
+		if (existsSync(path.join(trainer, ENTRY))) return { python, folder: trainer };
+		if (path.dirname(folder) === folder) throw new InvalidInput("The folder trainer/ is missing beside actions/.");
+	}
+}
+
+/** Digest of everything that decides what the trainer computes: its code, its schemas, its locked packages. */
+export async function digestTrainer(trainer: Trainer): Promise<string> {
+	const files = await readdir(path.join(trainer.folder, "proving_ground"), { recursive: true });
+	const code = files.filter((file) => /\.(py|json)$/.test(file)).map((file) => path.join("proving_ground", file));
+	const listing = await Promise.all(
+		["requirements.txt", ...code]
+			.sort()
+			.map(async (file) => [file.split(path.sep).join("/"), sha256(await readFile(path.join(trainer.folder, file)))]),
+	);
+	return sha256(JSON.stringify(listing));
+}
+
+// What a job may see of this process's environment. A workflow's secrets live there too, so nothing is passed by default.
+const PASSED = [
+	"PATH",
+	"HOME",
+	"LANG",
+	"LC_ALL",
+	"TMPDIR",
+	"TZ",
+	"CUDA_VISIBLE_DEVICES",
+	"LD_LIBRARY_PATH",
+	"NVIDIA_VISIBLE_DEVICES",
+];
+
+/** The environment of a trainer's process: no more than it needs, and never a secret. */
+export function trainerEnvironment(trainer: Trainer, threads: number): Record<string, string> {
+	const passed = PASSED.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+	return {
+		...Object.fromEntries(passed),
+		PYTHONPATH: trainer.folder,
+		PYTHONUNBUFFERED: "1",
+		OMP_NUM_THREADS: String(threads),
+	};
+}
+
+/** Runs the trainer to its end; what a person can mend is InvalidInput (exit code 65), the rest ServiceError. */
+export async function runTrainer(trainer: Trainer, args: readonly string[], input: string): Promise<string> {
+	const { code, output, errors } = await runCommand(trainer.python, ["-m", "proving_ground", ...args], {
+		env: trainerEnvironment(trainer, 1),
+		input,
+		unstartable: (reason) =>
+			`${trainer.python}: the trainer's Python can't be started (${reason}). Is the environment set up? npm start does it; in a workflow, the action setup.`,
+	});
+	const said = errors.trim();
+	if (code === 65) throw new InvalidInput(said || "The trainer refused its input.");
+	if (code !== 0)
+		throw new ServiceError(
+			"trainer",
+			`python -m proving_ground ${args[0]} ended with ${code}: ${said.split("\n").at(-1)}`,
+			said,
+		);
+	return output;
+}

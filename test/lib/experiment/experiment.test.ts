@@ -1,0 +1,91 @@
+// An experiment file
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { InvalidFile } from "../../../actions/lib/errors.ts";
+import { loadExperiment, namesIn } from "../../../actions/lib/experiment/experiment.ts";
+import { accepted } from "../../contract/refused.ts";
+
+const repository = path.resolve(import.meta.dirname, "../../..");
+let root: string;
+
+beforeEach(async () => {
+	root = await mkdtemp(path.join(tmpdir(), "experiment-"));
+	await cp(path.join(repository, "recipes"), path.join(root, "recipes"), { recursive: true });
+	await mkdir(path.join(root, "experiments"));
+	await writeFile(path.join(root, "experiments/mine.yaml"), accepted);
+});
+afterEach(() => rm(root, { recursive: true }));
+
+async function problems(promise: Promise<unknown>): Promise<string> {
+	const error = await promise.catch((reason: unknown) => reason);
+	expect(error).toBeInstanceOf(InvalidFile);
+	return (error as InvalidFile).message;
+}
+
+test.each(await namesIn(path.join(repository, "experiments")))("of this repository is valid: %s", async (name) => {
+	expect((await loadExperiment(`experiments/${name}.yaml`, { root: repository })).name).toBe(name);
+});
+
+test("lays its own settings over its recipe's, key by key", async () => {
+	await writeFile(path.join(root, "experiments/mine.yaml"), `${accepted}  loss: { detection: { gamma: 3 } }\n`);
+	const { train, model } = await loadExperiment("experiments/mine.yaml", { root });
+	expect(train).toEqual({
+		...model.value.train,
+		epochs: 8,
+		learning_rate: 0.002,
+		loss: { ...model.value.train.loss, detection: { ...model.value.train.loss.detection, gamma: 3 } },
+	});
+});
+
+test("has the gates and machines of the base branch, whatever its own branch says", async () => {
+	const base = await mkdtemp(path.join(tmpdir(), "base-"));
+	await cp(path.join(repository, "recipes"), path.join(base, "recipes"), { recursive: true });
+	await writeFile(
+		path.join(root, "recipes/gates/perception.yaml"),
+		"description: lenient\nrules:\n  - { metric: map, min: 0, reason: anything goes }\n",
+	);
+	await writeFile(
+		path.join(root, "recipes/machines/laptop.yaml"),
+		"description: free\nexecutor: local\nprocesses: 1\nthreads: 1\nprice_usd_per_hour: 0\nmax_minutes: 9999\ngrace_seconds: 1\n",
+	);
+	const resolved = await loadExperiment("experiments/mine.yaml", { root, base });
+	await rm(base, { recursive: true });
+	expect(resolved.policy.rules.length).toBeGreaterThan(1);
+	expect(resolved.machine.value.max_minutes).toBe(60);
+});
+
+test("is told the problems of its recipes too, all at once, each on its own line", async () => {
+	await writeFile(
+		path.join(root, "recipes/machines/laptop.yaml"),
+		"description: d\nexecutor: locl\nprocesses: 0\nthreads: 1\nprice_usd_per_hour: -1\nmax_minutes: 1\ngrace_seconds: 1\n",
+	);
+	await writeFile(path.join(root, "experiments/mine.yaml"), accepted.replace("hydranet-small", "hydranet-huge"));
+	expect(await problems(loadExperiment("experiments/mine.yaml", { root }))).toMatchInlineSnapshot(`
+		"experiments/mine.yaml:2:9 recipes/models/hydranet-huge.yaml doesn't exist; there: hydranet-small, hydranet-tiny. Did you mean hydranet-tiny?
+		recipes/machines/laptop.yaml:2:11 executor: found "locl"; allowed: local. Did you mean local?
+		recipes/machines/laptop.yaml:3:12 processes: found 0; it must be >= 1
+		recipes/machines/laptop.yaml:5:21 price_usd_per_hour: found -1; it must be >= 0"
+	`);
+});
+
+test("has a name of its own that a job can bear", async () => {
+	await writeFile(path.join(root, "experiments/My Experiment.yaml"), accepted);
+	expect(await problems(loadExperiment("experiments/My Experiment.yaml", { root }))).toContain(
+		'the file\'s name "My Experiment" names the experiment',
+	);
+});
+
+test("that isn't there is an input that can't be taken, with the one that was meant", async () => {
+	await writeFile(path.join(root, "experiments/more-night.yaml"), accepted);
+	const refusal = (file: string) => loadExperiment(file, { root }).catch((error: Error) => error.message);
+	expect(await refusal("experiments/unheard-of.yaml")).toBe(
+		"experiments/unheard-of.yaml: the file can't be read (ENOENT).",
+	);
+	for (const file of ["more-night", "more-night.yaml", "experiments/more-night", "experiments/more-nigth.yaml"])
+		expect(await refusal(file)).toBe(
+			`${file}: the file can't be read (ENOENT). Did you mean experiments/more-night.yaml?`,
+		);
+	expect(await refusal("experiments")).toBe("experiments: this is a folder.");
+});

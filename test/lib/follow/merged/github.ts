@@ -1,0 +1,86 @@
+// A model of GitHub as settling sees it: pull requests, tags and what is written, each kept.
+import type { Commit, GitHub, PullRequest } from "../../../../actions/lib/github/github.ts";
+
+type Issue = Parameters<GitHub["openIssue"]>[0];
+type Pull = PullRequest & { commits: string[] };
+
+/** What GitHub holds. */
+export class Server {
+	readonly pulls: Pull[] = [];
+	readonly tags = new Map<string, string>();
+	readonly branches = new Map<string, Commit>();
+	readonly issues: Issue[] = [];
+	/** Why issues were closed, by their marker. */
+	readonly closed = new Map<string, string>();
+	readonly events: { type: string; payload: Record<string, unknown> }[] = [];
+	/** The comment of each pull request. */
+	readonly comments = new Map<number, string>();
+	/** Names of the calls that write, also where they find written what they would write. */
+	readonly writes: string[] = [];
+
+	/** Opens a pull request of a head that left main at the base. */
+	open(head: string, base: string, ref: string): Pull {
+		const pull: Pull = {
+			...{ number: this.pulls.length + 1, title: ref, author: "bob", state: "open", merged: false, draft: false },
+			...{ head: { sha: head, ref, fork: false }, base: { sha: base, ref: "main" }, labels: [] },
+			...{ mergedBy: null, mergeCommit: null, commits: [head] },
+		};
+		this.pulls.push(pull);
+		return pull;
+	}
+
+	/** Says that mia has merged a pull request as these commits, the last of which is GitHub's own for it. */
+	merged(number: number, ...commits: string[]): void {
+		const pull = this.of(number);
+		pull.commits.push(...commits);
+		Object.assign(pull, { state: "closed", merged: true, mergedBy: "mia", mergeCommit: commits.at(-1)! });
+	}
+
+	of(number: number): Pull {
+		return this.pulls.find((pull) => pull.number === number)!;
+	}
+
+	connect(): GitHub {
+		const { pulls, tags, branches, issues, closed, events, comments } = this;
+		const write =
+			<A extends unknown[], T>(name: string, act: (...args: A) => T) =>
+			async (...args: A) => {
+				this.writes.push(name);
+				return act(...args);
+			};
+		const github: Partial<GitHub> = {
+			pullRequest: async (number) => this.of(number),
+			pullRequestsOf: async (sha) => pulls.filter(({ commits }) => commits.includes(sha)),
+			pullRequestsFrom: async (prefix) => pulls.filter(({ head }) => head.ref.startsWith(prefix)),
+			labelled: async () => [],
+			tagged: async (name) => tags.get(name) ?? null,
+			createTag: write("createTag", (name: string, sha: string) => {
+				tags.set(name, sha);
+				return "created" as const;
+			}),
+			commitFiles: write("commitFiles", (commit: Commit) => {
+				branches.set(commit.branch, commit);
+				return "created" as const;
+			}),
+			openPullRequest: write("openPullRequest", ({ branch }: { branch: string }) => ({
+				number: this.open("", "", branch).number,
+				created: true,
+			})),
+			emit: write("emit", (type: string, payload: Record<string, unknown>) => void events.push({ type, payload })),
+			upsertComment: write("upsertComment", (number: number, _: string, body: string) => {
+				comments.set(number, body);
+				return "created" as const;
+			}),
+			upsertCheckRun: write("upsertCheckRun", () => "created" as const),
+			openIssue: write("openIssue", (issue: Issue) => {
+				const before = issues.findIndex(({ marker }) => marker === issue.marker);
+				const number = 1 + (before < 0 ? issues.push(issue) - 1 : before);
+				return { number, created: before < 0 };
+			}),
+			closeIssue: write("closeIssue", (marker: string, why: string) => {
+				if (issues.some((issue) => issue.marker === marker) && !closed.has(marker)) closed.set(marker, why);
+			}),
+		};
+		return github as GitHub;
+	}
+}

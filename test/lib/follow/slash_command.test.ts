@@ -1,0 +1,114 @@
+// A comment's command
+import { describe, expect, test } from "vitest";
+import { answerCommand, parseCommand, readCommentEvent } from "../../../actions/lib/follow/slash_command.ts";
+import type { GitHub, PullRequest } from "../../../actions/lib/github/github.ts";
+
+describe("is read", () => {
+	test.each<[string, ReturnType<typeof parseCommand>]>([
+		["/stop", { name: "stop", argument: "" }],
+		["/stop  \r\nplease", { name: "stop", argument: "" }],
+		["/explain  map night ", { name: "explain", argument: "map night" }],
+		["/explain $(rm -rf /) `x`", { name: "explain", argument: "$(rm -rf /) `x`" }],
+		["/dance", "dance"],
+		["/STOP", null],
+		[" /stop", null],
+		["please /stop", null],
+		["first\n/stop", null],
+		["/stopnow!", null],
+		["/", null],
+		["", null],
+	])("%j", (body, command) => {
+		expect(parseCommand(body)).toEqual(command);
+	});
+
+	test("with no more of its argument than anybody asks", () => {
+		expect(parseCommand(`/explain ${"x".repeat(5000)}`)).toEqual({ name: "explain", argument: "x".repeat(200) });
+	});
+});
+
+const pull: PullRequest = {
+	number: 7,
+	title: "",
+	author: "ann",
+	state: "open",
+	merged: false,
+	draft: false,
+	head: { sha: "a".repeat(40), ref: "night", fork: false },
+	base: { sha: "b".repeat(40), ref: "main" },
+	labels: [],
+	mergedBy: null,
+	mergeCommit: null,
+};
+
+/** What was asked of GitHub, in order, while a comment was answered. */
+async function asked(body: string, { permission = "write", now = {} }: { permission?: string; now?: object } = {}) {
+	const calls: unknown[][] = [];
+	const note =
+		<T>(name: string, answer: T) =>
+		async (...args: unknown[]) => {
+			calls.push([name, ...args]);
+			return answer;
+		};
+	const github = {
+		permissionOf: note("permissionOf", permission),
+		pullRequest: async () => ({ ...pull, ...now }),
+		react: note("react", undefined),
+		dispatchWorkflow: note("dispatchWorkflow", undefined),
+		cancelRuns: note("cancelRuns", 1),
+		rerun: note("rerun", true),
+	} as unknown as GitHub;
+	const event = { comment: { id: 3, body, login: "bob" }, pullRequest: 7, branch: "main" };
+	const answered = await answerCommand(event, { github, revert: note("revert", true) });
+	return { answered, calls };
+}
+
+const follow = (inputs: object) => ["dispatchWorkflow", "follow.yml", "main", { "pull-request": "7", ...inputs }];
+const fork = { head: { ...pull.head, fork: true } };
+
+describe("does what a button would", () => {
+	test.each<[string, object, unknown[][], string]>([
+		["/plan", {}, [follow({})], "+1"],
+		["/plan", fork, [["rerun", "experiment.yml", pull.head.sha]], "+1"],
+		["/rerun", {}, [["rerun", "experiment.yml", pull.head.sha]], "+1"],
+		["/rerun", { state: "closed" }, [], "confused"],
+		["/stop", {}, [["cancelRuns", "experiment.yml", { headSha: pull.head.sha }], follow({ stop: "true" })], "+1"],
+		["/stop", fork, [], "confused"],
+		["/explain", {}, [follow({ explain: "*" })], "+1"],
+		["/explain `$(x)` @team", {}, [follow({ explain: "`$(x)` @team" })], "+1"],
+		["/explain map", fork, [], "confused"],
+		["/rollback", {}, [], "confused"],
+		["/rollback", { merged: true, state: "closed" }, [["revert", expect.objectContaining({ number: 7 })]], "+1"],
+		["/dance", {}, [], "confused"],
+	])("%s, %j", async (body, now, done, reaction) => {
+		const { calls } = await asked(body, { now });
+		expect(calls).toEqual([["permissionOf", "bob"], ...done, ["react", 3, reaction]]);
+	});
+
+	test.each(["triage", "read", "none"])("for nobody who may only %s", async (permission) => {
+		const { answered, calls } = await asked("/stop", { permission });
+		expect(answered).toBe("refused");
+		expect(calls).toEqual([
+			["permissionOf", "bob"],
+			["react", 3, "-1"],
+		]);
+	});
+
+	test("and nothing at all where a comment is no command", async () => {
+		expect(await asked("thanks!")).toEqual({ answered: "none", calls: [] });
+	});
+});
+
+test("is taken from a comment on a pull request alone", () => {
+	const payload = {
+		comment: { id: 3, body: "/stop", user: { login: "bob" } },
+		issue: { number: 7, pull_request: {} },
+		repository: { default_branch: "main" },
+	};
+	expect(readCommentEvent(payload)).toEqual({
+		comment: { id: 3, body: "/stop", login: "bob" },
+		pullRequest: 7,
+		branch: "main",
+	});
+	for (const other of [null, {}, { ...payload, issue: { number: 7 } }, { ...payload, comment: { id: "3" } }])
+		expect(() => readCommentEvent(other)).toThrow("The event is no comment on a pull request");
+});

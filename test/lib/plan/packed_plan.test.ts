@@ -1,0 +1,122 @@
+// A packed plan
+import { randomBytes } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { documentText, sha256 } from "../../../actions/lib/documents.ts";
+import { InvalidInput } from "../../../actions/lib/errors.ts";
+import { packPlans, parseRefused, unpackPlan } from "../../../actions/lib/plan/packed_plan.ts";
+import { approvalOf } from "../../../actions/lib/plan/plan.ts";
+import { makePlan } from "../../fixtures/plan.ts";
+
+const plan = makePlan();
+const pack = (text: string | Buffer) => gzipSync(text).toString("base64");
+
+/** What it is refused with. */
+async function refusalOf(text: string, digest: string): Promise<string> {
+	const error = await unpackPlan(text, digest).then(
+		() => null,
+		(reason: unknown) => reason,
+	);
+	if (!(error instanceof InvalidInput)) throw new Error(`no InvalidInput: ${error}`);
+	return error.message;
+}
+
+describe("crosses from job to job", () => {
+	test("unchanged, with what the matrix needs of it", async () => {
+		const [packed] = await packPlans([plan]);
+		const { plan: text, digest, ...shown } = packed!;
+		expect(await unpackPlan(text, digest)).toEqual(plan);
+		expect(shown).toEqual({
+			name: "more-night",
+			file: "experiments/more-night.yaml",
+			approval: approvalOf(plan),
+			short: approvalOf(plan).slice(7, 19),
+			runner: ["self-hosted"],
+		});
+	});
+
+	test("in an order that is the files', and none where there is none", async () => {
+		const other = makePlan({ experiment: { ...plan.experiment, name: "other" } });
+		expect((await packPlans([plan, other, plan])).map(({ name }) => name)).toEqual([
+			"more-night",
+			"other",
+			"more-night",
+		]);
+		expect(await packPlans([])).toEqual([]);
+	});
+
+	test("in a text that no shell, expression or workflow command can read anything into", async () => {
+		const why = '$(id) `id` {{ secrets.TOKEN }} ::set-output name=x::y\n"; rm -rf /';
+		const [packed] = await packPlans([makePlan({ experiment: { ...plan.experiment, why } })]);
+		expect(packed!.plan).toMatch(/^[A-Za-z0-9+/]+=*$/);
+		expect((await unpackPlan(packed!.plan, packed!.digest)).experiment.why).toBe(why);
+	});
+
+	test("but not where there are more than the output of a job can hold", async () => {
+		// What can't be compressed takes its place.
+		const large = makePlan({ experiment: { ...plan.experiment, why: randomBytes(100_000).toString("base64") } });
+		expect(JSON.stringify(await packPlans([large, large])).length).toBeLessThan(1024 * 512);
+		await expect(packPlans([large, large, large, large])).rejects.toThrow(
+			/^4 experiments at once: their plans take \d+ characters, and a job can hand on 400000\. Split the pull request\.$/,
+		);
+	});
+});
+
+describe("is refused where it is", () => {
+	const text = documentText(plan);
+
+	test("damaged", async () => {
+		const packed = pack(text);
+		const middle = Math.floor(packed.length / 2);
+		const flipped = packed.slice(0, middle) + (packed[middle] === "A" ? "B" : "A") + packed.slice(middle + 1);
+		for (const damaged of ["", "not base64 at all!", flipped, packed.slice(0, middle)])
+			expect(await refusalOf(damaged, sha256(text))).toMatch(/^the packed plan: it can't be unpacked: .+\.$/);
+	});
+
+	test("made to fill a runner's memory", async () => {
+		const bomb = Buffer.alloc(64 * 1024 * 1024);
+		const packed = pack(bomb);
+		expect(packed.length).toBeLessThan(100_000);
+		expect(await refusalOf(packed, sha256(bomb))).toContain("can't be unpacked: Cannot create a Buffer larger than");
+	});
+
+	test("another than was planned", async () => {
+		const other = documentText(makePlan({ machine: { ...plan.machine, price_usd_per_hour: 1 } }));
+		expect(await refusalOf(pack(other), sha256(text))).toBe(
+			`the packed plan: its digest is ${sha256(other)}, not ${sha256(text)}: it is not what was planned.`,
+		);
+	});
+
+	test("no plan", async () => {
+		for (const other of ["{}", "[]", "not JSON", documentText({ ...plan, run: null })])
+			expect(await refusalOf(pack(other), sha256(other))).toContain("the packed plan");
+	});
+});
+
+describe("knows the files that can't be planned", () => {
+	const refused = [{ file: "experiments/x.yaml", problems: [{ file: "x.yaml", line: 1, column: 2, message: "m" }] }];
+
+	test("as the job that planned hands them on, and none where it ended before", () => {
+		expect(parseRefused(JSON.stringify(refused))).toEqual(refused);
+		expect(parseRefused("")).toEqual([]);
+		expect(parseRefused("[]")).toEqual([]);
+	});
+
+	test.each([
+		["no JSON", "{"],
+		["no list", JSON.stringify(refused[0])],
+		["a list of something else", "[null]"],
+		["a file without problems", JSON.stringify([{ file: "x" }])],
+		["a file that is no text", JSON.stringify([{ ...refused[0], file: 1 }])],
+		["a problem that is none", JSON.stringify([{ file: "x", problems: [null] }])],
+		["a problem without its words", JSON.stringify([{ file: "x", problems: [{ file: "x", line: 1, column: 1 }] }])],
+		[
+			"a line that is no number",
+			JSON.stringify([{ file: "x", problems: [{ file: "x", line: "1", column: 1, message: "m" }] }]),
+		],
+	])("but not from %s", (_, text) => {
+		expect(() => parseRefused(text)).toThrow(
+			"refused: it must be the output `refused` of plan, a JSON list of files with their problems.",
+		);
+	});
+});

@@ -1,0 +1,144 @@
+// A report
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { documentText, sha256, writeDocument } from "../../../actions/lib/documents.ts";
+import { digestPlan, makeReport, readEvaluation } from "../../../actions/lib/report/report.ts";
+import { folder } from "../../../actions/lib/stores/folder.ts";
+import { evaluationKey, type Store } from "../../../actions/lib/train/train.ts";
+import { makeEvaluation, makeScores } from "../../fixtures/evaluation.ts";
+import { makeMeasured } from "../../fixtures/judged.ts";
+import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
+
+const plan = makePlan();
+const jobs = makeJobs(plan);
+const evaluation = makeEvaluation(plan, makeScores());
+const measured = makeMeasured(evaluation);
+const root = "/repository";
+
+let temporary: string;
+beforeEach(async () => {
+	temporary = await mkdtemp(path.join(tmpdir(), "report-"));
+});
+afterEach(() => rm(temporary, { recursive: true }));
+
+describe("joins the documents", () => {
+	test("into one that holds to its schema", async () => {
+		const report = makeReport(plan, jobs, measured, root);
+		await writeDocument("report", report, path.join(temporary, "report.json"));
+		expect(report).toMatchObject({
+			run: plan.run.id,
+			evaluation: evaluation.run,
+			manifest: evaluation.candidate.manifest,
+			measured_at: "2026-01-01T00:00:00.000Z",
+			spent: { seconds: 50, cost_usd: 0 },
+		});
+	});
+
+	test("with places inside the repository by their path from there, and all others as they are", () => {
+		const [train, evaluate] = jobs.jobs;
+		const stored = {
+			...jobs,
+			jobs: [
+				{ ...train!, output: `${root}/store/model` },
+				{ ...evaluate!, output: "s3://b/e" },
+			],
+		};
+		expect(makeReport(plan, stored, measured, root).files).toEqual([
+			{ name: "model", location: "store/model" },
+			{ name: "evaluation", location: "s3://b/e" },
+		]);
+		expect(makeReport(plan, stored, measured, "/elsewhere").files[0]!.location).toBe(`${root}/store/model`);
+	});
+
+	test("with each row of numbers on a line of its own", async () => {
+		const report = makeReport(plan, jobs, measured, root);
+		const text = documentText(report);
+		expect(JSON.parse(text)).toEqual(report);
+		expect(text).toContain(`"recall": [${measured.figures.recall.join(", ")}],`);
+		expect(documentText({ a: ["[\n  1\n]"], b: [[1, -2.5e-7], []] })).toBe(
+			'{\n  "a": [\n    "[\\n  1\\n]"\n  ],\n  "b": [\n    [1, -2.5e-7],\n    []\n  ]\n}\n',
+		);
+	});
+
+	test("the same on another day: an estimate or a promotion changes no digest", () => {
+		const later = { ...plan, promoted: 3, estimate: { ...plan.estimate, seconds: 99 } };
+		expect(digestPlan(later)).toBe(digestPlan(plan));
+		expect(digestPlan({ ...plan, baseline: null })).not.toBe(digestPlan(plan));
+	});
+});
+
+describe("refuses documents that don't belong together", () => {
+	test.each([
+		[
+			"another evaluation",
+			{ ...evaluation, run: "other-0000000000000000" },
+			"is of the evaluation other-0000000000000000",
+		],
+		[
+			"another run",
+			{ ...evaluation, candidate: { ...evaluation.candidate, run: "other-0000000000000000" } },
+			"is of the run other-0000000000000000",
+		],
+		[
+			"another production model",
+			{ ...evaluation, production: { ...evaluation.production!, manifest: `sha256:${"0".repeat(64)}` } },
+			"is of the production model sha256:000",
+		],
+		["no production model", { ...evaluation, production: null }, "is of the production model null"],
+		[
+			"other data",
+			{ ...evaluation, data: { ...evaluation.data, version: `sha256:${"0".repeat(64)}` } },
+			"is of the data version sha256:000",
+		],
+	])("%s", (_, report, message) => {
+		expect(() => makeReport(plan, jobs, { ...measured, report }, root)).toThrow(message);
+	});
+});
+
+describe("reads what the evaluation left", () => {
+	const key = evaluationKey(plan.run.model, plan.run.id, evaluation.run);
+
+	const pinned = {
+		...evaluation,
+		artefacts: [{ name: "figures" as const, file: "figures.json", sha256: measured.figuresDigest }],
+	};
+
+	async function leave(report: unknown, figures: unknown = measured.figures): Promise<Store> {
+		const store = folder(temporary);
+		await store.put(`${key}/eval_report.json`, documentText(report));
+		await store.put(`${key}/figures.json`, documentText(figures));
+		await store.put(`${key}/model_card.md`, "# card\n");
+		return store;
+	}
+
+	test("from the store, with the digest of the bytes", async () => {
+		expect(await readEvaluation(plan, jobs, await leave(pinned))).toEqual({
+			...measured,
+			report: pinned,
+			digest: sha256(documentText(pinned)),
+		});
+	});
+
+	test("and no figures that the evaluation didn't write", async () => {
+		const other = { ...measured.figures, examples: [] };
+		await expect(readEvaluation(plan, jobs, await leave(pinned, other))).rejects.toThrow(
+			"figures.json is not what the evaluation wrote: its digest is sha256:",
+		);
+	});
+
+	test("and nothing before it has succeeded, saying in which states the jobs are", async () => {
+		const failed = makeJobs(plan, makeJob({ state: "failed", diagnosis: "no such frame" }));
+		await expect(readEvaluation(plan, failed, folder(temporary))).rejects.toThrow(
+			"there is nothing to report yet: train failed (no such frame)",
+		);
+	});
+
+	test("and no document of another form", async () => {
+		const store = await leave({ ...evaluation, scores: [{ metric: "map" }] });
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
+			"not a eval_report.json of this version: /scores/0 must have required property 'slice'",
+		);
+	});
+});
