@@ -1,95 +1,128 @@
 // The layout
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "..");
-const lib = path.join(root, "actions/lib");
-const stages = ["experiment", "plan", "train", "report", "gate", "comment", "promote", "propose"];
+
+/** The rooms of actions/, each below those after it; those of one line don't know each other. A file imports from rooms below its own. */
+const ORDER: readonly (readonly string[])[] = [
+	["generated"],
+	["errors", "metrics"],
+	["files", "process"],
+	["text"],
+	["git"],
+	["documents"],
+	["trainer"],
+	["experiment"],
+	["data", "github"],
+	["plan"],
+	["train"],
+	["executors", "stores", "registries"],
+	["project"],
+	["report"],
+	["gate"],
+	["comment", "page"],
+	["promote", "propose"],
+	["follow"],
+	["action"],
+	["cli"],
+];
+const rankOf = new Map(ORDER.flatMap((rooms, rank) => rooms.map((room) => [room, rank] as const)));
+
+/** Stages that have a room, an action and a test of one name. */
+const STAGES = ["plan", "train", "report", "gate", "comment", "promote", "propose", "follow"];
 
 /** A package that talks to a service, and the only files that may import it. */
-const sdks: Record<string, string[]> = {
+const SDKS: Record<string, string[]> = {
 	"@octokit/rest": ["actions/lib/github/connect.ts"],
 	"@octokit/plugin-retry": ["actions/lib/github/connect.ts"],
 	"@octokit/plugin-throttling": ["actions/lib/github/connect.ts"],
 };
 
-async function importsOf(file: string): Promise<string[]> {
-	const text = await readFile(file, "utf8");
-	return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]!);
+const tracked = execFileSync("git", ["-C", root, "ls-files", "--cached", "--others", "--exclude-standard"], {
+	encoding: "utf8",
+})
+	.split("\n")
+	.filter((file) => existsSync(path.join(root, file)));
+const sources = tracked.filter((file) => /^actions\/.*\.ts$/.test(file) && !file.includes("/generated/"));
+
+/** What a file imports, types included: packages by their name, files by their path from the root. */
+function importsOf(file: string): string[] {
+	const text = readFileSync(path.join(root, file), "utf8");
+	return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, target]) =>
+		target!.startsWith(".") ? path.join(path.dirname(file), target!) : target!,
+	);
 }
 
-async function sources(): Promise<string[]> {
-	const files = await readdir(path.join(root, "actions"), { recursive: true });
-	return files
-		.filter((file) => file.endsWith(".ts") && !file.includes("generated"))
-		.map((file) => path.join(root, "actions", file));
+/** The room of a file of actions/lib or actions/cli; null for any other file. */
+function roomOf(file: string): string | null {
+	const [, top, name = ""] = /^actions\/(lib|cli)\/([^/]+)/.exec(file) ?? [];
+	return top === "cli" ? "cli" : top === "lib" ? name.replace(/\.ts$/, "") : null;
 }
 
-describe("of the stages", () => {
-	test.each(stages.map((stage, position) => [stage, position] as const))(
-		"lets %s import only from stages to its left",
-		async (stage, position) => {
-			// What a stage's own files import counts as the stage's import.
-			const seen = new Set<string>();
-			const queue = [path.join(lib, `${stage}.ts`)];
-			for (const file of queue) {
-				if (seen.has(file)) continue;
-				seen.add(file);
-				for (const target of await importsOf(file)) {
-					if (target.startsWith(".") && target.endsWith(".ts") && !target.endsWith(".d.ts"))
-						queue.push(path.resolve(path.dirname(file), target));
-				}
-			}
-			const reached = [...seen]
-				.map((file) => path.relative(lib, file).replace(".ts", ""))
-				.filter((name) => stages.includes(name));
-			const right = stages.slice(position + 1);
-			expect(reached.filter((name) => right.includes(name))).toEqual([]);
-		},
-	);
+/** Whether a file of one room may import a file of another. */
+function isBelow(room: string, own: string): boolean {
+	return room === own || rankOf.get(room)! < rankOf.get(own)!;
+}
 
-	test.each(stages.filter((stage) => stage !== "experiment"))(
-		"gives %s its action, its lib file and its test",
-		(stage) => {
-			for (const file of ["action.yml", "main.ts", "README.md", "dist/index.js"])
-				expect(existsSync(path.join(root, "actions", stage, file)), `${stage}/${file}`).toBe(true);
-			expect(existsSync(path.join(lib, `${stage}.ts`))).toBe(true);
-			expect(existsSync(path.join(root, "test/lib", `${stage}.test.ts`))).toBe(true);
-		},
-	);
+describe("of the rooms", () => {
+	test("has every room in its order, and no room in it that isn't there", () => {
+		const rooms = new Set(sources.map(roomOf).filter((room) => room !== null));
+		expect([...rankOf.keys()].filter((room) => room !== "generated").sort()).toEqual([...rooms].sort());
+	});
+
+	test("lets every file import only from its own room and from rooms below", () => {
+		const wrong = sources.flatMap((file) => {
+			const own = roomOf(file);
+			if (own === null) return [];
+			return importsOf(file)
+				.filter((target) => {
+					const room = roomOf(target);
+					return room !== null && !isBelow(room, own);
+				})
+				.map((target) => `${file} imports ${target}`);
+		});
+		expect(wrong).toEqual([]);
+	});
+
+	test("is the order that CONTRIBUTING.md tells", () => {
+		const told = readFileSync(path.join(root, "CONTRIBUTING.md"), "utf8");
+		const order = ORDER.filter(([room]) => room !== "generated").map((rooms) => rooms.join(", "));
+		expect(told.replaceAll(/\s+/g, " ")).toContain(order.join(" ← "));
+	});
+
+	test.each(STAGES)("gives %s its action, its room with the file of its name, and its test", (stage) => {
+		expect(readdirSync(path.join(root, "actions", stage)).sort()).toEqual(["README.md", "action.yml", "main.ts"]);
+		expect(tracked).toContain(`actions/lib/${stage}/${stage}.ts`);
+		expect(tracked).toContain(`test/lib/${stage}/${stage}.test.ts`);
+		expect(tracked).toContain(`actions/dist/${stage}.js`);
+	});
+
+	test("has a folder of tests for no room that isn't there", () => {
+		const folders = new Set(tracked.flatMap((file) => /^test\/lib\/([^/]+)\/.*\.test\.ts$/.exec(file)?.[1] ?? []));
+		expect([...folders].filter((folder) => !rankOf.has(folder))).toEqual([]);
+	});
 });
 
 describe("of the adapters", () => {
-	test("lets only an adapter import its SDK", async () => {
-		const strays: string[] = [];
-		for (const file of await sources()) {
-			for (const target of await importsOf(file)) {
-				const sdk = Object.keys(sdks).find((name) => target === name || target.startsWith(`${name}/`));
-				if (sdk && !sdks[sdk]!.includes(path.relative(root, file)))
-					strays.push(`${path.relative(root, file)} imports ${target}`);
-			}
-		}
+	test("lets only an adapter import its SDK", () => {
+		const strays = sources.flatMap((file) =>
+			importsOf(file)
+				.filter((target) => {
+					const sdk = Object.keys(SDKS).find((name) => target === name || target.startsWith(`${name}/`));
+					return sdk !== undefined && !SDKS[sdk]!.includes(file);
+				})
+				.map((target) => `${file} imports ${target}`),
+		);
 		expect(strays).toEqual([]);
-	});
-
-	test("has each adapter import no other kind's adapter but through its own port", async () => {
-		for (const kind of ["executors", "registries"]) {
-			for (const file of await readdir(path.join(lib, kind))) {
-				const targets = await importsOf(path.join(lib, kind, file));
-				const others = ["executors", "registries"].filter((other) => other !== kind);
-				expect(targets.filter((target) => others.some((other) => target.includes(`/${other}/`)))).toEqual([]);
-			}
-		}
 	});
 });
 
 describe("of the folders", () => {
-	test("holds the top-level folders that the design names, and no other", async () => {
-		const files = execFileSync("git", ["-C", root, "ls-files"], { encoding: "utf8" }).split("\n");
-		const folders = new Set(files.filter((file) => file.includes("/")).map((file) => file.split("/")[0]!));
+	test("holds the top-level folders that the design names, and no other", () => {
+		const folders = new Set(tracked.filter((file) => file.includes("/")).map((file) => file.split("/")[0]!));
 		expect([...folders].sort()).toEqual([
 			".ci",
 			".github",

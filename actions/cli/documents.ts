@@ -4,7 +4,8 @@ import path from "node:path";
 import { type DocumentName, type DocumentTypes, readDocument, writeDocument } from "../lib/documents.ts";
 import { InvalidInput } from "../lib/errors.ts";
 import { nameOfFile } from "../lib/experiment/experiment.ts";
-import { documentsOf, type Project } from "../lib/project.ts";
+import { documentsOf } from "../lib/plan/plan_files.ts";
+import type { Project } from "../lib/project.ts";
 import { reportsOf } from "../lib/report/report.ts";
 
 interface Place {

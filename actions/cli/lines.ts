@@ -1,5 +1,4 @@
 // Documents become one line each, for a terminal.
-
 import { windowWords } from "../lib/experiment/window.ts";
 import { waivedWords } from "../lib/gate/waivers.ts";
 import type { Jobs, Plan, Promotion, Verdict } from "../lib/generated/documents.d.ts";

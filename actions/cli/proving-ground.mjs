@@ -8,7 +8,7 @@ const cli = path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.ur
 if (Number(process.versions.node.split(".")[0]) >= 24) {
 	await import(cli);
 } else {
-	const node = path.join(path.dirname(cli), "../node_modules/.bin/node");
+	const node = path.join(path.dirname(cli), "../../node_modules/.bin/node");
 	if (!existsSync(node)) {
 		console.error(
 			`Node ${process.version} can't run this, and Node 24 is not among the packages yet: run npm start, or npm ci.`,

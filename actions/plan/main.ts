@@ -3,7 +3,7 @@ import * as core from "@actions/core";
 import { booleanInput, chosenFiles, knownAuthors, numberInput, openWorkspace, runAction } from "../lib/action.ts";
 import { summarisePlans } from "../lib/comment/summary.ts";
 import { packPlans } from "../lib/plan/packed_plan.ts";
-import { planAll, refuseOthers, refuseProblems } from "../lib/project.ts";
+import { planAll, refuseOthers, refuseProblems } from "../lib/plan/plan_files.ts";
 
 await runAction(async () => {
 	const base = core.getInput("base");

@@ -12,9 +12,10 @@ import {
 	sayProgress,
 } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
-import { progressShower, requireCurrent, unwantedStopper } from "../lib/follow/showing.ts";
+import { progressShower, requireCurrent, unwantedStopper } from "../lib/follow/watching.ts";
 import type { Jobs } from "../lib/generated/documents.d.ts";
-import { isEvaluated, isShared, stopJobs, trainPlan } from "../lib/train/train.ts";
+import { isShared } from "../lib/train/claims.ts";
+import { isEvaluated, stopJobs, trainPlan } from "../lib/train/train.ts";
 
 await runAction(async () => {
 	await refuseFork();

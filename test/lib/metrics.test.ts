@@ -1,6 +1,6 @@
 // Metrics
 import { describe, expect, test } from "vitest";
-import { producedMetrics } from "../../actions/lib/experiment/combination.ts";
+import { producedMetrics } from "../../actions/lib/experiment/produced_metrics.ts";
 import { decimalsOf, gain, isLowerBetter, LANE_METRICS, moved, unitOf } from "../../actions/lib/metrics.ts";
 
 const categories = { detection: ["rider"], segmentation: ["road"] };

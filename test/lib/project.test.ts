@@ -4,8 +4,10 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidFile, InvalidInput } from "../../actions/lib/errors.ts";
-import { approvalOf, type Registry } from "../../actions/lib/plan/plan.ts";
-import { openProject, planAll, refuseOthers, refuseProblems } from "../../actions/lib/project.ts";
+import { approvalOf } from "../../actions/lib/plan/identity.ts";
+import { planAll, refuseOthers, refuseProblems } from "../../actions/lib/plan/plan_files.ts";
+import type { Registry } from "../../actions/lib/plan/registry.ts";
+import { openProject } from "../../actions/lib/project.ts";
 import { makePlan } from "../fixtures/plan.ts";
 import { experiment, makeProject } from "../system/project.ts";
 

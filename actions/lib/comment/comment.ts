@@ -1,11 +1,10 @@
 // The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
-
 import type { Problem } from "../errors.ts";
 import { foundText, outcomeWords, whereText, worstFirst } from "../gate/check_words.ts";
 import { waiversSection } from "../gate/waived_checks.ts";
 import { waivedWords } from "../gate/waivers.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
-import type { Annotation, CheckRun } from "../github/github.ts";
+import type { Annotation, CheckRun } from "../github/objects.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";

@@ -1,6 +1,6 @@
 // What is true of a pull request's experiments becomes its labels.
 import { createHash } from "node:crypto";
-import type { Label, ShownCheck } from "../github/github.ts";
+import type { Label, ShownCheck } from "../github/objects.ts";
 
 /** GitHub refuses a longer name. */
 const MAX_NAME = 50;
@@ -46,19 +46,4 @@ function lineName(model: string): string {
 /** Whether a label is one of these, which only we give and take. */
 export function isOwnLabel(name: string): boolean {
 	return /^(model|line):/i.test(name);
-}
-
-/** What of the wanted labels is missing where these are, and which of these that are ours are over. */
-export function labelChanges(
-	shown: readonly string[],
-	wanted: readonly Label[],
-	own: (name: string) => boolean,
-): { missing: Label[]; over: string[] } {
-	// GitHub takes names that differ in capitals alone for one.
-	const names = new Set(shown.map((name) => name.toLowerCase()));
-	const kept = new Set(wanted.map(({ name }) => name.toLowerCase()));
-	return {
-		missing: wanted.filter(({ name }) => !names.has(name.toLowerCase())),
-		over: shown.filter((name) => own(name) && !kept.has(name.toLowerCase())),
-	};
 }

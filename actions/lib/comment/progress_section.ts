@@ -1,5 +1,4 @@
 // What a job says of itself becomes the words and the bar of a comment: how far it is, what it takes, what is spent.
-
 import { windowWords } from "../experiment/window.ts";
 import type { Jobs, JobsJob, Plan, Report } from "../generated/documents.d.ts";
 import { counted } from "../text/counted.ts";

@@ -1,8 +1,7 @@
 // What was planned becomes the job summary, which is where a fork's author reads it.
-
 import { nameOfFile } from "../experiment/experiment.ts";
-import { approvalOf, shortApproval } from "../plan/plan.ts";
-import type { PlannedFiles } from "../project.ts";
+import { approvalOf, shortApproval } from "../plan/identity.ts";
+import type { PlannedFiles } from "../plan/plan_files.ts";
 import { renderComment, renderProblems } from "./comment.ts";
 
 /** GitHub takes a mebibyte from a step. */

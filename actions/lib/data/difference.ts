@@ -1,5 +1,4 @@
 // Two versions of a dataset become their difference: frames, objects by class, frames by slice.
-
 import type { Entry, PlanDifference, PlanDifferenceOfSplit } from "../generated/documents.d.ts";
 import type { Dataset } from "./dataset.ts";
 

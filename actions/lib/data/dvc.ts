@@ -4,7 +4,7 @@ import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
-import type { Loaded } from "../experiment/experiment.ts";
+import type { Loaded } from "../experiment/files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { runCommand } from "../process.ts";
 import { problemAt } from "../text/problems.ts";

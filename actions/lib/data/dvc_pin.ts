@@ -3,7 +3,7 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidFile, ServiceError } from "../errors.ts";
-import type { Loaded } from "../experiment/experiment.ts";
+import type { Loaded } from "../experiment/files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { type Ended, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";

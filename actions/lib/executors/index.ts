@@ -1,6 +1,6 @@
 // A machine recipe's executor becomes the adapter that serves it.
 import type { PlanMachine } from "../generated/documents.d.ts";
-import type { Executor } from "../train/train.ts";
+import type { Executor } from "../train/executor.ts";
 import { type LocalOptions, local } from "./local.ts";
 
 /** The executor of a machine. */

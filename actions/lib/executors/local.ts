@@ -1,15 +1,15 @@
 // torchrun on this machine: a job is a folder and a detached process group that outlives whoever started it.
 import { spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, readFile, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { documentText } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import { runCommand } from "../process.ts";
-import { createFile } from "../stores/folder.ts";
-import type { Executor, Job, Run } from "../train/train.ts";
-import { digestTrainer, ENTRY, type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
+import { createFile, exists } from "../files.ts";
+import type { Executor, Job, Run } from "../train/executor.ts";
+import { keepCopy } from "../trainer/copy.ts";
+import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
+import { isAlive, type Process, signal } from "./process_group.ts";
 
 export interface LocalOptions {
 	/** The folder that holds a folder for each job. */
@@ -19,23 +19,11 @@ export interface LocalOptions {
 	copyTrainer: boolean;
 }
 
-/** Where in the jobs' folder copies of the trainer lie; no run's id begins with a dot. */
-const COPIES = ".trainers";
-
 /** What start leaves for look. */
 interface Ticket {
 	kind: Job["kind"];
 	output: string;
 	price_usd_per_hour: number;
-}
-
-/** What the launcher writes when it has the job's lock. */
-interface Process {
-	pid: number;
-	pgid: number;
-	start_time: number | null;
-	attempt: number;
-	started_at: string;
 }
 
 /** The launcher takes the job's lock within this time or something is wrong with the machine. */
@@ -102,32 +90,6 @@ async function writeRun(folder: string, document: Run["document"]): Promise<void
 			`${file} holds another document under the id ${document.id}: the job isn't adopted and nothing was started.`,
 		);
 	}
-}
-
-/** The trainer's package of a digest, copied once into the jobs' folder: whole or absent. */
-async function keepCopy(jobs: string, trainer: Trainer, code: string): Promise<Trainer> {
-	const place = path.join(path.resolve(jobs), COPIES, code.replace(/^sha256:/, ""));
-	const copy = { ...trainer, folder: place };
-	if (await exists(path.join(place, ENTRY))) return copy;
-	const beside = `${place}.${randomUUID()}`;
-	try {
-		await mkdir(beside, { recursive: true });
-		// By the system's own cp: it keeps a file's time to the nanosecond, by which numba knows what it has compiled.
-		const sources = ["proving_ground", "requirements.txt"].map((name) => path.join(trainer.folder, name));
-		const copied = await runCommand("cp", ["-a", "--", ...sources, beside], {
-			env: { PATH: process.env["PATH"] ?? "" },
-		});
-		if (copied.code !== 0) throw new ServiceError("executor", `The trainer can't be copied: ${copied.errors.trim()}`);
-		// A process that imports a file while a checkout changes it would run what nobody planned.
-		if ((await digestTrainer({ ...trainer, folder: beside })) !== code)
-			throw new InvalidInput(`${trainer.folder} isn't the trainer that was planned (${code}): plan again.`);
-		await rename(beside, place).catch(async (error: NodeJS.ErrnoException) => {
-			if (!(await exists(path.join(place, ENTRY)))) throw error;
-		});
-	} finally {
-		await rm(beside, { recursive: true, force: true });
-	}
-	return copy;
 }
 
 async function launch(trainer: Trainer, folder: string, run: Run): Promise<void> {
@@ -256,46 +218,10 @@ async function hasExited(folder: string, { attempt }: Process): Promise<boolean>
 	return exit?.attempt === attempt;
 }
 
-/** The whole group counts: workers of a killed launcher still train. */
-async function isAlive({ pid, pgid, start_time }: Process): Promise<boolean> {
-	try {
-		process.kill(-pgid, 0);
-	} catch (error) {
-		return (error as NodeJS.ErrnoException).code === "EPERM";
-	}
-	// After a restart of the machine the number may be somebody else's: the leader's start time tells.
-	const now = await startTime(pid);
-	return start_time === null || now === null || now === start_time;
-}
-
-async function startTime(pid: number): Promise<number | null> {
-	const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
-	// The command's name, in parentheses, may hold spaces: fields are counted after it.
-	const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
-	return fields ? Number(fields[19]) : null;
-}
-
-function signal({ pid, pgid }: Process): void {
-	for (const target of [pid, -pgid]) {
-		try {
-			process.kill(target, "SIGTERM");
-			return;
-		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-		}
-	}
-}
-
 async function readJson<T>(file: string): Promise<T | null> {
 	const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
 		if (error.code === "ENOENT") return null;
 		throw error;
 	});
 	return text === null ? null : (JSON.parse(text) as T);
-}
-
-async function exists(file: string): Promise<boolean> {
-	const handle = await open(file).catch(() => null);
-	await handle?.close();
-	return handle !== null;
 }

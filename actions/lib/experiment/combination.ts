@@ -1,9 +1,10 @@
 // Files that are each right become the problems of their combination: what one asks for and no other gives.
 import type { Problem } from "../errors.ts";
 import type { SliceFile } from "../generated/documents.d.ts";
-import { isLatency, isLowerBetter, LANE_METRICS, TRACK_METRICS } from "../metrics.ts";
+import { isLatency, isLowerBetter } from "../metrics.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
-import type { Head, ResolvedExperiment } from "./experiment.ts";
+import { producedMetrics } from "./produced_metrics.ts";
+import type { Head, ResolvedExperiment } from "./resolved.ts";
 import { checkWaived } from "./waiver_file.ts";
 import { checkWindow } from "./window.ts";
 
@@ -182,25 +183,6 @@ function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | nu
 		}
 	}
 	return problems;
-}
-
-/** Every metric that will be measured overall, and on a slice. */
-export function producedMetrics(
-	heads: readonly Head[],
-	categories: { detection: readonly string[]; segmentation: readonly string[] },
-	slice: { category?: string | null | undefined } | null,
-): string[] {
-	if (slice?.category) return heads.includes("detection") ? [`ap/${slice.category}`, `ece/${slice.category}`] : [];
-	const metrics: string[] = [];
-	if (heads.includes("detection")) metrics.push("map", "ap50", "ar", "ece");
-	if (heads.includes("segmentation")) metrics.push("miou");
-	if (heads.includes("lanes")) metrics.push(...LANE_METRICS);
-	if (heads.includes("trajectory")) metrics.push(...TRACK_METRICS);
-	if (slice) return metrics;
-	if (heads.includes("detection"))
-		metrics.push(...["ap", "ece"].flatMap((metric) => categories.detection.map((name) => `${metric}/${name}`)));
-	if (heads.includes("segmentation")) metrics.push(...categories.segmentation.map((name) => `iou/${name}`));
-	return [...metrics, "latency_p50_ms", "latency_p95_ms"];
 }
 
 function checkRules(

@@ -1,80 +1,21 @@
 // experiments/<name>.yaml and the recipes it names become one resolved experiment, or every problem of every file at once.
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { ValidateFunction } from "ajv";
-import experimentSchema from "../../../experiments/experiment.schema.json" with { type: "json" };
-import dataSchema from "../../../recipes/data/data.schema.json" with { type: "json" };
-import slicesSchema from "../../../recipes/data/slice_file.schema.json" with { type: "json" };
-import gateSchema from "../../../recipes/gates/gate.schema.json" with { type: "json" };
-import waiversSchema from "../../../recipes/gates/waivers.schema.json" with { type: "json" };
-import machineSchema from "../../../recipes/machines/machine.schema.json" with { type: "json" };
-import modelSchema from "../../../recipes/models/model.schema.json" with { type: "json" };
 import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
-import type {
-	Data,
-	Experiment,
-	Gate,
-	Machine,
-	Model,
-	PlanPolicy,
-	PlanRule,
-	SliceFile,
-	Waivers,
-} from "../generated/documents.d.ts";
+import type { Data, Experiment, Gate, Machine, Model, SliceFile, Waivers } from "../generated/documents.d.ts";
 import validateData from "../generated/validate_data.js";
 import validateExperiment from "../generated/validate_experiment.js";
 import validateGate from "../generated/validate_gate.js";
 import validateMachine from "../generated/validate_machine.js";
 import validateModel from "../generated/validate_model.js";
-import validateSliceFile from "../generated/validate_slice_file.js";
 import validateWaivers from "../generated/validate_waivers.js";
-import { checkSchema, nearest, notAmong, problemAt } from "../text/problems.ts";
-import { parseYaml, type Source } from "../text/yaml.ts";
+import { nearest, notAmong, problemAt } from "../text/problems.ts";
 import { checkCombination } from "./combination.ts";
+import { checkName, type Loaded, loadFile, loadSlices, NAME, namesIn } from "./files.ts";
+import { policyOf } from "./policy.ts";
+import type { Head, ResolvedExperiment } from "./resolved.ts";
 import { checkWaivers, WAIVERS, waiversOf } from "./waiver_file.ts";
-
-const schemas = [experimentSchema, modelSchema, dataSchema, slicesSchema, machineSchema, gateSchema, waiversSchema];
-/** Errors name places in a file's own schema without its name. */
-const schemaOf = new Map<ValidateFunction, Record<string, unknown>>([
-	[validateExperiment, experimentSchema],
-	[validateModel, modelSchema],
-	[validateData, dataSchema],
-	[validateSliceFile, slicesSchema],
-	[validateMachine, machineSchema],
-	[validateGate, gateSchema],
-	[validateWaivers, waiversSchema],
-]);
-const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
-
-export type Head = Model["architecture"]["heads"][number];
-
-/** A file that was read and holds to its schema. */
-export interface Loaded<T> {
-	value: T;
-	source: Source;
-}
-
-/** An experiment with everything that it names. */
-export interface ResolvedExperiment {
-	name: string;
-	/** Path from the repository's root. */
-	file: string;
-	experiment: Loaded<Experiment>;
-	model: Loaded<Model>;
-	data: Loaded<Data>;
-	machine: Loaded<Machine>;
-	gate: Loaded<Gate>;
-	/** The base branch's waivers; null where it has no file of them. */
-	waivers: Loaded<Waivers> | null;
-	/** Older data that it replays. */
-	replay?: Loaded<Data>;
-	/** The recipe's heads, without optional ones that the data can't serve. */
-	heads: Head[];
-	/** The recipe's training settings with the experiment's own laid over them. */
-	train: Model["train"];
-	policy: PlanPolicy;
-}
 
 export interface LoadOptions {
 	/** The repository that the experiment stands in. */
@@ -109,13 +50,6 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 async function suggestExperiment(root: string, name: string): Promise<string> {
 	const near = nearest(name, await namesIn(path.join(root, "experiments")));
 	return near === null ? "" : ` Did you mean experiments/${near}.yaml?`;
-}
-
-/** A file's name that can't be the name of what it holds. */
-export function checkName(file: string, name: string, what: string, most: number): Problem[] {
-	if (NAME.test(name) && name.length <= most) return [];
-	const message = `the file's name ${JSON.stringify(name)} names the ${what}; it must match ${NAME.source} and have at most ${most} characters`;
-	return [{ file, line: 1, column: 1, message }];
 }
 
 /** An experiment that was read, and what was wrong with it already. */
@@ -196,60 +130,6 @@ async function loadWaivers(base: string, problems: Problem[]): Promise<Loaded<Wa
 	return file;
 }
 
-/** The slices of a dataset that lies in a folder; throws InvalidFile. */
-export async function loadSlices(file: string): Promise<NonNullable<SliceFile["slices"]>> {
-	const problems: Problem[] = [];
-	const loaded = await loadFile<SliceFile>(path.dirname(file), path.basename(file), validateSliceFile, problems);
-	if (problems.length > 0) throw new InvalidFile(problems.map((problem) => ({ ...problem, file })));
-	return loaded.value.slices;
-}
-
-/** Names of the YAML files in a folder, without their ending. */
-export async function namesIn(folder: string): Promise<string[]> {
-	const files = await readdir(folder).catch(() => []);
-	return files
-		.filter((file) => file.endsWith(".yaml"))
-		.map((file) => file.slice(0, -".yaml".length))
-		.sort();
-}
-
-/** Reads a YAML file that has to hold to a schema; problems are added to the list. */
-export async function loadFile<T>(
-	root: string,
-	file: string,
-	validate: ValidateFunction,
-	problems: Problem[],
-	schema = schemaOf.get(validate) ?? {},
-): Promise<Loaded<T>> {
-	let text: string;
-	try {
-		text = await readFile(path.join(root, file), "utf8");
-	} catch (error) {
-		const { code } = error as NodeJS.ErrnoException;
-		throw new InvalidInput(`${file}: ${code === "EISDIR" ? "this is a folder." : `the file can't be read (${code}).`}`);
-	}
-	return parseFile<T>(file, text, { validate, schema }, problems);
-}
-
-function parseFile<T>(
-	file: string,
-	text: string,
-	{ validate, schema }: { validate: ValidateFunction; schema: Record<string, unknown> },
-	problems: Problem[],
-): Loaded<T> {
-	const source = parseYaml(file, text);
-	problems.push(...source.problems, ...checkSchema(source, validate, [schema, ...schemas]));
-	return { value: source.value as T, source };
-}
-
-/** A gate policy from the text of its file; throws InvalidFile with every mistake in it. */
-export function parsePolicy(file: string, text: string): PlanPolicy {
-	const problems: Problem[] = [];
-	const gate = parseFile<Gate>(file, text, { validate: validateGate, schema: gateSchema }, problems);
-	if (problems.length > 0) throw new InvalidFile(problems);
-	return policyOf(path.basename(file, ".yaml"), gate);
-}
-
 /** Heads without the optional ones for which the data recipe names nothing; lanes need no names. */
 function servedHeads({ architecture, optional_heads }: Model, { categories, tracks }: Data): Head[] {
 	const served = {
@@ -272,30 +152,6 @@ function overlay<T>(below: T, above: unknown): T {
 
 function isMapping(value: unknown): value is Record<string, unknown> {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-const bounds = ["min", "max", "max_drop", "max_regression_percent"] as const;
-
-function policyOf(name: string, gate: Loaded<Gate>): PlanPolicy {
-	return { name, file: gate.source.file, drift: gate.value.drift ?? "warn", rules: rulesOf(gate) };
-}
-
-/** Each bound of each rule is a check of its own, with the line it stands on. */
-function rulesOf(gate: Loaded<Gate>): PlanRule[] {
-	return gate.value.rules.flatMap((rule, index) =>
-		bounds
-			.filter((bound) => rule[bound] !== undefined)
-			.map((bound) => ({
-				metric: rule.metric,
-				slice: rule.slice ?? null,
-				bound,
-				value: rule[bound] as number,
-				min_frames: rule.min_frames ?? 1,
-				inconclusive: rule.inconclusive ?? gate.value.inconclusive ?? "block",
-				reason: rule.reason,
-				line: gate.source.placeOf(`/rules/${index}/${bound}`, "key").line,
-			})),
-	);
 }
 
 /** The slices that a dataset has or will have once it is imported; null where that is not known before it is there. */

@@ -1,11 +1,11 @@
 // recipes/gates/waivers.yaml becomes the waivers of a plan, each with its line, or the problems in it that its schema can't see.
-
 import type { Problem } from "../errors.ts";
 import type { PlanPolicy, PlanWaiver, SliceFile, Waivers } from "../generated/documents.d.ts";
+import { isDay } from "../text/days.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
-import { producedMetrics } from "./combination.ts";
-import type { Loaded, ResolvedExperiment } from "./experiment.ts";
-import { isDay } from "./window.ts";
+import type { Loaded } from "./files.ts";
+import { producedMetrics } from "./produced_metrics.ts";
+import type { ResolvedExperiment } from "./resolved.ts";
 
 /** Its name beside the policies; no policy may bear it. */
 export const WAIVERS = "waivers";

@@ -1,5 +1,4 @@
 // What git, GitHub and the executors say of the pull requests becomes the next step of each: evaluated, judged, shown; what nobody asks for any more is stopped.
-
 import type { Documents } from "../comment/comment.ts";
 import { isOwnLabel } from "../comment/labels.ts";
 import { sha256 } from "../documents.ts";
@@ -7,21 +6,16 @@ import { InvalidFile, type Problem } from "../errors.ts";
 import { judge } from "../gate/gate.ts";
 import type { Jobs, Plan } from "../generated/documents.d.ts";
 import { changedExperiments } from "../git/changed_files.ts";
-import { checkOut, type Git, pruneCheckouts } from "../git/checkouts.ts";
-import type { GitHub, PullRequest } from "../github/github.ts";
-import { type Project, planExperiment } from "../project.ts";
+import { checkOut, pruneCheckouts } from "../git/checkouts.ts";
+import type { Git } from "../git/git.ts";
+import type { GitHub, PullRequest } from "../github/objects.ts";
+import type { RunId } from "../plan/identity.ts";
+import { planExperiment } from "../plan/plan_files.ts";
+import type { Project } from "../project.ts";
 import { promote } from "../promote/promote.ts";
 import { makeReport, readEvaluation } from "../report/report.ts";
-import {
-	claimsOf,
-	isEvaluated,
-	isSettled,
-	isShared,
-	lookAtJobs,
-	type RunId,
-	stopJobs,
-	unseenJobs,
-} from "../train/train.ts";
+import { claimsOf, isShared } from "../train/claims.ts";
+import { isEvaluated, isSettled, lookAtJobs, stopJobs, unseenJobs } from "../train/train.ts";
 import { explain, unexplained } from "./explain.ts";
 import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
 

@@ -1,10 +1,9 @@
 // A merge that is taken back becomes production going back: the model that it promoted is replaced by the one that it had replaced.
-
 import { ServiceError } from "../errors.ts";
 import type { Entry, Promotion } from "../generated/documents.d.ts";
-import type { Git } from "../git/checkouts.ts";
-import type { GitHub, PullRequest } from "../github/github.ts";
-import type { Approval } from "../plan/plan.ts";
+import type { Git } from "../git/git.ts";
+import type { GitHub, PullRequest } from "../github/objects.ts";
+import type { Approval } from "../plan/registry.ts";
 import type { Project } from "../project.ts";
 import { findInSeries, recordRollback, versionTag } from "../promote/record.ts";
 import { code } from "../text/markdown.ts";

@@ -8,13 +8,14 @@ import {
 	renderComment,
 	renderProblems,
 } from "../comment/comment.ts";
-import { isOwnLabel, labelChanges, labelsOf, lineLabel } from "../comment/labels.ts";
-import { InvalidInput, type Problem } from "../errors.ts";
+import { isOwnLabel, labelsOf, lineLabel } from "../comment/labels.ts";
+import type { Problem } from "../errors.ts";
 import { nameOfFile } from "../experiment/experiment.ts";
-import type { Jobs, Plan } from "../generated/documents.d.ts";
-import type { GitHub, PullRequest, Written } from "../github/github.ts";
-import { approvalOf, shortApproval } from "../plan/plan.ts";
-import type { PlannedFiles } from "../project.ts";
+import type { Plan } from "../generated/documents.d.ts";
+import { labelChanges } from "../github/labels.ts";
+import type { GitHub, PullRequest, Written } from "../github/objects.ts";
+import { approvalOf, shortApproval } from "../plan/identity.ts";
+import type { PlannedFiles } from "../plan/plan_files.ts";
 import { code } from "../text/markdown.ts";
 
 /** A pull request, as far as showing needs it. */
@@ -111,70 +112,4 @@ export async function showLabels(
 	const changes = labels && labelChanges(labels, wanted, own);
 	if (changes && changes.missing.length + changes.over.length === 0) return "unchanged";
 	return github.setLabels(number, wanted, own);
-}
-
-/** Throws InvalidInput where a pull request isn't open, isn't of this repository, or has another head than the one that was planned. */
-export async function requireCurrent(pull: { github: GitHub; place: Place } | null): Promise<void> {
-	if (!pull) return;
-	const { number, head } = pull.place;
-	const now = await pull.github.pullRequest(number);
-	if (now.head.fork) throw new InvalidInput(`#${number} is of a fork: it can be planned, never run.`);
-	if (now.state !== "open") throw new InvalidInput(`#${number} is closed: nothing is started for it.`);
-	if (now.head.sha !== head.sha)
-		throw new InvalidInput(
-			`#${number} was pushed to since: its head is ${now.head.sha}, and ${head.sha} was planned and approved. The run of the new head takes over.`,
-		);
-}
-
-/** How often a followed job is shown, and its pull request looked at, which takes five requests: the token has a thousand an hour. */
-const EVERY_MS = 120_000;
-
-/** Acts on what is seen of jobs now and then; a failure stops nothing. */
-function nowAndThen(
-	act: (jobs: Jobs) => Promise<unknown>,
-	{ atOnce, failed }: { atOnce: boolean; failed: (error: Error) => void },
-): (jobs: Jobs) => void {
-	let last = atOnce ? Number.NEGATIVE_INFINITY : Date.now();
-	return (jobs) => {
-		if (Date.now() - last < EVERY_MS) return;
-		last = Date.now();
-		act(jobs).catch(failed);
-	};
-}
-
-/** Stops jobs that are followed once their pull request is closed, or its head has the experiment no more: of a push that takes the last one out no workflow hears. */
-export function unwantedStopper(
-	plan: Plan,
-	pull: { github: GitHub; place: Place } | null,
-	{ stop, say }: { stop: (jobs: Jobs) => Promise<void>; say: (line: string) => void },
-): (jobs: Jobs) => void {
-	if (!pull) return () => {};
-	const { github, place } = pull;
-	const whyUnwanted = async ({ jobs }: Jobs) => {
-		const { state, merged, head } = await github.pullRequest(place.number);
-		// Promotion needs the evaluation of what is merged.
-		if (merged && jobs.at(-1)?.kind === "evaluate") return null;
-		if (state === "closed") return "is closed";
-		if (head.sha === place.head.sha || (await github.hasFile(plan.experiment.file, head.sha))) return null;
-		return `has no ${plan.experiment.file} any more`;
-	};
-	const act = async (jobs: Jobs) => {
-		const why = await whyUnwanted(jobs);
-		if (why === null) return;
-		say(`#${place.number} ${why}: what runs for it is asked to stop.`);
-		await stop(jobs);
-	};
-	const failed = ({ message }: Error) => say(`Whether it is still wanted could not be asked: ${message}`);
-	return nowAndThen(act, { atOnce: false, failed });
-}
-
-/** Shows how far jobs are while they are followed; a failure to show is said. */
-export function progressShower(
-	plan: Plan,
-	pull: { github: GitHub; place: Place } | null,
-	say: (line: string) => void,
-): (jobs: Jobs) => void {
-	if (!pull) return () => {};
-	const failed = ({ message }: Error) => say(`The progress could not be shown: ${message}`);
-	return nowAndThen((jobs) => showExperiment(pull.github, pull.place, { plan, jobs }), { atOnce: true, failed });
 }

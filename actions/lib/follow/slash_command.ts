@@ -1,6 +1,6 @@
 // A comment that begins with a slash becomes what a button would do, for those who may write: the text is data, and reaches no shell.
 import { InvalidInput } from "../errors.ts";
-import type { GitHub, PullRequest } from "../github/github.ts";
+import type { GitHub, PullRequest } from "../github/objects.ts";
 
 /** The event of a comment, as far as it is read. */
 export interface CommentEvent {

@@ -1,10 +1,9 @@
 // Edited policies and slices become one comment: what they would have said of every model in the registry, beside what was said.
-
-import { namesIn } from "../experiment/experiment.ts";
+import { namesIn } from "../experiment/files.ts";
 import { WAIVERS } from "../experiment/waiver_file.ts";
 import { changedFiles } from "../git/changed_files.ts";
 import type { GitHubOptions } from "../github/connect.ts";
-import type { Written } from "../github/github.ts";
+import type { Written } from "../github/objects.ts";
 import { type BacktestPorts, backtestPolicy, renderBacktest } from "./backtest.ts";
 
 const MARKER = "<!-- proving-ground: backtest of policies -->";

@@ -2,7 +2,7 @@
 import { sha256 } from "../documents.ts";
 import { plainLine, plainText } from "../text/plain.ts";
 import { type Client, call, converge, same } from "./connect.ts";
-import type { CheckRun, GitHub } from "./github.ts";
+import type { CheckRun, GitHub } from "./objects.ts";
 
 /** Annotations that GitHub takes in a request; those of later requests are added. */
 const BATCH = 50;

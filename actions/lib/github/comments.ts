@@ -1,7 +1,7 @@
 // A text becomes the one comment of a pull request that bears its marker.
 import { ServiceError } from "../errors.ts";
 import { type Client, call, converge, orNull, repeatable, same } from "./connect.ts";
-import type { GitHub } from "./github.ts";
+import type { GitHub } from "./objects.ts";
 
 interface Comment {
 	id: number;

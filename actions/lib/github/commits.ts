@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
-import type { Commit, GitHub, Written } from "./github.ts";
+import type { Commit, GitHub, Written } from "./objects.ts";
 
 /** How often a commit is made anew on a branch that others push to meanwhile. */
 const ROUNDS = 5;

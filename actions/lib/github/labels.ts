@@ -1,8 +1,6 @@
 // The labels that are true of a pull request become those that it has, and nobody else's are touched.
-
-import { labelChanges } from "../comment/labels.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
-import type { GitHub, Label } from "./github.ts";
+import type { GitHub, Label } from "./objects.ts";
 
 export function labels(client: Client): Pick<GitHub, "setLabels"> {
 	const { octokit, place } = client;
@@ -39,5 +37,20 @@ export function labels(client: Client): Pick<GitHub, "setLabels"> {
 				await call("remove a label", () => orNull(octokit.rest.issues.removeLabel({ ...at, name })));
 			return missing.length + over.length > 0 ? "updated" : "unchanged";
 		},
+	};
+}
+
+/** What of the wanted labels is missing where these are, and which of these that are ours are over. */
+export function labelChanges(
+	shown: readonly string[],
+	wanted: readonly Label[],
+	own: (name: string) => boolean,
+): { missing: Label[]; over: string[] } {
+	// GitHub takes names that differ in capitals alone for one.
+	const names = new Set(shown.map((name) => name.toLowerCase()));
+	const kept = new Set(wanted.map(({ name }) => name.toLowerCase()));
+	return {
+		missing: wanted.filter(({ name }) => !names.has(name.toLowerCase())),
+		over: shown.filter((name) => own(name) && !kept.has(name.toLowerCase())),
 	};
 }

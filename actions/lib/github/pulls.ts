@@ -1,8 +1,7 @@
 // Pull requests and issues become what the stages ask of them, and one is opened once.
-
 import { plainLine } from "../text/plain.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
-import type { GitHub, PullRequest } from "./github.ts";
+import type { GitHub, PullRequest } from "./objects.ts";
 
 /** GitHub refuses a longer title. */
 const MAX_TITLE = 256;

@@ -1,7 +1,7 @@
 // An event becomes a workflow's run, and runs that nobody waits for any more are cancelled.
 import { InvalidInput } from "../errors.ts";
 import { type Client, call, repeatable } from "./connect.ts";
-import type { GitHub } from "./github.ts";
+import type { GitHub } from "./objects.ts";
 
 export function workflows({
 	octokit,

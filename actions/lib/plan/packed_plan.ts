@@ -4,8 +4,8 @@ import { gunzip, gzip } from "node:zlib";
 import { documentText, parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { Plan } from "../generated/documents.d.ts";
-import type { PlannedFiles } from "../project.ts";
-import { approvalOf, shortApproval } from "./plan.ts";
+import { approvalOf, shortApproval } from "./identity.ts";
+import type { PlannedFiles } from "./plan_files.ts";
 
 /** What a workflow's matrix needs of a plan. */
 export interface PlannedExperiment {

@@ -1,54 +1,23 @@
 // A resolved experiment, its dataset and the registry's history become the plan: what would run, on what, against whom, at what cost.
-import canonicalize from "canonicalize";
 import type { Dataset } from "../data/dataset.ts";
 import { differenceFrom } from "../data/difference.ts";
-import { sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
-import type { Head, ResolvedExperiment } from "../experiment/experiment.ts";
+import type { Head, ResolvedExperiment } from "../experiment/resolved.ts";
 import type {
 	Conditions,
 	Config,
-	Entry,
 	Machine,
 	Plan,
 	PlanBaseline,
-	PlanChange,
 	PlanPolicy,
-	PlanSlice,
 	PlanWeights,
 	RunTrain,
 } from "../generated/documents.d.ts";
 import { problemAt } from "../text/problems.ts";
-
-/** A version that the registry holds, and where its files lie. */
-export interface Version {
-	entry: Entry;
-	location: string;
-}
-
-/** One promotion: since then, `version` is production. */
-export interface Approval {
-	version: number;
-	replaced: number | null;
-	manifest: string;
-	verdict: string;
-	approved_by: string;
-	approved_at: string;
-}
-
-/** Keeps the versions of each line of models, and which of them is production. */
-export interface Registry {
-	/** The lines of models that have a version, sorted. */
-	lines(): Promise<string[]>;
-	/** The production version of a line; null before the first promotion. */
-	current(model: string): Promise<Version | null>;
-	/** Adds a version, whole or not at all; the same evaluation always gets the same version: safe to repeat. */
-	register(entry: Omit<Entry, "version">, files: Record<string, string>): Promise<Version>;
-	/** Makes a version production if `replaced` still is; approving what is production already changes nothing. */
-	approve(model: string, approval: Approval): Promise<Approval>;
-	/** Every version, oldest first, and every promotion, oldest first. */
-	history(model: string): Promise<{ versions: Version[]; approvals: Approval[] }>;
-}
+import { changesFrom } from "./changes.ts";
+import { estimate } from "./estimate.ts";
+import { identify } from "./identity.ts";
+import type { Registry, Version } from "./registry.ts";
 
 /** What training starts from, before it is known what of it fits. */
 export type Start = Omit<PlanWeights, "transfer"> & Omit<NonNullable<RunTrain["weights"]>, "manifest">;
@@ -162,23 +131,6 @@ function latencyLimits(policy: PlanPolicy): Conditions["latency"] {
 	});
 }
 
-/** Names a run by the digest of its inputs: the same inputs are the same run, whenever and wherever they are planned. */
-export function identify<T extends { id: string; experiment: string }>(run: T): T {
-	const { id: _, ...inputs } = run;
-	const digest = sha256(canonicalize(inputs) ?? "").slice("sha256:".length);
-	return { ...run, id: `${run.experiment}-${digest.slice(0, 16)}` };
-}
-
-/** Digest of all that an approval of the spend covers: what runs, where, and what it may cost. Production may move meanwhile. */
-export function approvalOf({ run, machine, conditions, estimate }: Plan): string {
-	return sha256(canonicalize({ run, machine, conditions, max_cost_usd: estimate.max_cost_usd }) ?? "");
-}
-
-/** As much of an approval's digest as people compare. */
-export function shortApproval(approval: string): string {
-	return approval.slice("sha256:".length, "sha256:".length + 12);
-}
-
 /** The registry's version as documents name it. */
 export function describe({ entry, location }: Version): PlanBaseline {
 	return { version: entry.version, run: entry.run, manifest: entry.manifest, location };
@@ -209,70 +161,4 @@ function chooseBaseline(
 	const own = approvals.find(({ version }) => find(version)?.entry.run === run);
 	if (own) return { baseline: find(own.replaced), promoted: own.version };
 	return { baseline: find(approvals.at(-1)?.version ?? null), promoted: null };
-}
-
-function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
-	const { seed, processes, architecture, train, code, window } = entry;
-	// Slices are in the difference of the data.
-	const { slices: _, ...data } = entry.data;
-	const { name, version, dvc } = run.data;
-	const before = flatten({ seed, processes, architecture, train, data, code, window });
-	const after = flatten({
-		seed: run.seed,
-		processes: run.processes,
-		architecture: run.architecture,
-		train: run.train,
-		data: { name, version, dvc, splits },
-		code: run.code,
-		window: run.window,
-	});
-	const paths = [...new Set([...before.keys(), ...after.keys()])];
-	return paths
-		.filter((path) => before.get(path) !== after.get(path))
-		.map((path) => ({ path, production: before.get(path) ?? null, candidate: after.get(path) ?? null }));
-}
-
-/** What the registry remembers of the data, so that a later plan can say what differs. */
-export function entryData(
-	run: RunTrain,
-	splits: Plan["data"]["splits"],
-	slices: readonly PlanSlice[],
-): Required<Entry["data"]> {
-	const { name, version, dvc } = run.data;
-	const counted = slices.map((slice) => [slice.name, { frames: slice.frames, objects: slice.objects }]);
-	return { name, version, dvc, splits, slices: Object.fromEntries(counted) };
-}
-
-/** The leaves of nested mappings, by their path. */
-export function flatten(value: unknown, path = "", into = new Map<string, unknown>()): Map<string, unknown> {
-	if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-		for (const [key, child] of Object.entries(value)) flatten(child, path ? `${path}.${key}` : key, into);
-	} else into.set(path, Array.isArray(value) ? value.join(", ") : value);
-	return into;
-}
-
-function estimate(
-	{ machine, train }: ResolvedExperiment,
-	dataset: Dataset,
-	production: Entry | null,
-): Plan["estimate"] {
-	const { price_usd_per_hour: price, max_minutes, max_cost_usd: budget } = machine.value;
-	// Training and evaluation may each take as long as a job may.
-	const max_cost_usd = Math.min(2 * (max_minutes / 60) * price, budget ?? Number.POSITIVE_INFINITY);
-	if (!production || production.frames_trained === 0) {
-		return {
-			seconds: null,
-			cost_usd: null,
-			max_cost_usd,
-			basis: `no run of this line to go by; stopped after ${max_minutes} minutes`,
-		};
-	}
-	const frames = train.epochs * dataset.splits.train.frames;
-	const seconds = (production.seconds * frames) / production.frames_trained;
-	return {
-		seconds,
-		cost_usd: (seconds / 3600) * price,
-		max_cost_usd,
-		basis: `version ${production.version}'s time a training frame`,
-	};
 }

@@ -1,7 +1,7 @@
 // A plan and what planning again gives become what has changed between them, named by the files that say so.
 import { InvalidInput } from "../errors.ts";
 import type { Plan, Report } from "../generated/documents.d.ts";
-import { flatten } from "./plan.ts";
+import { flatten } from "./changes.ts";
 
 /** Settings that a sentence names of one file. */
 const MOST = 3;

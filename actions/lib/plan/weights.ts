@@ -5,13 +5,14 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
-import type { ResolvedExperiment } from "../experiment/experiment.ts";
+import type { ResolvedExperiment } from "../experiment/resolved.ts";
 import type { PlanTransfer, RunTrain } from "../generated/documents.d.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { escapePointer } from "../text/yaml.ts";
-import { modelKey, type Store } from "../train/train.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
-import type { Registry, Start, Version } from "./plan.ts";
+import type { Start } from "./plan.ts";
+import type { Registry, Version } from "./registry.ts";
+import { modelKey, type Store } from "./store.ts";
 
 type History = Awaited<ReturnType<Registry["history"]>>;
 

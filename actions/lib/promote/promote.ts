@@ -4,9 +4,10 @@ import { documentText, sha256, writeDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import { waivedOf } from "../gate/waivers.ts";
 import type { Entry, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
-import { entryData, type Registry } from "../plan/plan.ts";
+import { entryData } from "../plan/changes.ts";
+import type { Registry } from "../plan/registry.ts";
+import { evaluationKey, modelKey, type Store } from "../plan/store.ts";
 import { digestPlan, fromRoot } from "../report/report.ts";
-import { evaluationKey, modelKey, type Store } from "../train/train.ts";
 
 export interface PromoteInputs {
 	plan: Plan;

@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
-import type { GitHub } from "../github/github.ts";
+import type { GitHub } from "../github/objects.ts";
 import type { Project } from "../project.ts";
 import { reportsOf, writeReport } from "../report/report.ts";
 import { writePromotion } from "./promote.ts";

@@ -3,11 +3,12 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
-import { namesIn } from "../experiment/experiment.ts";
+import { namesIn } from "../experiment/files.ts";
 import type { Plan } from "../generated/documents.d.ts";
-import { type Project, planExperiment } from "../project.ts";
+import { planExperiment } from "../plan/plan_files.ts";
+import type { Project } from "../project.ts";
+import { type Due, dueProposals, type Moment } from "./due.ts";
 import { loadProposals } from "./proposal_file.ts";
-import { type Due, dueProposals, type Moment } from "./propose.ts";
 
 /** What a checkout says of the proposals, whatever the time and the event; throws InvalidFile. */
 export async function readProposals(root: string): Promise<Pick<Moment, "recipes" | "experiments" | "data">> {

@@ -1,6 +1,7 @@
 // Proposals become commits on branches of their own and pull requests on GitHub, and what a pull request would start is started.
-import type { GitHub } from "../github/github.ts";
-import { type Forge, PREFIX } from "./propose.ts";
+import type { GitHub } from "../github/objects.ts";
+import { PREFIX } from "./due.ts";
+import type { Forge } from "./propose.ts";
 
 export interface ForgeOptions {
 	/** The branch that pull requests are for. */

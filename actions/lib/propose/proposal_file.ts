@@ -2,18 +2,12 @@
 import path from "node:path";
 import proposalSchema from "../../../recipes/proposals/proposal.schema.json" with { type: "json" };
 import { InvalidFile, type Problem } from "../errors.ts";
-import {
-	checkName,
-	type Loaded,
-	type LoadOptions,
-	loadFile,
-	namesIn,
-	type ResolvedExperiment,
-	resolveExperiment,
-} from "../experiment/experiment.ts";
-import { isDay } from "../experiment/window.ts";
+import { type LoadOptions, resolveExperiment } from "../experiment/experiment.ts";
+import { checkName, type Loaded, loadFile, namesIn } from "../experiment/files.ts";
+import type { ResolvedExperiment } from "../experiment/resolved.ts";
 import type { Experiment, Proposal } from "../generated/documents.d.ts";
 import validateProposal from "../generated/validate_proposal.js";
+import { isDay } from "../text/days.ts";
 import { problemAt } from "../text/problems.ts";
 
 const FOLDER = "recipes/proposals";

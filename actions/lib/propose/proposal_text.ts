@@ -1,30 +1,13 @@
 // An experiment that is due, and its plan where there is one, become the title and the body of its pull request.
-
 import { windowWords } from "../experiment/window.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { counted } from "../text/counted.ts";
 import { code, fold } from "../text/markdown.ts";
+import type { Due } from "./due.ts";
 import type { ProposalRecipe } from "./proposal_file.ts";
-import type { Due } from "./propose.ts";
 
 /** Settings that are named; the plan in the pull request has all of them. */
 const MOST_CHANGES = 12;
-/** Characters of a revision in a title. */
-const MOST_REVISION = 60;
-
-/** `weekly 2026-W48: perception-hydranet on scenes captured from … to …`. */
-export function titleOf({
-	recipe,
-	experiment,
-	publication,
-	tick,
-}: Pick<Due, "recipe" | "experiment" | "publication" | "tick">): string {
-	const of = `${experiment.model} on ${experiment.data}`;
-	if (!publication) return `${tick.replace("/", " ")}: ${of}${windowWords(experiment.window)}`;
-	const revision = publication.revision.slice(0, MOST_REVISION);
-	const slice = publication.event === "slice.mined" ? `, for the slice ${publication.slice}` : "";
-	return `${recipe.name}: ${of} at ${revision}${slice}`;
-}
 
 /** What a reviewer of the pull request has to know; `plan` is why there is none, where it is a text. */
 export function renderProposal(due: Due, plan: Plan | string): string {

@@ -1,5 +1,4 @@
 // What the runner says of the event that started it becomes what was published, or a name that was asked for; all of it is a stranger's data.
-
 import { InvalidInput } from "../errors.ts";
 import validatePublication from "../generated/validate_publication.js";
 import publicationSchema from "../schemas/publication.schema.json" with { type: "json" };

@@ -4,9 +4,9 @@ import { cp, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:
 import path from "node:path";
 import { documentText, parseDocument } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
+import { createFile } from "../files.ts";
 import type { Entry } from "../generated/documents.d.ts";
-import type { Approval, Registry, Version } from "../plan/plan.ts";
-import { createFile } from "../stores/folder.ts";
+import type { Approval, Registry, Version } from "../plan/registry.ts";
 
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 

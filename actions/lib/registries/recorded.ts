@@ -5,7 +5,7 @@ import path from "node:path";
 import { readDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { Entry, Promotion } from "../generated/documents.d.ts";
-import type { Registry } from "../plan/plan.ts";
+import type { Registry } from "../plan/registry.ts";
 
 /** One promotion whose record was merged. */
 interface Recorded {

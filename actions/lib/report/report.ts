@@ -4,7 +4,8 @@ import writeFileAtomic from "write-file-atomic";
 import { documentText, parseDocument, sha256, writeDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { EvalReport, Figures, Jobs, Plan, Report } from "../generated/documents.d.ts";
-import { evaluationKey, isEvaluated, type Store } from "../train/train.ts";
+import { evaluationKey, type Store } from "../plan/store.ts";
+import { isEvaluated } from "../train/train.ts";
 import { findSeeds } from "./seeds.ts";
 
 /** The evaluation's documents, and the digests of those that became part of the report. */

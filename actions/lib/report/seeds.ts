@@ -5,8 +5,8 @@ import { parseDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { EvalReport, Plan, Report, ReportSeedsOf, RunTrain } from "../generated/documents.d.ts";
 import { isLatency } from "../metrics.ts";
-import { identify } from "../plan/plan.ts";
-import type { RunId, Store } from "../train/train.ts";
+import { identify, type RunId } from "../plan/identity.ts";
+import type { Store } from "../plan/store.ts";
 
 type Seeds = NonNullable<Report["seeds"]>;
 type Spread = ReportSeedsOf["scores"][number];

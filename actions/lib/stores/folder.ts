@@ -1,9 +1,9 @@
 // A folder keeps documents and artefacts by key.
-import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { InvalidInput } from "../errors.ts";
-import type { Store } from "../train/train.ts";
+import { createFile } from "../files.ts";
+import type { Store } from "../plan/store.ts";
 
 /** A store in a folder of this machine. */
 export function folder(root: string): Store {
@@ -37,27 +37,4 @@ export function folder(root: string): Store {
 				.sort();
 		},
 	};
-}
-
-/** Creates a file whole, or finds it there: a reader sees all of it or none, and of many writers one wins. */
-export async function createFile(file: string, bytes: string | Uint8Array): Promise<boolean> {
-	await mkdir(path.dirname(file), { recursive: true });
-	const beside = path.join(path.dirname(file), `.tmp-${randomUUID()}`);
-	try {
-		const handle = await open(beside, "wx");
-		try {
-			await handle.writeFile(bytes);
-			await handle.sync();
-		} finally {
-			await handle.close();
-		}
-		// A link, unlike a rename, fails where the name is taken.
-		await link(beside, file);
-		return true;
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-		throw error;
-	} finally {
-		await rm(beside, { force: true });
-	}
 }

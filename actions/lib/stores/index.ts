@@ -1,7 +1,7 @@
 // The project's configuration becomes its store.
 import path from "node:path";
 import type { Config } from "../generated/documents.d.ts";
-import type { Store } from "../train/train.ts";
+import type { Store } from "../plan/store.ts";
 import { folder } from "./folder.ts";
 
 /** The store that a project's configuration names. */

@@ -1,7 +1,7 @@
 // The job summary of what was planned
 import { expect, test } from "vitest";
 import { summarisePlans } from "../../../actions/lib/comment/summary.ts";
-import { approvalOf, shortApproval } from "../../../actions/lib/plan/plan.ts";
+import { approvalOf, shortApproval } from "../../../actions/lib/plan/identity.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 
 const problem = {

@@ -9,11 +9,13 @@ import { prepareDataset } from "../../../actions/lib/data/dataset.ts";
 import { readPinned } from "../../../actions/lib/data/dvc_pin.ts";
 import { writeDocument } from "../../../actions/lib/documents.ts";
 import { InvalidFile, type Problem } from "../../../actions/lib/errors.ts";
-import { type Loaded, loadFile } from "../../../actions/lib/experiment/experiment.ts";
+import { type Loaded, loadFile } from "../../../actions/lib/experiment/files.ts";
 import type { Data, Entry } from "../../../actions/lib/generated/documents.d.ts";
 import validateData from "../../../actions/lib/generated/validate_data.js";
-import { type Approval, entryData, type Registry } from "../../../actions/lib/plan/plan.ts";
-import { type Project, planExperiment } from "../../../actions/lib/project.ts";
+import { entryData } from "../../../actions/lib/plan/changes.ts";
+import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
+import type { Approval, Registry } from "../../../actions/lib/plan/registry.ts";
+import type { Project } from "../../../actions/lib/project.ts";
 import { hasDvc, makeDvcRepository, python, run, startS3 } from "../../dvc.ts";
 
 let base: string;

@@ -6,7 +6,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { local } from "../../../actions/lib/executors/local.ts";
 import type { RunTrain } from "../../../actions/lib/generated/documents.d.ts";
-import type { Executor, Job, Run } from "../../../actions/lib/train/train.ts";
+import type { Executor, Job, Run } from "../../../actions/lib/train/executor.ts";
 import { digestTrainer, type Trainer } from "../../../actions/lib/trainer/trainer.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
-import { loadExperiment, namesIn } from "../../../actions/lib/experiment/experiment.ts";
+import { loadExperiment } from "../../../actions/lib/experiment/experiment.ts";
+import { namesIn } from "../../../actions/lib/experiment/files.ts";
 import { accepted } from "../../contract/refused.ts";
 
 const repository = path.resolve(import.meta.dirname, "../../..");

@@ -1,8 +1,9 @@
 // Scores of predicted tracks
 import { describe, expect, test } from "vitest";
 import { movedSection } from "../../../actions/lib/comment/sections.ts";
-import { checkCombination, producedMetrics } from "../../../actions/lib/experiment/combination.ts";
-import type { ResolvedExperiment } from "../../../actions/lib/experiment/experiment.ts";
+import { checkCombination } from "../../../actions/lib/experiment/combination.ts";
+import { producedMetrics } from "../../../actions/lib/experiment/produced_metrics.ts";
+import type { ResolvedExperiment } from "../../../actions/lib/experiment/resolved.ts";
 import { isLowerBetter } from "../../../actions/lib/metrics.ts";
 import { renderTable } from "../../../actions/lib/text/markdown.ts";
 import { parseYaml } from "../../../actions/lib/text/yaml.ts";

@@ -4,8 +4,9 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { costSection } from "../../../actions/lib/comment/progress_section.ts";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
-import { addDays, dayOf } from "../../../actions/lib/experiment/window.ts";
-import { openProject, planExperiment } from "../../../actions/lib/project.ts";
+import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
+import { openProject } from "../../../actions/lib/project.ts";
+import { addDays, dayOf } from "../../../actions/lib/text/days.ts";
 import cases from "../../captured.json" with { type: "json" };
 import { experiment, makeProject } from "../../system/project.ts";
 

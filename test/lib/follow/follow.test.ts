@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { follow } from "../../../actions/lib/follow/follow.ts";
-import { type GitHub, openGitHub, type PullRequest } from "../../../actions/lib/github/github.ts";
+import { openGitHub } from "../../../actions/lib/github/github.ts";
+import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
 import type { Project } from "../../../actions/lib/project.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
-import type { Job } from "../../../actions/lib/train/train.ts";
+import type { Job } from "../../../actions/lib/train/executor.ts";
 import { makeJob } from "../../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../../system/github-server.ts";
 

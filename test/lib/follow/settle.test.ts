@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ServiceError } from "../../../actions/lib/errors.ts";
 import { ROLLBACKS } from "../../../actions/lib/follow/rollback.ts";
-import { evaluationKey, modelKey } from "../../../actions/lib/train/train.ts";
+import { evaluationKey, modelKey } from "../../../actions/lib/plan/store.ts";
 import { createGit, writeCommit } from "../../system/github/git.ts";
 import { experiment, fileOf, gates, makeTemplate, Repository } from "./merged/repository.ts";
 

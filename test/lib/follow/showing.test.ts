@@ -1,17 +1,11 @@
 // What people see of an experiment on its pull request
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
-import {
-	keepOwnRun,
-	progressShower,
-	requireCurrent,
-	showAll,
-	showExperiment,
-	showLabels,
-	unwantedStopper,
-} from "../../../actions/lib/follow/showing.ts";
+import { keepOwnRun, showAll, showExperiment, showLabels } from "../../../actions/lib/follow/showing.ts";
+import { progressShower, requireCurrent, unwantedStopper } from "../../../actions/lib/follow/watching.ts";
 import type { Jobs, Plan } from "../../../actions/lib/generated/documents.d.ts";
-import { type GitHub, openGitHub, type PullRequest } from "../../../actions/lib/github/github.ts";
+import { openGitHub } from "../../../actions/lib/github/github.ts";
+import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
 import { makeJudged } from "../../fixtures/judged.ts";
 import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../../system/github-server.ts";

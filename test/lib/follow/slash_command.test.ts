@@ -1,7 +1,7 @@
 // A comment's command
 import { describe, expect, test } from "vitest";
 import { answerCommand, parseCommand, readCommentEvent } from "../../../actions/lib/follow/slash_command.ts";
-import type { GitHub, PullRequest } from "../../../actions/lib/github/github.ts";
+import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
 
 describe("is read", () => {
 	test.each<[string, ReturnType<typeof parseCommand>]>([

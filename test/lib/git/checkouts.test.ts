@@ -7,7 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { checkOut, openGit, pruneCheckouts } from "../../../actions/lib/git/checkouts.ts";
+import { checkOut, pruneCheckouts } from "../../../actions/lib/git/checkouts.ts";
+import { openGit } from "../../../actions/lib/git/git.ts";
 
 let temporary: string;
 /** The bare repository that stands for GitHub's, and the runner's checkout of it. */

@@ -1,7 +1,8 @@
 // What is opened, committed, started and stopped on GitHub
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
-import { type GitHub, openGitHub } from "../../../actions/lib/github/github.ts";
+import { openGitHub } from "../../../actions/lib/github/github.ts";
+import type { GitHub } from "../../../actions/lib/github/objects.ts";
 import { checkRequest } from "../../contract/github/operations.ts";
 import { BOT, type GitHubServer, startGitHub } from "../../system/github-server.ts";
 import { kinds, mishaps } from "./mishaps.ts";

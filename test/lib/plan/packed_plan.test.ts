@@ -4,8 +4,8 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
+import { approvalOf } from "../../../actions/lib/plan/identity.ts";
 import { packPlans, parseRefused, unpackPlan } from "../../../actions/lib/plan/packed_plan.ts";
-import { approvalOf } from "../../../actions/lib/plan/plan.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 
 const plan = makePlan();

@@ -7,14 +7,10 @@ import { readDataset } from "../../../actions/lib/data/dataset.ts";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import { loadExperiment } from "../../../actions/lib/experiment/experiment.ts";
 import type { Entry } from "../../../actions/lib/generated/documents.d.ts";
-import {
-	type Approval,
-	approvalOf,
-	entryData,
-	planRun,
-	shortApproval,
-	type Version,
-} from "../../../actions/lib/plan/plan.ts";
+import { entryData } from "../../../actions/lib/plan/changes.ts";
+import { approvalOf, shortApproval } from "../../../actions/lib/plan/identity.ts";
+import { planRun } from "../../../actions/lib/plan/plan.ts";
+import type { Approval, Version } from "../../../actions/lib/plan/registry.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 
 const repository = path.resolve(import.meta.dirname, "../../..");

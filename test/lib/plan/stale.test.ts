@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
 import type { Plan } from "../../../actions/lib/generated/documents.d.ts";
-import { identify } from "../../../actions/lib/plan/plan.ts";
+import { identify } from "../../../actions/lib/plan/identity.ts";
 import { refuseEarlier, refuseStale } from "../../../actions/lib/plan/stale.ts";
 import { makeJudged } from "../../fixtures/judged.ts";
 import { digest, makePlan, makeWaiver, waivedBy } from "../../fixtures/plan.ts";

@@ -9,11 +9,14 @@ import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import { loadExperiment } from "../../../actions/lib/experiment/experiment.ts";
 import type { Plan } from "../../../actions/lib/generated/documents.d.ts";
-import { entryData, identify, type Version } from "../../../actions/lib/plan/plan.ts";
+import { entryData } from "../../../actions/lib/plan/changes.ts";
+import { identify } from "../../../actions/lib/plan/identity.ts";
+import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
+import type { Version } from "../../../actions/lib/plan/registry.ts";
+import { modelKey, type Store } from "../../../actions/lib/plan/store.ts";
 import { describeTransfer, findWeights } from "../../../actions/lib/plan/weights.ts";
-import { openProject, type Project, planExperiment } from "../../../actions/lib/project.ts";
+import { openProject, type Project } from "../../../actions/lib/project.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
-import { modelKey, type Store } from "../../../actions/lib/train/train.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 import { experiment, files, makeProject } from "../../system/project.ts";
 

@@ -5,11 +5,11 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText, parseDocument } from "../../../actions/lib/documents.ts";
 import type { Report } from "../../../actions/lib/generated/documents.d.ts";
-import type { Registry } from "../../../actions/lib/plan/plan.ts";
+import type { Registry } from "../../../actions/lib/plan/registry.ts";
+import { modelKey, type Store } from "../../../actions/lib/plan/store.ts";
 import { promote } from "../../../actions/lib/promote/promote.ts";
 import { folder as registryIn } from "../../../actions/lib/registries/folder.ts";
 import { folder as storeIn } from "../../../actions/lib/stores/folder.ts";
-import { modelKey, type Store } from "../../../actions/lib/train/train.ts";
 import { makeScores } from "../../fixtures/evaluation.ts";
 import { leaveJudged } from "../../fixtures/judged.ts";
 

@@ -4,9 +4,9 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
 import { openProject } from "../../../actions/lib/project.ts";
+import { dueProposals } from "../../../actions/lib/propose/due.ts";
 import { forecastPlan, readProposals, showDue } from "../../../actions/lib/propose/forecast.ts";
 import { renderProposal } from "../../../actions/lib/propose/proposal_text.ts";
-import { dueProposals } from "../../../actions/lib/propose/propose.ts";
 import { files, makeProject } from "../../system/project.ts";
 
 const frame = (name: string, captured: string) =>

@@ -2,9 +2,9 @@
 import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { addDays } from "../../../actions/lib/experiment/window.ts";
 import { forgeOn } from "../../../actions/lib/propose/forge.ts";
 import { proposeDue } from "../../../actions/lib/propose/propose.ts";
+import { addDays } from "../../../actions/lib/text/days.ts";
 import { Crash, Server, seeded } from "./proposals/github.ts";
 import { makeRepository, proposal, readWith, since } from "./proposals/repository.ts";
 

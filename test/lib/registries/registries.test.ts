@@ -6,7 +6,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText } from "../../../actions/lib/documents.ts";
 import type { Promotion } from "../../../actions/lib/generated/documents.d.ts";
-import type { Approval, Registry } from "../../../actions/lib/plan/plan.ts";
+import type { Approval, Registry } from "../../../actions/lib/plan/registry.ts";
 import { folder } from "../../../actions/lib/registries/folder.ts";
 import { recorded } from "../../../actions/lib/registries/recorded.ts";
 import { makeEntry } from "../../fixtures/judged.ts";

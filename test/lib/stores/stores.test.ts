@@ -4,8 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Store } from "../../../actions/lib/plan/store.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
-import type { Store } from "../../../actions/lib/train/train.ts";
 
 /** The conformance suite: called once for each adapter. */
 function conforms(name: string, open: () => Promise<Store>): void {

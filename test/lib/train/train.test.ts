@@ -1,20 +1,16 @@
 // The train stage
 import { describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
+import { evaluationKey, modelKey, type Store } from "../../../actions/lib/plan/store.ts";
+import { claimsOf } from "../../../actions/lib/train/claims.ts";
+import type { Executor, Job, Run } from "../../../actions/lib/train/executor.ts";
+import { evaluationOf } from "../../../actions/lib/train/runs.ts";
 import {
-	claimsOf,
-	type Executor,
-	evaluationKey,
-	evaluationOf,
 	followJobs,
 	isEvaluated,
 	isSettled,
-	type Job,
 	lookAtJobs,
-	modelKey,
-	type Run,
 	renewJobs,
-	type Store,
 	startJobs,
 	stopJobs,
 	unseenJobs,

@@ -1,14 +1,8 @@
 // An executor whose jobs end as they begin, with the artefacts that the trainer would leave in the store.
 import { documentText, sha256 } from "../../../../actions/lib/documents.ts";
 import type { EvalReport, RunEvaluate, RunTrain } from "../../../../actions/lib/generated/documents.d.ts";
-import {
-	type Executor,
-	evaluationKey,
-	type Job,
-	modelKey,
-	type Run,
-	type Store,
-} from "../../../../actions/lib/train/train.ts";
+import { evaluationKey, modelKey, type Store } from "../../../../actions/lib/plan/store.ts";
+import type { Executor, Job, Run } from "../../../../actions/lib/train/executor.ts";
 import { makeEvaluation, makeFigures, makeScore, spreadOf } from "../../../fixtures/evaluation.ts";
 import { makeJob, makePlan } from "../../../fixtures/plan.ts";
 

@@ -1,5 +1,5 @@
 // A model of GitHub as settling sees it: pull requests, tags and what is written, each kept.
-import type { Commit, GitHub, PullRequest } from "../../../../actions/lib/github/github.ts";
+import type { Commit, GitHub, PullRequest } from "../../../../actions/lib/github/objects.ts";
 
 type Issue = Parameters<GitHub["openIssue"]>[0];
 type Pull = PullRequest & { commits: string[] };

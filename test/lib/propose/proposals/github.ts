@@ -1,6 +1,6 @@
 // A model of GitHub as proposals see it: refs are made or refused at once, every other step may be the last of a process, and answers get lost.
 import { ServiceError } from "../../../../actions/lib/errors.ts";
-import type { Commit, PullRequest } from "../../../../actions/lib/github/github.ts";
+import type { Commit, PullRequest } from "../../../../actions/lib/github/objects.ts";
 import type { ProposalsOnGitHub } from "../../../../actions/lib/propose/forge.ts";
 
 /** A process died. */

@@ -2,8 +2,8 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { Moment } from "../../../../actions/lib/propose/due.ts";
 import { readProposals } from "../../../../actions/lib/propose/forecast.ts";
-import type { Moment } from "../../../../actions/lib/propose/propose.ts";
 
 /** What would mention, show, link and turn the reading direction where it isn't taken for a text. */
 export const HOSTILE = `@team <img src=x> \`$${"{{ github.token }}"}\` \u202e #1 [a](http://a.b)`;

@@ -1,0 +1,31 @@
+// Production's time a training frame becomes an estimate of what the plan takes and costs.
+import type { Dataset } from "../data/dataset.ts";
+import type { ResolvedExperiment } from "../experiment/resolved.ts";
+import type { Entry, Plan } from "../generated/documents.d.ts";
+
+/** What a plan takes, and at most costs; without production nothing is known but the most. */
+export function estimate(
+	{ machine, train }: ResolvedExperiment,
+	dataset: Dataset,
+	production: Entry | null,
+): Plan["estimate"] {
+	const { price_usd_per_hour: price, max_minutes, max_cost_usd: budget } = machine.value;
+	// Training and evaluation may each take as long as a job may.
+	const max_cost_usd = Math.min(2 * (max_minutes / 60) * price, budget ?? Number.POSITIVE_INFINITY);
+	if (!production || production.frames_trained === 0) {
+		return {
+			seconds: null,
+			cost_usd: null,
+			max_cost_usd,
+			basis: `no run of this line to go by; stopped after ${max_minutes} minutes`,
+		};
+	}
+	const frames = train.epochs * dataset.splits.train.frames;
+	const seconds = (production.seconds * frames) / production.frames_trained;
+	return {
+		seconds,
+		cost_usd: (seconds / 3600) * price,
+		max_cost_usd,
+		basis: `version ${production.version}'s time a training frame`,
+	};
+}

@@ -1,0 +1,172 @@
+// Experiment files become plans, each written; a file with mistakes keeps no other back.
+import path from "node:path";
+import { type Dataset, type Preparation, prepareDataset } from "../data/dataset.ts";
+import { writeDocument } from "../documents.ts";
+import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
+import { authorsOf, type Known } from "../experiment/author.ts";
+import { checkCombination } from "../experiment/combination.ts";
+import { loadExperiment } from "../experiment/experiment.ts";
+import type { ResolvedExperiment } from "../experiment/resolved.ts";
+import { checkCaptured } from "../experiment/window.ts";
+import type { Config, Plan, RunWindow, SliceFile } from "../generated/documents.d.ts";
+import { problemAt } from "../text/problems.ts";
+import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
+import { approvalOf } from "./identity.ts";
+import { planRun } from "./plan.ts";
+import type { Registry } from "./registry.ts";
+import type { Store } from "./store.ts";
+import { describeTransfer, findWeights } from "./weights.ts";
+
+/** What planning needs of a repository. */
+export interface PlanPorts {
+	/** Where experiments and recipes stand. */
+	root: string;
+	trainer: Trainer;
+	store: Store;
+	registry: Registry;
+	/** Whether store and registry can be reached from here; else production is what was recorded, and no model can be read. */
+	reachesModels: boolean;
+	tracking: Config["tracking"];
+}
+
+export interface PlanOptions {
+	/** A checkout of the base branch, whose gates, waivers and machines apply; empty for the project's own. */
+	base?: string;
+	/** A folder with the experiment and its recipes as they would be, where that isn't the project's own. */
+	head?: string;
+	/** Digest of the image the job runs in; empty outside a container. */
+	image?: string;
+	/** What is known of the experiments' authors beside git. */
+	known?: Known;
+	/** Called when a dataset is about to be fetched or made, which takes a while. */
+	onImport?: (name: string) => void;
+	/** Whether the weights to start from are held against the network, for which the trainer is started; true where it is left out. */
+	transfer?: boolean;
+}
+
+/** Where the plan, the jobs and the comment of an experiment are kept between stages. */
+export function documentsOf(root: string, experiment: string): string {
+	return path.join(root, ".proving-ground/documents", experiment);
+}
+
+/** What became of the experiment files that were to be planned. */
+export interface PlannedFiles {
+	/** Plans and where they were written, in the order of the files. */
+	plans: { plan: Plan; path: string }[];
+	/** Files that can't be planned. */
+	refused: { file: string; problems: readonly Problem[] }[];
+}
+
+/** Plans experiment files one after the other and writes their plans; a file with mistakes doesn't keep the others. */
+export async function planAll(
+	project: PlanPorts,
+	files: readonly string[],
+	options: PlanOptions = {},
+): Promise<PlannedFiles> {
+	const planned: PlannedFiles = { plans: [], refused: [] };
+	for (const file of files) {
+		try {
+			const plan = await planExperiment(project, file, options);
+			const place = path.join(documentsOf(project.root, plan.experiment.name), "plan.json");
+			planned.plans.push({ plan, path: await writeDocument("plan", plan, place) });
+		} catch (error) {
+			if (!(error instanceof InvalidFile)) throw error;
+			planned.refused.push({ file, problems: error.problems });
+		}
+	}
+	return planned;
+}
+
+/** Throws InvalidFile with every problem of every file that couldn't be planned, where there is one. */
+export function refuseProblems({ refused }: PlannedFiles): void {
+	const problems = refused.flatMap((file) => file.problems);
+	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
+}
+
+/** Throws InvalidInput where a plan isn't the one whose approval was given; an empty approval stands for none asked. */
+export function refuseOthers({ plans }: PlannedFiles, approval: string): void {
+	for (const { plan } of plans) {
+		if (approval === "" || approvalOf(plan) === approval) continue;
+		throw new InvalidInput(
+			`${plan.experiment.file}: planned here it is ${approvalOf(plan)}, and ${approval} was shown and approved: what it starts from, its machine or a limit has changed since. Run the workflow again, and the plan is shown anew.`,
+		);
+	}
+}
+
+/** A recipe that several experiments name tells its problems once. */
+export function distinctProblems(problems: readonly Problem[]): Problem[] {
+	return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+}
+
+/** Plans an experiment file of the project, fetching or making its dataset where the data recipe says how. */
+export async function planExperiment(project: PlanPorts, file: string, options: PlanOptions = {}): Promise<Plan> {
+	const { root, trainer, registry } = project;
+	const resolved = await loadExperiment(file, {
+		root: options.head ?? root,
+		...(options.base || options.head ? { base: path.resolve(root, options.base ?? "") } : {}),
+	});
+	const dataset = await prepareOwn(project, resolved, options.onImport);
+	// What labels the data has is known only now, and so are slices of data that wasn't there before.
+	const optional = resolved.model.value.optional_heads ?? [];
+	resolved.heads = resolved.heads.filter((head) => !optional.includes(head) || dataset.labelled.train[head] > 0);
+	const slices = dataset.slices.map(({ category, ...slice }) => (category === null ? slice : { ...slice, category }));
+	const problems = checkCombination(resolved, slices as SliceFile["slices"]);
+	if (problems.length > 0) throw new InvalidFile(problems);
+	if (!project.reachesModels && resolved.experiment.value.weights?.run !== undefined) {
+		const message = "no run can be seen from this runner, which doesn't reach the store; name a version, or production";
+		throw new InvalidFile([problemAt(resolved.experiment.source, "/weights/run", `weights.run: ${message}`)]);
+	}
+	const history = await registry.history(resolved.experiment.value.model);
+	const plan = planRun({
+		resolved,
+		dataset,
+		start: await findWeights(resolved, history, project),
+		replay: await prepareReplay(project, resolved, options.onImport),
+		tracking: project.tracking,
+		code: await digestTrainer(trainer),
+		image: options.image || null,
+		// Only a waiver asks who wrote the experiment.
+		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
+		history,
+	});
+	// Where the weights can't be read, what starts the training plans again and asks.
+	if (!plan.weights || !project.reachesModels || options.transfer === false) return plan;
+	// Shapes are compared before anything starts.
+	const transfer = await describeTransfer(trainer, plan.run, plan.weights.location, resolved);
+	return { ...plan, weights: { ...plan.weights, transfer } };
+}
+
+/** The data that an experiment trains on; throws InvalidFile where its window holds none of them. */
+async function prepareOwn(
+	project: PlanPorts,
+	resolved: ResolvedExperiment,
+	onImport: PlanOptions["onImport"],
+): Promise<Dataset> {
+	const { data, window } = resolved.experiment.value;
+	const dataset = await prepareDataset(project, data, resolved.data, preparation(onImport, window));
+	const problems = checkCaptured(resolved, dataset);
+	if (problems.length > 0) throw new InvalidFile(problems);
+	return dataset;
+}
+
+function preparation(onMake: PlanOptions["onImport"], window?: RunWindow): Preparation {
+	return { ...(onMake ? { onMake } : {}), ...(window ? { window } : {}) };
+}
+
+/** The older data that an experiment replays; throws InvalidFile where they can't stand in one batch with its own. */
+async function prepareReplay(
+	project: PlanPorts,
+	{ experiment, data, replay }: ResolvedExperiment,
+	onImport: PlanOptions["onImport"],
+): Promise<{ dataset: Dataset; share: number } | null> {
+	const wanted = experiment.value.replay;
+	if (!wanted || !replay) return null;
+	const refuse = (key: string, message: string) =>
+		new InvalidFile([problemAt(experiment.source, `/replay/${key}`, message)]);
+	if (wanted.data === experiment.value.data) throw refuse("data", `replay.data: found ${wanted.data}, the data itself`);
+	for (const key of ["categories", "tracks"] as const) {
+		if (JSON.stringify(replay.value[key]) === JSON.stringify(data.value[key])) continue;
+		throw refuse("data", `replay.data: ${replay.source.file} has other ${key} than ${data.source.file}`);
+	}
+	return { dataset: await prepareDataset(project, wanted.data, replay, preparation(onImport)), share: wanted.share };
+}

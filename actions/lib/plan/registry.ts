@@ -1,0 +1,32 @@
+// The port of a registry: the versions of each line of models, and which of them is production.
+import type { Entry } from "../generated/documents.d.ts";
+
+/** A version that the registry holds, and where its files lie. */
+export interface Version {
+	entry: Entry;
+	location: string;
+}
+
+/** One promotion: since then, `version` is production. */
+export interface Approval {
+	version: number;
+	replaced: number | null;
+	manifest: string;
+	verdict: string;
+	approved_by: string;
+	approved_at: string;
+}
+
+/** Keeps the versions of each line of models, and which of them is production. */
+export interface Registry {
+	/** The lines of models that have a version, sorted. */
+	lines(): Promise<string[]>;
+	/** The production version of a line; null before the first promotion. */
+	current(model: string): Promise<Version | null>;
+	/** Adds a version, whole or not at all; the same evaluation always gets the same version: safe to repeat. */
+	register(entry: Omit<Entry, "version">, files: Record<string, string>): Promise<Version>;
+	/** Makes a version production if `replaced` still is; approving what is production already changes nothing. */
+	approve(model: string, approval: Approval): Promise<Approval>;
+	/** Every version, oldest first, and every promotion, oldest first. */
+	history(model: string): Promise<{ versions: Version[]; approvals: Approval[] }>;
+}
