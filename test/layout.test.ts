@@ -14,6 +14,7 @@ const ORDER: readonly (readonly string[])[] = [
 	["text"],
 	["git"],
 	["documents"],
+	["artefacts"],
 	["trainer"],
 	["experiment"],
 	["data", "github"],

@@ -129,6 +129,8 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
+	const opponent = history.versions.find(({ entry }) => entry.version === plan.baseline?.version);
+	if (opponent) await registry.verify(opponent);
 	// Where the weights can't be read, what starts the training plans again and asks.
 	if (!plan.weights || !project.reachesModels || options.transfer === false) return plan;
 	// Shapes are compared before anything starts.
