@@ -15,7 +15,7 @@ import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts"
 import { code } from "../text/markdown.ts";
 import { followJobs, lookAtJobs, unseenJobs } from "../train/train.ts";
 import { judgeEvaluation } from "./follow.ts";
-import { ROLLBACKS, rollBackMerged } from "./rollback.ts";
+import { rollBackMerged } from "./rollback.ts";
 import { showExperiment } from "./showing.ts";
 
 export interface SettlePorts {
@@ -49,10 +49,13 @@ export type Settled =
 
 /** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
 export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
-	const { told, failures } = await rollBackMerged(ports, options);
+	const { rollbacks, told, failures } = await rollBackMerged(ports, options);
 	for (const line of told) options.say(line);
 	const settled: Settled[] = [];
+	const isRollback = new Set(rollbacks.map(({ number }) => number));
 	for (const merged of await listMerged(ports, options)) {
+		// What a rollback brings back was judged when it was new, and is production by the rollback.
+		if (merged.pull && isRollback.has(merged.pull.number)) continue;
 		try {
 			const one = await settleOne(merged, ports, options);
 			settled.push(one);
@@ -96,9 +99,7 @@ async function listMerged({ git, github }: SettlePorts, { branch, days }: Settle
 		const own = found.filter(({ base }) => base.ref === branch);
 		pulls.set(commit, own.find(({ mergeCommit }) => mergeCommit === commit) ?? own[0] ?? null);
 	}
-	const merged = [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
-	// What a rollback brings back was judged when it was new, and is production by the rollback.
-	return merged.filter(({ pull }) => !pull?.head.ref.startsWith(ROLLBACKS));
+	return [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
 }
 
 async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {

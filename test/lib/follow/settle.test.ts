@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ServiceError } from "../../../actions/lib/errors.ts";
-import { ROLLBACKS } from "../../../actions/lib/follow/rollback.ts";
 import { evaluationKey, modelKey } from "../../../actions/lib/plan/store.ts";
 import { createGit, writeCommit } from "../../system/github/git.ts";
 import { experiment, fileOf, gates, makeTemplate, Repository } from "./merged/repository.ts";
@@ -331,12 +330,14 @@ describe("is left", () => {
 	test("where its file doesn't stand any more, where a rollback has brought it back, and to who changed it last", async () => {
 		await at.bring("gone");
 		at.push({ [fileOf("gone")]: null });
-		at.merge(at.open({ [fileOf("back")]: experiment() }, `${ROLLBACKS}7`));
+		await at.bring("back");
+		at.merge(at.open({ [fileOf("back")]: null }));
+		at.rollBack(3, { [fileOf("back")]: experiment() });
 		await at.bring("first");
 		await at.bring("first", experiment({ seed: 1 }));
 		expect(await at.settle()).toEqual([promoted("first", 1)]);
 		expect((await at.project.registry.current("line"))?.entry.seed).toBe(1);
-		expect(at.server.events).toMatchObject([{ payload: { pull_request: 4 } }]);
+		expect(at.server.events).toMatchObject([{ payload: { pull_request: 6 } }]);
 	});
 
 	test("while its training runs or a service fails for it: others are not, and the step fails in the end", async () => {
@@ -364,7 +365,7 @@ describe("is left", () => {
 		await at.bring("first");
 		await at.bring("second", experiment({ seed: 1 }));
 		await at.settle();
-		at.merge(at.open({ [fileOf("second")]: null }, `${ROLLBACKS}2`));
+		at.rollBack(2, { [fileOf("second")]: null });
 		await at.bring("other", experiment({ model: "other" }));
 		const github = at.server.connect();
 		const commitFiles: typeof github.commitFiles = async (commit) => {
