@@ -1,5 +1,5 @@
 // A merge that is taken back becomes production going back: the model that it promoted is replaced by the one that it had replaced.
-import { ServiceError } from "../errors.ts";
+import { sentenceOf } from "../errors.ts";
 import type { Entry, Promotion } from "../generated/documents.d.ts";
 import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
@@ -104,20 +104,19 @@ async function mergedRollbacks(
 	return { rollbacks, told };
 }
 
-/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Returns the rollbacks that were merged, what it did, and what services have withheld from which line. Safe to repeat. */
+/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Returns the rollbacks that were merged, what it did, and what has failed for which line. Safe to repeat. */
 export async function rollBackMerged(
 	ports: RollbackPorts,
 	options: RollbackOptions,
-): Promise<{ rollbacks: PullRequest[]; told: string[]; failures: ServiceError[] }> {
+): Promise<{ rollbacks: PullRequest[]; told: string[]; failures: unknown[] }> {
 	const { rollbacks, told } = await mergedRollbacks(ports, options.branch);
-	const failures: ServiceError[] = [];
+	const failures: unknown[] = [];
 	for (const model of await ports.project.registry.lines()) {
 		try {
 			await rollBackLine(model, rollbacks, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });
 		} catch (error) {
-			if (!(error instanceof ServiceError)) throw error;
 			failures.push(error);
-			told.push(`${model}: could not be rolled back: ${error.message}`);
+			told.push(`${model}: could not be rolled back: ${sentenceOf(error)}`);
 		}
 	}
 	return { rollbacks, told, failures };

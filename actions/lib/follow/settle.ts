@@ -2,7 +2,7 @@
 import { cp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { title } from "../comment/comment.ts";
-import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
+import { InvalidFile, InvalidInput, ServiceError, sentenceOf } from "../errors.ts";
 import type { Jobs, Plan } from "../generated/documents.d.ts";
 import { checkOut } from "../git/checkouts.ts";
 import type { Git } from "../git/git.ts";
@@ -59,12 +59,11 @@ export async function settleMerged(ports: SettlePorts, options: SettleOptions): 
 		try {
 			const one = await settleOne(merged, ports, options);
 			settled.push(one);
-			options.say(sentenceOf(one));
+			options.say(outcomeText(one));
 		} catch (error) {
-			// What a service withholds from one model keeps no other back; the step fails in the end, and the next run tries again.
-			if (!(error instanceof ServiceError)) throw error;
+			// What fails for one model, a service or we ourselves, keeps no other back; the step fails in the end, and the next run tries again.
 			failures.push(error);
-			options.say(`${merged.file}: could not be settled: ${error.message}`);
+			options.say(`${merged.file}: could not be settled: ${sentenceOf(error)}`);
 		}
 	}
 	if (failures[0]) throw failures[0];
@@ -106,8 +105,11 @@ async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOpti
 	try {
 		return await promoteMerged(merged, ports, options);
 	} catch (error) {
-		if (!(error instanceof InvalidFile || error instanceof InvalidInput)) throw error;
-		return refuseMerged(merged, ports, { why: code(error.message), of: merged.commit });
+		if (error instanceof ServiceError) throw error;
+		const refused = await refuseMerged(merged, ports, { why: code(sentenceOf(error)), of: merged.commit });
+		if (error instanceof InvalidFile || error instanceof InvalidInput) return refused;
+		// A bug that one file trips over: people read of it in the issue, and we in the log.
+		throw error;
 	}
 }
 
@@ -330,7 +332,7 @@ async function refuseMerged(
 	return { file, is: "refused", why, issue: number };
 }
 
-function sentenceOf(settled: Settled): string {
+function outcomeText(settled: Settled): string {
 	switch (settled.is) {
 		case "promoted":
 			return `${settled.file}: promoted as ${settled.model} v${settled.version}`;

@@ -4,8 +4,8 @@ import type { Problem } from "../errors.ts";
 
 /** Small anchors cost the parser quadratic time: beyond this size a file is refused unread. */
 const MAX_BYTES = 64 * 1024;
-/** A file of a person has a tenth of this; ten times as many keep a processor busy for a quarter of a second. */
-const MAX_TOKENS = 20_000;
+/** Hundreds of slices have a third of this; what 64 KiB can hold would keep a processor busy for seconds. */
+const MAX_TOKENS = 30_000;
 /** Keys that a later merge would write into every object's prototype. */
 const POISONED_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 

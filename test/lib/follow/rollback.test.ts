@@ -189,7 +189,7 @@ test("records what it did when a service has failed meanwhile, and keeps no othe
 		return "created";
 	};
 	const { told, failures } = await rolled({ commitFiles });
-	expect(told).toEqual(["a: could not be rolled back: no answer", "m: rolled back from v2 to v1"]);
+	expect(told).toEqual(["a: could not be rolled back: GitHub: no answer", "m: rolled back from v2 to v1"]);
 	expect(failures).toHaveLength(1);
 	expect(events).toMatchObject([{ model: "m", version: 1, replaced: 2 }]);
 	expect((await rolled()).told).toEqual(["a: rolled back from v2 to v1"]);
