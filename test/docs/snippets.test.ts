@@ -1,6 +1,6 @@
 // What the guides tell people to write and to type
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -138,6 +138,38 @@ describe("workflows to copy", () => {
 			}
 		},
 	);
+});
+
+describe("what starts a workflow", () => {
+	interface Events {
+		schedule?: { cron: string }[];
+		repository_dispatch?: { types: string[] };
+		push?: { paths: string[] };
+	}
+	const eventsOf = (text: string) => (parse(text) as { on: Events }).on;
+	const ours = globSync(".github/workflows/*.yml", { cwd: root }).map((file) =>
+		readFileSync(path.join(root, file), "utf8"),
+	);
+	const copied = yaml.filter(isWorkflow).map(({ text }) => text);
+
+	test("is no schedule of more than once an hour: on a hosted runner each run costs a minute", () => {
+		const crons = [...ours, ...copied].flatMap((text) => eventsOf(text).schedule ?? []);
+		expect(crons.length).toBeGreaterThan(4);
+		expect(crons.filter(({ cron }) => !/^\d+ /.test(cron))).toEqual([]);
+	});
+
+	test("brings a look of follow in every repository on the same events, before the hour has passed", () => {
+		const isFollow = (text: string) => /^name: follow$/m.test(text);
+		const [here] = ours.filter(isFollow).map(eventsOf);
+		expect(here).toMatchObject({ schedule: [{ cron: expect.stringMatching(/^\d+ \* \* \* \*$/) }] });
+		const elsewhere = copied.filter(isFollow).map(eventsOf);
+		expect(elsewhere).toHaveLength(2);
+		for (const { repository_dispatch, push, schedule } of elsewhere) {
+			expect(repository_dispatch!.types).toEqual(expect.arrayContaining(here!.repository_dispatch!.types));
+			expect(push!.paths).toEqual(expect.arrayContaining(here!.push!.paths));
+			expect(schedule).toEqual(expect.arrayContaining(here!.schedule!));
+		}
+	});
 });
 
 const commands = pages.filter((page) => page !== "CONTRIBUTING.md").flatMap(commandsOf);
