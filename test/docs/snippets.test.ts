@@ -209,7 +209,9 @@ describe("commands", () => {
 
 	/** What each program that the guides call must be given. */
 	const programs: Record<string, (words: string[]) => string | undefined> = {
-		npx: ([name]) => (bin[name!] ? undefined : `${name} is no command of this package`),
+		npx: ([name]) =>
+			bin[name!] || existsSync(path.join(root, "node_modules/.bin", name!)) ? undefined : `${name} is not installed`,
+		bash: ([file]) => (isThere(file!) ? undefined : `${file} isn't there`),
 		npm: (words) => {
 			const [name, script] = words[0] === "--prefix" ? words.slice(2) : words;
 			const wanted = name === "run" ? script : name;
