@@ -1,9 +1,10 @@
 // A job's folder becomes the files that its manifest lists, each a regular file inside it with the digest that stands there.
 import { createHash } from "node:crypto";
-import { constants, type FileHandle, lstat, mkdir, open, readdir, realpath } from "node:fs/promises";
+import { mkdir, open, readdir } from "node:fs/promises";
 import path from "node:path";
 import { parseDocument, sha256 } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
+import { openRegular, readRegular } from "./files.ts";
 import type { Manifest } from "./generated/documents.d.ts";
 
 /** The name of the file that lists the others; a job writes it last. */
@@ -54,15 +55,12 @@ export async function copyFolder(from: string, manifest: string, to: string): Pr
 }
 
 async function manifestOf(folder: string, manifest: string): Promise<Manifest["files"]> {
-	const place = path.join(folder, MANIFEST);
-	const handle = await openRegular(folder, MANIFEST);
-	try {
-		const { size } = await handle.stat();
-		if (size > MAX_MANIFEST) throw new InvalidInput(`${place}: found ${size} bytes; at most ${MAX_MANIFEST} are read.`);
-		return await parseManifest(await handle.readFile(), manifest, place);
-	} finally {
-		await handle.close();
-	}
+	return parseManifest(await readRegular(folder, MANIFEST, MAX_MANIFEST), manifest, path.join(folder, MANIFEST));
+}
+
+/** Digest of a regular file that lies inside a folder; throws InvalidInput for anything else. */
+export async function digestRegular(folder: string, file: string): Promise<string> {
+	return readInPieces(folder, file, async () => {});
 }
 
 /** Reads a file in pieces; throws InvalidInput where it isn't the one that is listed. */
@@ -71,6 +69,12 @@ async function readListed(
 	{ file, sha256: expected }: { file: string; sha256: string },
 	take: (chunk: Uint8Array) => Promise<void>,
 ): Promise<void> {
+	const found = await readInPieces(folder, file, take);
+	if (found !== expected)
+		throw new InvalidInput(`${path.join(folder, file)}: found digest ${found}; the manifest lists ${expected}.`);
+}
+
+async function readInPieces(folder: string, file: string, take: (chunk: Uint8Array) => Promise<void>): Promise<string> {
 	const handle = await openRegular(folder, file);
 	const hash = createHash("sha256");
 	try {
@@ -81,22 +85,5 @@ async function readListed(
 	} finally {
 		await handle.close();
 	}
-	const found = `sha256:${hash.digest("hex")}`;
-	if (found !== expected)
-		throw new InvalidInput(`${path.join(folder, file)}: found digest ${found}; the manifest lists ${expected}.`);
-}
-
-/** Opens a regular file that lies inside a folder: a link could lead to any file of this machine, and a pipe has no end. */
-async function openRegular(folder: string, file: string): Promise<FileHandle> {
-	const place = path.join(folder, file);
-	const isRegular = await lstat(place).then(
-		(found) => found.isFile(),
-		(error: NodeJS.ErrnoException) => {
-			throw new InvalidInput(`${place}: the file can't be read (${error.code}).`);
-		},
-	);
-	const real = await realpath(place);
-	if (!isRegular || real !== path.join(await realpath(folder), file))
-		throw new InvalidInput(`${place}: found a link or a special file; only regular files are taken.`);
-	return open(place, constants.O_RDONLY | constants.O_NOFOLLOW);
+	return `sha256:${hash.digest("hex")}`;
 }

@@ -1,7 +1,8 @@
 // Bytes become a file that is whole or absent.
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, rm } from "node:fs/promises";
+import { constants, type FileHandle, link, lstat, mkdir, open, realpath, rm } from "node:fs/promises";
 import path from "node:path";
+import { InvalidInput } from "./errors.ts";
 
 /** Creates a file whole, or finds it there: a reader sees all of it or none, and of many writers one wins. */
 export async function createFile(file: string, bytes: string | Uint8Array): Promise<boolean> {
@@ -32,6 +33,36 @@ export async function syncFolder(folder: string): Promise<void> {
 	const handle = await open(folder, "r");
 	try {
 		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+}
+
+/** Opens a regular file that lies inside a folder; throws InvalidInput for anything else: a link may lead to any file of this machine, and a pipe has no end. */
+export async function openRegular(folder: string, file: string, shown = path.join(folder, file)): Promise<FileHandle> {
+	const place = path.join(folder, file);
+	const refuse = (why: string) => new InvalidInput(`${shown}: ${why}`);
+	const found = await lstat(place).catch((error: NodeJS.ErrnoException) => {
+		throw refuse(`the file can't be read (${error.code}).`);
+	});
+	if (found.isDirectory()) throw refuse("this is a folder.");
+	const isInside = (await realpath(place)) === path.join(await realpath(folder), file);
+	if (!found.isFile() || !isInside) throw refuse("found a link or a special file; only regular files are read.");
+	return open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+		(error: NodeJS.ErrnoException) => {
+			throw refuse(`the file can't be read (${error.code}).`);
+		},
+	);
+}
+
+/** The bytes of a regular file inside a folder; throws InvalidInput where it is anything else, or has more than `most` bytes. */
+export async function readRegular(folder: string, file: string, most: number, shown?: string): Promise<Buffer> {
+	const handle = await openRegular(folder, file, shown);
+	try {
+		const { size } = await handle.stat();
+		if (size > most)
+			throw new InvalidInput(`${shown ?? path.join(folder, file)}: found ${size} bytes; at most ${most} are read.`);
+		return await handle.readFile();
 	} finally {
 		await handle.close();
 	}

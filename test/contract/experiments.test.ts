@@ -1,5 +1,5 @@
 // A bad experiment file
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -16,9 +16,9 @@ beforeAll(async () => {
 	const recipes = path.resolve(import.meta.dirname, "../../recipes");
 	await mkdir(path.join(root, "recipes/data"), { recursive: true });
 	for (const folder of ["models", "machines", "gates"])
-		await symlink(path.join(recipes, folder), path.join(root, "recipes", folder));
+		await cp(path.join(recipes, folder), path.join(root, "recipes", folder), { recursive: true });
 	for (const file of (await readdir(path.join(recipes, "data"))).filter((name) => name.endsWith(".yaml")))
-		await symlink(path.join(recipes, "data", file), path.join(root, "recipes/data", file));
+		await cp(path.join(recipes, "data", file), path.join(root, "recipes/data", file));
 });
 
 afterAll(() => rm(root, { recursive: true }));

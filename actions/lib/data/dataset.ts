@@ -4,10 +4,12 @@ import { createReadStream } from "node:fs";
 import { mkdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import { type Loaded, loadSlices } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
+import { openRegular } from "../files.ts";
 import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
 import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
@@ -163,16 +165,15 @@ interface Frame {
 	tracks?: unknown[];
 }
 
+const NEWLINE = "\n".charCodeAt(0);
+/** Lanes and tracks of a crowded frame take a hundredth of this. */
+const MOST_LINE = 16 * 1024 * 1024;
+
 async function readManifest(file: string): Promise<Frame[]> {
 	const frames: Frame[] = [];
 	const refuse = (line: number, message: string) => new InvalidFile([{ file, line, column: 1, message }]);
-	const input = createReadStream(file);
-	await new Promise<void>((resolve, reject) => {
-		input.once("open", () => resolve());
-		input.once("error", (error: NodeJS.ErrnoException) =>
-			reject(new InvalidInput(`${file}: the manifest can't be read (${error.code}).`)),
-		);
-	});
+	const handle = await openRegular(path.dirname(file), path.basename(file));
+	const input = Readable.from(withinLines(handle.createReadStream(), refuse));
 	let number = 0;
 	for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
 		number += 1;
@@ -204,6 +205,24 @@ async function readManifest(file: string): Promise<Frame[]> {
 	return frames;
 }
 
+/** The chunks of a text, as long as none of its lines is longer than a frame can be: a line is kept in memory whole. */
+async function* withinLines(
+	chunks: AsyncIterable<Buffer>,
+	refuse: (line: number, message: string) => Error,
+): AsyncGenerator<Buffer> {
+	let [line, length] = [1, 0];
+	for await (const chunk of chunks) {
+		for (let from = 0; ; ) {
+			const end = chunk.indexOf(NEWLINE, from);
+			length += (end < 0 ? chunk.length : end) - from;
+			if (length > MOST_LINE) throw refuse(line, `the line has more than ${MOST_LINE} bytes`);
+			if (end < 0) break;
+			[line, length, from] = [line + 1, 0, end + 1];
+		}
+		yield chunk;
+	}
+}
+
 /** Tracks need no image: a line of them alone is named by its id. */
 function isTracksAlone(frame: Frame | null): boolean {
 	return typeof frame?.id === "string" && frame.id !== "" && Array.isArray(frame.tracks);
@@ -230,24 +249,29 @@ function countLabelled(frames: Frame[]): Dataset["labelled"][Split] {
 }
 
 function countFrames(frames: Frame[]): PlanSplit {
-	const objects: Record<string, number> = {};
-	const attributes: Record<string, Record<string, number>> = {};
+	// Maps: a name from data may be that of something which every object inherits.
+	const objects = new Map<string, number>();
+	const attributes = new Map<string, Map<string, number>>();
+	const count = (counts: Map<string, number>, name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
 	for (const frame of frames) {
-		for (const { category, crowd } of frame.detection ?? [])
-			if (!crowd) objects[category] = (objects[category] ?? 0) + 1;
+		for (const { category, crowd } of frame.detection ?? []) if (!crowd) count(objects, category);
 		for (const [key, value] of Object.entries(frame.attributes ?? {})) {
-			attributes[key] ??= {};
-			attributes[key][value] = (attributes[key][value] ?? 0) + 1;
+			if (!attributes.has(key)) attributes.set(key, new Map());
+			count(attributes.get(key)!, value);
 		}
 	}
-	return { frames: frames.length, objects, attributes };
+	return {
+		frames: frames.length,
+		objects: Object.fromEntries(objects),
+		attributes: Object.fromEntries([...attributes].map(([key, counts]) => [key, Object.fromEntries(counts)])),
+	};
 }
 
 function countSlices(slices: Awaited<ReturnType<typeof loadSlices>>, frames: Frame[]): PlanSlice[] {
 	return slices.map((slice) => {
 		const chosen = frames.filter((frame) =>
 			Object.entries(slice.where).every(([key, wanted]) =>
-				[wanted].flat().includes(frame.attributes?.[key] ?? (Number.NaN as never)),
+				[wanted].flat().includes(ownValue(frame.attributes ?? {}, key) ?? (Number.NaN as never)),
 			),
 		);
 		const boxes = chosen.flatMap((frame) => frame.detection ?? []).filter((box) => !box.crowd);
@@ -263,7 +287,15 @@ function countSlices(slices: Awaited<ReturnType<typeof loadSlices>>, frames: Fra
 	});
 }
 
+/** The value of a name from data; what every object inherits is none. */
+export function ownValue<T>(values: Record<string, T>, name: string): T | undefined {
+	return Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
 async function digestFile(file: string): Promise<string> {
+	// A pipe or a device has no end.
+	if ((await stat(file).catch(() => null))?.isFile() === false)
+		throw new InvalidInput(`${file}: named by the dataset, and it is no regular file.`);
 	const hash = createHash("sha256");
 	try {
 		for await (const chunk of createReadStream(file)) hash.update(chunk);

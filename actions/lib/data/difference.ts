@@ -1,6 +1,6 @@
 // Two versions of a dataset become their difference: frames, objects by class, frames by slice.
 import type { Entry, PlanDifference, PlanDifferenceOfSplit } from "../generated/documents.d.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, ownValue } from "./dataset.ts";
 
 /** How the data differs from that which production was trained on; null where it is the same, or isn't known. */
 export function differenceFrom(
@@ -16,13 +16,16 @@ export function differenceFrom(
 		return {
 			frames: [old.frames, now.frames],
 			objects: Object.fromEntries(
-				categories.map((category) => [category, [old.objects[category] ?? 0, now.objects[category] ?? 0]]),
+				categories.map((category) => [
+					category,
+					[ownValue(old.objects, category) ?? 0, ownValue(now.objects, category) ?? 0],
+				]),
 			),
 		};
 	};
 	const names = new Set([...Object.keys(before.slices ?? {}), ...slices.map((slice) => slice.name)]);
 	const framesOf = (name: string): [number | null, number | null] => [
-		before.slices?.[name]?.frames ?? null,
+		ownValue(before.slices ?? {}, name)?.frames ?? null,
 		slices.find((slice) => slice.name === name)?.frames ?? null,
 	];
 	return {

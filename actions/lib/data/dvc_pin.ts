@@ -1,13 +1,17 @@
 // What a data recipe's `dvc` names becomes a pin: the md5 that DVC gave the data, read by git alone.
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidFile, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
+import { readRegular } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { type Ended, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { parseYaml } from "../text/yaml.ts";
+
+/** A .dvc file has a few lines. */
+const MOST_BYTES = 64 * 1024;
 
 /** A recipe's `dvc`, as its schema lets it through. */
 export type DvcRecipe =
@@ -30,8 +34,10 @@ async function localPin(root: string, data: Loaded<Data>, file: string): Promise
 	const inside = path.relative(root, path.resolve(root, file));
 	if (inside.startsWith("..") || path.isAbsolute(inside))
 		throw refuse("/dvc/file", `${file} leads out of the repository`);
-	const text = await readFile(path.join(root, inside), "utf8").catch(() => null);
-	if (text === null) throw refuse("/dvc/file", `${file} can't be read: no such file in this repository`);
+	const bytes = await readRegular(root, inside, MOST_BYTES, file).catch((error: Error) => {
+		throw refuse("/dvc/file", error.message);
+	});
+	const text = bytes.toString("utf8");
 	const { folder, md5 } = parseTracked(file, text, path.posix.dirname(inside));
 	if (path.resolve(root, data.value.location) !== path.resolve(root, folder))
 		throw refuse("/location", `location: found ${data.value.location}; ${file} tracks ${folder}: write that`);

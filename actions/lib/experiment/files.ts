@@ -1,5 +1,5 @@
 // A YAML file of experiments/ or recipes/ becomes a value that holds to its schema, with the place of each of its parts.
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { ValidateFunction } from "ajv";
 import experimentSchema from "../../../experiments/experiment.schema.json" with { type: "json" };
@@ -9,7 +9,8 @@ import gateSchema from "../../../recipes/gates/gate.schema.json" with { type: "j
 import waiversSchema from "../../../recipes/gates/waivers.schema.json" with { type: "json" };
 import machineSchema from "../../../recipes/machines/machine.schema.json" with { type: "json" };
 import modelSchema from "../../../recipes/models/model.schema.json" with { type: "json" };
-import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
+import { InvalidFile, type Problem } from "../errors.ts";
+import { readRegular } from "../files.ts";
 import type { SliceFile } from "../generated/documents.d.ts";
 import validateData from "../generated/validate_data.js";
 import validateExperiment from "../generated/validate_experiment.js";
@@ -34,6 +35,8 @@ const schemaOf = new Map<ValidateFunction, Record<string, unknown>>([
 	[validateWaivers, waiversSchema],
 ]);
 
+/** Far more than the reader of YAML takes, which says so better. */
+const MOST_BYTES = 1024 * 1024;
 export const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
 /** A file that was read and holds to its schema. */
@@ -74,13 +77,7 @@ export async function loadFile<T>(
 	problems: Problem[],
 	schema = schemaOf.get(validate) ?? {},
 ): Promise<Loaded<T>> {
-	let text: string;
-	try {
-		text = await readFile(path.join(root, file), "utf8");
-	} catch (error) {
-		const { code } = error as NodeJS.ErrnoException;
-		throw new InvalidInput(`${file}: ${code === "EISDIR" ? "this is a folder." : `the file can't be read (${code}).`}`);
-	}
+	const text = (await readRegular(root, file, MOST_BYTES, file)).toString("utf8");
 	return parseFile<T>(file, text, { validate, schema }, problems);
 }
 

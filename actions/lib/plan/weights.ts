@@ -1,8 +1,9 @@
 // What an experiment starts from, and what of it will be loaded: a version, production, a run or a place, named by digest.
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { digestRegular } from "../artefacts.ts";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
@@ -54,11 +55,13 @@ export async function findWeights(
 	const place = await openPlace(root, wanted.uri ?? "").catch((error: Error) => {
 		throw refuse("/uri", `weights.uri: ${error.message}`);
 	});
-	const found = sha256(await readFile(place.digested));
-	if (found !== wanted.sha256) {
-		const what = path.basename(place.digested);
-		throw refuse("/sha256", `weights.sha256: found ${wanted.sha256}; the digest of ${what} there is ${found}`);
-	}
+	const what = path.basename(place.digested);
+	const found = await digestRegular(path.dirname(place.digested), what).catch((error: Error) => {
+		throw refuse("/uri", `weights.uri: ${error.message}`);
+	});
+	// The digest that is there stays untold: the path may be of any file on this machine.
+	if (found !== wanted.sha256)
+		throw refuse("/sha256", `weights.sha256: found ${wanted.sha256}; ${what} there has another digest`);
 	return { ...how, file: place.file, location: place.folder, from: wanted.uri ?? "", manifest: found };
 }
 

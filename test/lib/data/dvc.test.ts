@@ -209,7 +209,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 				InvalidFile: recipes/data/pinned.yaml:7:13 dvc.revision: BASE/driving-data has no commit 0123456789012345678901234567890123456789; there: main, moving, next, v1, v2
 				InvalidFile: recipes/data/pinned.yaml:6:9 dvc.path: DVC tracks nothing at data/mni in BASE/driving-data at v1; tracked: data/mini. Did you mean data/mini?
 				InvalidFile: recipes/data/pinned.yaml:6:9 dvc.path: found ../data/mini; it must be a path inside that repository
-				InvalidFile: recipes/data/pinned.yaml:5:9 data/mini.dvc can't be read: no such file in this repository"
+				InvalidFile: recipes/data/pinned.yaml:5:9 data/mini.dvc: the file can't be read (ENOENT)."
 			`);
 		});
 

@@ -158,7 +158,7 @@ test.each([
 	[
 		"other bytes",
 		`  uri: models/single.safetensors\n  sha256: ${manifest("0")}\n`,
-		`9 weights.sha256: found ${manifest("0")}; the digest of single.safetensors there is ${sha256("the bytes")}`,
+		`9 weights.sha256: found ${manifest("0")}; single.safetensors there has another digest`,
 	],
 ])("are refused on the author's line: %s", async (_, weights, message) => {
 	expect(await messagesOf(find(weights, history))).toEqual([`experiments/mine.yaml:${message}`]);
@@ -240,7 +240,7 @@ describe("and older data are planned", () => {
 		});
 		const opened = await openProject(place);
 		const history = async () => ({ versions: models, approvals: approved.map(approval) });
-		project = { ...opened, registry: { ...opened.registry, history } };
+		project = { ...opened, registry: { ...opened.registry, history, verify: async () => {} } };
 		approved = [];
 		const scratch = await planExperiment(project, "experiments/first.yaml");
 		for (const number of [1, 2]) {
