@@ -41,8 +41,8 @@ const checks: [name: string, command: string[], mend: string][] = [
 	],
 	["workflows, by their schema", against("github-workflows", workflows), "by hand"],
 	["actions, by their schema", against("github-actions", actions), "by hand"],
-	["generated validators and types", [process.execPath, "actions/schemas.ts", "--check"], "npm run schemas"],
-	["bundles and README tables", [process.execPath, "actions/bundle.ts", "--check"], "npm run bundle"],
+	["generated validators and types", [process.execPath, "actions/build/schemas.ts", "--check"], "npm run schemas"],
+	["bundles and README tables", [process.execPath, "actions/build/bundle.ts", "--check"], "npm run bundle"],
 ];
 
 let failed = 0;

@@ -6,7 +6,7 @@ import path from "node:path";
 import { Ajv, type SchemaObject } from "ajv";
 import { compile } from "json-schema-to-typescript";
 
-const root = path.resolve(import.meta.dirname, "..");
+const root = path.resolve(import.meta.dirname, "../..");
 const generated = path.join(root, "actions/lib/generated");
 
 /** Every schema of the project, by the name its validator and type get. */
