@@ -1,11 +1,14 @@
-// Each action's main.ts becomes dist/index.js, and its action.yml the tables of its README. Run: npm run bundle, with --check to compare only
+// Each action's main.ts becomes actions/dist/<action>.js, what they share its chunks, and each action.yml the tables of its README.
+// Run: npm run bundle, with --check to compare only
+import { globSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { build } from "esbuild";
-import { markdownTable } from "markdown-table";
-import { parse } from "yaml";
+import { build, type Plugin } from "esbuild";
+import { collectLicenses } from "./licenses.ts";
+import { describe } from "./tables.ts";
 
-const folder = import.meta.dirname;
+const root = path.resolve(import.meta.dirname, "../..");
+const DIST = "actions/dist";
 
 // What packages written for CommonJS look for, and a bundle in ESM doesn't have.
 const BANNER = [
@@ -13,13 +16,29 @@ const BANNER = [
 	"const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;",
 ].join(" ");
 
-/** The bundle's files by their path from actions/, with SDKs behind import() in files of their own. */
-async function bundle(action: string): Promise<Map<string, string>> {
-	const dist = path.join(folder, action, "dist");
+/**
+ * The toolkit loads an HTTP client (undici, 418 kB) for what no action of ours calls: core's getIDToken and github's getOctokit.
+ * It declares of no module that importing it does nothing by itself; of these two it is true. So they are left out with those
+ * functions, and are there again as soon as one of them is called.
+ */
+const unusedClients: Plugin = {
+	name: "unused clients",
+	setup({ onResolve }) {
+		onResolve({ filter: /^\.\/(oidc-utils|utils)\.js$/ }, ({ path: target, importer, resolveDir }) =>
+			/@actions\/(core\/lib\/core|github\/lib\/github)\.js$/.test(importer)
+				? { path: path.join(resolveDir, target), sideEffects: false }
+				: undefined,
+		);
+	},
+};
+
+/** The files of actions/dist by their path from the root. */
+async function bundle(actions: readonly string[]): Promise<Map<string, string>> {
 	const { outputFiles, metafile } = await build({
-		entryPoints: { index: path.join(folder, action, "main.ts") },
-		outdir: dist,
-		absWorkingDir: path.dirname(folder),
+		entryPoints: Object.fromEntries(actions.map((action) => [action, path.join(root, "actions", action, "main.ts")])),
+		outdir: path.join(root, DIST),
+		chunkNames: "chunks/[name]-[hash]",
+		absWorkingDir: root,
 		bundle: true,
 		splitting: true,
 		write: false,
@@ -30,109 +49,56 @@ async function bundle(action: string): Promise<Map<string, string>> {
 		minify: true,
 		// Errors keep the names that a reader knows from the source.
 		keepNames: true,
-		legalComments: "linked",
+		// Notices of code that packages copied from others; they join the licences.
+		legalComments: "external",
 		charset: "utf8",
 		banner: { js: BANNER },
+		plugins: [unusedClients],
 		logLevel: "warning",
 	});
-	const files = new Map(outputFiles.map((file) => [path.relative(folder, file.path), file.text]));
-	return files.set(path.join(action, "dist/licenses.txt"), await collectLicenses(Object.keys(metafile.inputs)));
-}
-
-/** The licences of the packages that a bundle holds: they travel with it. */
-async function collectLicenses(inputs: string[]): Promise<string> {
-	const packages = new Set(inputs.flatMap((file) => file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0] ?? []));
-	const texts = [...packages].sort().map(async (place) => {
-		const where = path.join(path.dirname(folder), place);
-		const { name, version, license } = JSON.parse(await readFile(path.join(where, "package.json"), "utf8")) as Record<
-			string,
-			string
-		>;
-		const file = (await readdir(where)).find((entry) => /^licen[cs]e/i.test(entry));
-		const text = file ? await readFile(path.join(where, file), "utf8") : "";
-		return `${name} ${version} (${license})\n\n${text.trim()}\n`;
-	});
-	return (await Promise.all(texts)).join(`\n${"-".repeat(80)}\n\n`);
-}
-
-interface Input {
-	description: string;
-	required?: boolean;
-	default?: string;
-}
-
-/** A README with its tables made anew from action.yml. */
-async function describe(action: string): Promise<[string, string]> {
-	const file = path.join(action, "README.md");
-	const { inputs = {}, outputs = {} } = parse(await readFile(path.join(folder, action, "action.yml"), "utf8")) as {
-		inputs?: Record<string, Input>;
-		outputs?: Record<string, Input>;
-	};
-	const shown = (value: string | undefined) => (value ? `\`${value}\`` : "");
-	const inputRows = Object.entries(inputs).map(([name, input]) => [
-		`\`${name}\``,
-		input.description,
-		input.required ? "required" : shown(input.default),
-	]);
-	const outputRows = Object.entries(outputs).map(([name, output]) => [`\`${name}\``, output.description]);
-	let text = await readFile(path.join(folder, file), "utf8");
-	text = replaceBetween(
-		text,
-		"inputs",
-		markdownTable([["input", "what it is", "default"], ...inputRows], { alignDelimiters: false }),
-		file,
+	const [notices, code] = [true, false].map((legal) =>
+		outputFiles.filter(({ path: file }) => file.endsWith(".LEGAL.txt") === legal),
 	);
-	text = replaceBetween(
-		text,
-		"outputs",
-		markdownTable([["output", "what it is"], ...outputRows], { alignDelimiters: false }),
-		file,
+	const files = new Map(code!.map((file) => [path.relative(root, file.path), file.text]));
+	// What was shaken out to the last byte is no part of it.
+	const held = Object.values(metafile.outputs).flatMap(({ inputs }) =>
+		Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [path.join(root, file)] : [])),
 	);
-	return [file, text];
+	const licenses = [await collectLicenses(held), ...new Set(notices!.map(({ text }) => text))];
+	return files.set(`${DIST}/licenses.txt`, licenses.join(`\n${"-".repeat(80)}\n\n`));
 }
 
-function replaceBetween(text: string, name: string, table: string, file: string): string {
-	const [begin, end] = [`<!-- ${name}: from action.yml -->`, `<!-- end of ${name} -->`];
-	const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-	if (from < 0 || to < from) throw new Error(`${file} lacks the lines ${begin} and ${end}`);
-	return `${text.slice(0, from + begin.length)}\n${table}\n${text.slice(to)}`;
+/** The files that are there, by their path from the root. */
+async function readThere(files: readonly string[]): Promise<Map<string, string>> {
+	const read = async (file: string) => [file, await readFile(path.join(root, file), "utf8")] as const;
+	return new Map(await Promise.all(files.map(read)));
 }
 
-async function committed(action: string): Promise<Map<string, string>> {
-	const dist = path.join(folder, action, "dist");
-	const names = await readdir(dist).catch(() => []);
-	return new Map(
-		await Promise.all(
-			names.map(
-				async (name) => [path.join(action, "dist", name), await readFile(path.join(dist, name), "utf8")] as const,
-			),
-		),
-	);
-}
+const actions = globSync("actions/*/action.yml", { cwd: root }).map((file) => path.basename(path.dirname(file)));
+const readmes = actions.map((action) => `actions/${action}/README.md`);
+const dist = (await readdir(path.join(root, DIST), { recursive: true, withFileTypes: true }).catch(() => []))
+	.filter((entry) => entry.isFile())
+	.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
 
-const check = process.argv.includes("--check");
-const entries = await readdir(folder, { withFileTypes: true });
-const actions = entries.filter((entry) => entry.isDirectory() && entry.name !== "lib").map((entry) => entry.name);
-const stale: string[] = [];
-for (const action of actions.sort()) {
-	const wanted = await bundle(action);
-	const found = await committed(action);
-	const [readme, text] = await describe(action);
-	const old = await readFile(path.join(folder, readme), "utf8");
-	const changed = [...new Set([...wanted.keys(), ...found.keys()])].filter(
-		(file) => wanted.get(file) !== found.get(file),
-	);
-	if (old !== text) changed.push(readme);
-	stale.push(...changed);
-	if (check || changed.length === 0) continue;
-	await writeFile(path.join(folder, readme), text);
-	await rm(path.join(folder, action, "dist"), { recursive: true, force: true });
-	for (const [file, content] of wanted) {
-		await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
-		await writeFile(path.join(folder, file), content);
+const wanted = await bundle(actions.sort());
+const size = [...wanted.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+for (const readme of readmes) wanted.set(readme, await describe(path.join(root, path.dirname(readme))));
+const there = await readThere([...dist, ...readmes]);
+const stale = [...new Set([...wanted.keys(), ...there.keys()])].filter((file) => wanted.get(file) !== there.get(file));
+
+if (process.argv.includes("--check")) {
+	if (stale.length > 0) {
+		console.error(`Not what the source says: ${stale.join(", ")}. Run: npm run bundle`);
+		process.exitCode = 1;
 	}
-}
-if (check && stale.length > 0) {
-	console.error(`Not what the source says: ${stale.map((file) => `actions/${file}`).join(", ")}. Run: npm run bundle`);
-	process.exitCode = 1;
+} else {
+	for (const file of stale) {
+		const text = wanted.get(file);
+		if (text === undefined) await rm(path.join(root, file));
+		else {
+			await mkdir(path.dirname(path.join(root, file)), { recursive: true });
+			await writeFile(path.join(root, file), text);
+		}
+	}
+	console.log(`${DIST}: ${(size / 1e6).toFixed(2)} MB in ${wanted.size - readmes.length} files`);
 }
