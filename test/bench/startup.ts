@@ -7,11 +7,11 @@ import { printRatios, timeInTurn } from "./times.ts";
 
 const actions = path.resolve(import.meta.dirname, "../../actions");
 
-/** Each bundle runs in an empty folder until it misses its first input: all that it loads before any work. */
+/** Each bundle runs until it misses its first input, or finds a file where its workspace should be: all that it loads before any work. */
 export async function benchStartup(): Promise<void> {
 	const names = globSync("*/action.yml", { cwd: actions }).map((file) => path.dirname(file));
 	const cwd = mkdtempSync(path.join(tmpdir(), "startup-"));
-	const env = { PATH: process.env["PATH"] ?? "" };
+	const env = { PATH: process.env["PATH"] ?? "", GITHUB_WORKSPACE: import.meta.filename };
 	const start = (args: string[]) => spawnSync(process.execPath, args, { cwd, env });
 	const things: Record<string, () => unknown> = { "an empty Node": () => start(["-e", ""]) };
 	for (const name of names.sort()) things[name] = () => start([path.join(actions, "dist", `${name}.js`)]);
