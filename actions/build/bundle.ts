@@ -3,9 +3,10 @@
 import { globSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { build, type Plugin } from "esbuild";
+import { build } from "esbuild";
 import { collectLicenses } from "./licenses.ts";
 import { describe } from "./tables.ts";
+import { unusedClients } from "./unused_clients.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const DIST = "actions/dist";
@@ -15,22 +16,6 @@ const BANNER = [
 	'import { createRequire as createRequireOfBundle } from "node:module";',
 	"const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;",
 ].join(" ");
-
-/**
- * The toolkit loads an HTTP client (undici, 418 kB) for what no action of ours calls: core's getIDToken and github's getOctokit.
- * It declares of no module that importing it does nothing by itself; of these two it is true. So they are left out with those
- * functions, and are there again as soon as one of them is called.
- */
-const unusedClients: Plugin = {
-	name: "unused clients",
-	setup({ onResolve }) {
-		onResolve({ filter: /^\.\/(oidc-utils|utils)\.js$/ }, ({ path: target, importer, resolveDir }) =>
-			/@actions\/(core\/lib\/core|github\/lib\/github)\.js$/.test(importer)
-				? { path: path.join(resolveDir, target), sideEffects: false }
-				: undefined,
-		);
-	},
-};
 
 /** The files of actions/dist by their path from the root. */
 async function bundle(actions: readonly string[]): Promise<Map<string, string>> {
