@@ -41,8 +41,9 @@ const checks: [name: string, command: string[], mend: string][] = [
 	],
 	["workflows, by their schema", against("github-workflows", workflows), "by hand"],
 	["actions, by their schema", against("github-actions", actions), "by hand"],
-	["generated validators and types", [process.execPath, "actions/schemas.ts", "--check"], "npm run schemas"],
-	["bundles and README tables", [process.execPath, "actions/bundle.ts", "--check"], "npm run bundle"],
+	["packages that are declared and imported", [bin("knip"), "--dependencies"], "by hand, in package.json"],
+	["generated validators and types", [process.execPath, "actions/build/schemas.ts", "--check"], "npm run schemas"],
+	["bundles and README tables", [process.execPath, "actions/build/bundle.ts", "--check"], "npm run bundle"],
 ];
 
 let failed = 0;

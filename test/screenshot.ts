@@ -21,10 +21,8 @@ export function renderMarkdown(markdown: string): string {
 
 /** Takes a picture of Markdown in a column as wide as a pull request's. */
 export async function screenshot(markdown: string, file: string, height?: number): Promise<void> {
-	const css = readFileSync(
-		createRequire(import.meta.url).resolve("github-markdown-css/github-markdown-light.css"),
-		"utf8",
-	);
+	const require = createRequire(import.meta.url);
+	const css = readFileSync(require.resolve("github-markdown-css/github-markdown-light.css"), "utf8");
 	const page = `<!doctype html><meta charset="utf-8"><style>${css} .markdown-body { padding: 24px; width: 852px }</style><body class="markdown-body">${renderMarkdown(markdown)}`;
 	const browser = await launchChromium();
 	try {

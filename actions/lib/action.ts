@@ -83,7 +83,7 @@ export function documentPath(experiment: string, name: string): string {
 
 /** Stops a job that would run or promote what a fork's pull request brings; throws InvalidInput. */
 export async function refuseFork(): Promise<void> {
-	const { context } = await import("@actions/github");
+	const { context } = await import("./github/event.ts");
 	const { payload } = context;
 	const head = payload.pull_request?.["head"]?.repo;
 	// A fork that was deleted has no repository any more.
@@ -96,7 +96,7 @@ export async function refuseFork(): Promise<void> {
 
 /** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. Where it is none of the numbered pull request, GitHub says. */
 export async function knownAuthors(pullRequest: number | null): Promise<Known> {
-	const { context } = await import("@actions/github");
+	const { context } = await import("./github/event.ts");
 	const { pull_request, commits } = context.payload;
 	let author: unknown = pull_request?.["user"]?.login;
 	if (author === undefined && pullRequest !== null) {

@@ -5,7 +5,6 @@ import { InvalidFile, InvalidInput, type Problem } from "./errors.ts";
 import { allExecutors, chooseExecutor } from "./executors/index.ts";
 import { loadFile } from "./experiment/files.ts";
 import type { Config, PlanMachine } from "./generated/documents.d.ts";
-import validateConfig from "./generated/validate_config.js";
 import type { PlanPorts } from "./plan/plan_files.ts";
 import { chooseRegistry } from "./registries/index.ts";
 import { recorded } from "./registries/recorded.ts";
@@ -14,6 +13,7 @@ import type { Executor } from "./train/executor.ts";
 import { ENTRY, findTrainer } from "./trainer/trainer.ts";
 
 const CONFIG = ".github/proving-ground.yaml";
+const CONFIG_KIND = { validator: () => import("./generated/validate_config.js") };
 
 /** A repository and the places it names. */
 export interface Project extends PlanPorts {
@@ -48,7 +48,7 @@ export async function openProject(
 		);
 	}
 	const problems: Problem[] = [];
-	const { value } = await loadFile<Config>(root, CONFIG, validateConfig, problems);
+	const { value } = await loadFile<Config>(root, CONFIG, CONFIG_KIND, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	const project = projectOf(value, root, root);
 	if (!fromReports) return project;

@@ -8,7 +8,7 @@ import { proposeDue } from "../lib/propose/propose.ts";
 import { readEvent } from "../lib/propose/publication.ts";
 
 await runAction(async () => {
-	const { context } = await import("@actions/github");
+	const { context } = await import("../lib/github/event.ts");
 	const asked = readEvent(context.eventName, context.payload);
 	const project = await openWorkspace();
 	const github = await openGitHub(gitHubPlace());

@@ -2,7 +2,6 @@
 import * as core from "@actions/core";
 import { openWorkspace, requiredInput, runAction } from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
-import { writePage } from "../lib/page/page.ts";
 import { makeReport, readEvaluation, writeReport } from "../lib/report/report.ts";
 
 await runAction(async () => {
@@ -14,7 +13,10 @@ await runAction(async () => {
 	const report = makeReport(plan, jobs, evaluation, root);
 	const written = await writeReport(root, report, evaluation.card);
 
+	// Charts take as long to load as all the rest: not before there is something to draw.
+	const { writePage } = await import("../lib/page/page.ts");
+	const page = await writePage(root, report);
 	core.setOutput("report", written.report);
 	core.setOutput("model-card", written.card);
-	core.setOutput("page", await writePage(root, report));
+	core.setOutput("page", page);
 });

@@ -36,8 +36,8 @@ describe.each(actions)("of %s", (action) => {
 	const main = readFileSync(at("main.ts"), "utf8");
 
 	test("runs its bundle on Node 24", () => {
-		expect(runs).toEqual({ using: "node24", main: "dist/index.js" });
-		expect(existsSync(at("dist/index.js"))).toBe(true);
+		expect(runs).toEqual({ using: "node24", main: `../dist/${action}.js` });
+		expect(existsSync(at(runs.main))).toBe(true);
 		expect(name && description).toBeTruthy();
 	});
 

@@ -22,13 +22,14 @@ export interface RunOptions {
 	environment?: Record<string, string>;
 }
 
-/** Runs actions/<name>/dist/index.js to its end. */
+/** Runs what action.yml names as main to its end. */
 export async function runAction(name: string, { workspace, inputs = {}, environment = {} }: RunOptions): Promise<Ran> {
 	const folder = await mkdtemp(path.join(tmpdir(), "runner-"));
 	const file = async (name: string) => {
 		await writeFile(path.join(folder, name), "");
 		return path.join(folder, name);
 	};
+	const { inputs: declared = {}, runs } = await describe(name);
 	const env = {
 		PATH: process.env["PATH"] ?? "",
 		HOME: process.env["HOME"] ?? "",
@@ -38,14 +39,14 @@ export async function runAction(name: string, { workspace, inputs = {}, environm
 		GITHUB_STEP_SUMMARY: await file("summary"),
 		// The runner gives every input of action.yml, in capitals, dashes as they are.
 		...Object.fromEntries(
-			Object.entries({ ...(await defaultsOf(name)), ...inputs }).map(([key, value]) => [
+			Object.entries({ ...defaultsOf(declared), ...inputs }).map(([key, value]) => [
 				`INPUT_${key.toUpperCase()}`,
 				value,
 			]),
 		),
 		...environment,
 	};
-	const child = spawn(process.execPath, [path.join(root, "actions", name, "dist/index.js")], { cwd: workspace, env });
+	const child = spawn(process.execPath, [path.join(root, "actions", name, runs.main)], { cwd: workspace, env });
 	let log = "";
 	child.stdout.on("data", (chunk) => (log += chunk));
 	child.stderr.on("data", (chunk) => (log += chunk));
@@ -62,12 +63,18 @@ export async function runAction(name: string, { workspace, inputs = {}, environm
 	};
 }
 
+interface Description {
+	inputs?: Record<string, { default?: string }>;
+	runs: { main: string };
+}
+
+async function describe(name: string): Promise<Description> {
+	return parse(await readFile(path.join(root, "actions", name, "action.yml"), "utf8")) as Description;
+}
+
 /** What action.yml gives an input that a workflow leaves out; an expression comes to nothing without an event. */
-async function defaultsOf(name: string): Promise<Record<string, string>> {
-	const { inputs } = parse(await readFile(path.join(root, "actions", name, "action.yml"), "utf8")) as {
-		inputs?: Record<string, { default?: string }>;
-	};
-	const given = Object.entries(inputs ?? {}).map(([key, input]): [string, string] => [key, input.default ?? ""]);
+function defaultsOf(inputs: NonNullable<Description["inputs"]>): Record<string, string> {
+	const given = Object.entries(inputs).map(([key, input]): [string, string] => [key, input.default ?? ""]);
 	return Object.fromEntries(given.map(([key, value]) => [key, value.includes("${{") ? "" : value]));
 }
 

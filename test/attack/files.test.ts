@@ -8,9 +8,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readDataset } from "../../actions/lib/data/dataset.ts";
 import { differenceFrom } from "../../actions/lib/data/difference.ts";
 import { InvalidFile, InvalidInput } from "../../actions/lib/errors.ts";
-import { loadFile } from "../../actions/lib/experiment/files.ts";
+import { fileKinds, loadFile } from "../../actions/lib/experiment/files.ts";
 import type { Data, Entry } from "../../actions/lib/generated/documents.d.ts";
-import validateExperiment from "../../actions/lib/generated/validate_experiment.js";
 import { findWeights } from "../../actions/lib/plan/weights.ts";
 import { folder as storeIn } from "../../actions/lib/stores/folder.ts";
 import { parseYaml } from "../../actions/lib/text/yaml.ts";
@@ -39,7 +38,7 @@ async function messageOf(attempt: Promise<unknown>): Promise<string> {
 }
 
 describe("an experiment that is", () => {
-	const load = () => messageOf(loadFile(inside(), "experiments/x.yaml", validateExperiment, []));
+	const load = () => messageOf(loadFile(inside(), "experiments/x.yaml", fileKinds.experiment, []));
 
 	test("a link to a file of the runner", async () => {
 		await symlink(secret, inside("experiments/x.yaml"));

@@ -39,7 +39,7 @@ async function copyActions(to: string): Promise<void> {
 	});
 	const wanted = listed
 		.split("\0")
-		.filter((file) => /^(trainer\/|actions\/start\.mjs$|actions\/\w+\/(action\.yml|dist\/))/.test(file));
+		.filter((file) => /^(trainer\/|actions\/(build\/start\.mjs$|dist\/|\w+\/action\.yml$))/.test(file));
 	for (const file of wanted) {
 		await mkdir(path.dirname(path.join(to, file)), { recursive: true });
 		await cp(path.join(repository, file), path.join(to, file));

@@ -1,18 +1,11 @@
 // experiments/<name>.yaml and the recipes it names become one resolved experiment, or every problem of every file at once.
 import { existsSync } from "node:fs";
 import path from "node:path";
-import type { ValidateFunction } from "ajv";
 import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
 import type { Data, Experiment, Gate, Machine, Model, SliceFile, Waivers } from "../generated/documents.d.ts";
-import validateData from "../generated/validate_data.js";
-import validateExperiment from "../generated/validate_experiment.js";
-import validateGate from "../generated/validate_gate.js";
-import validateMachine from "../generated/validate_machine.js";
-import validateModel from "../generated/validate_model.js";
-import validateWaivers from "../generated/validate_waivers.js";
 import { nearest, notAmong, problemAt } from "../text/problems.ts";
 import { checkCombination } from "./combination.ts";
-import { checkName, type Loaded, loadFile, loadSlices, NAME, namesIn } from "./files.ts";
+import { checkName, type FileKind, fileKinds, type Loaded, loadFile, loadSlices, NAME, namesIn } from "./files.ts";
 import { policyOf } from "./policy.ts";
 import type { Head, ResolvedExperiment } from "./resolved.ts";
 import { checkWaivers, WAIVERS, waiversOf } from "./waiver_file.ts";
@@ -35,7 +28,7 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 	const relative = path.relative(root, path.resolve(root, file)).split(path.sep).join("/");
 	const name = nameOfFile(relative);
 	const problems: Problem[] = [];
-	const experiment = await loadFile<Experiment>(root, relative, validateExperiment, problems).catch(
+	const experiment = await loadFile<Experiment>(root, relative, fileKinds.experiment, problems).catch(
 		async (error: unknown) => {
 			if (error instanceof InvalidInput && !existsSync(path.join(root, relative)))
 				throw new InvalidInput(`${error.message}${await suggestExperiment(root, name)}`);
@@ -72,7 +65,7 @@ export async function resolveExperiment(
 		from: string,
 		folder: string,
 		key: "recipe" | "data" | "machine" | "gates" | "replay",
-		validate: ValidateFunction,
+		kind: FileKind,
 	) => {
 		const named = key === "replay" ? written.replay?.data : written[key];
 		if (typeof named !== "string" || !NAME.test(named)) return undefined;
@@ -88,14 +81,14 @@ export async function resolveExperiment(
 			return undefined;
 		}
 		const before = problems.length;
-		const loaded = await loadFile<T>(from, `${folder}/${named}.yaml`, validate, problems);
+		const loaded = await loadFile<T>(from, `${folder}/${named}.yaml`, kind, problems);
 		return problems.length === before ? loaded : undefined;
 	};
-	const model = await recipe<Model>(root, "recipes/models", "recipe", validateModel);
-	const data = await recipe<Data>(root, "recipes/data", "data", validateData);
-	const replay = await recipe<Data>(root, "recipes/data", "replay", validateData);
-	const machine = await recipe<Machine>(base, "recipes/machines", "machine", validateMachine);
-	const gate = await recipe<Gate>(base, "recipes/gates", "gates", validateGate);
+	const model = await recipe<Model>(root, "recipes/models", "recipe", fileKinds.model);
+	const data = await recipe<Data>(root, "recipes/data", "data", fileKinds.data);
+	const replay = await recipe<Data>(root, "recipes/data", "replay", fileKinds.data);
+	const machine = await recipe<Machine>(base, "recipes/machines", "machine", fileKinds.machine);
+	const gate = await recipe<Gate>(base, "recipes/gates", "gates", fileKinds.gate);
 	const waivers = await loadWaivers(base, problems);
 	if (!model || !data || !machine || !gate || problems.length > 0) throw new InvalidFile(problems);
 
@@ -124,7 +117,7 @@ async function loadWaivers(base: string, problems: Problem[]): Promise<Loaded<Wa
 	const folder = "recipes/gates";
 	if (!(await namesIn(path.join(base, folder))).includes(WAIVERS)) return null;
 	const before = problems.length;
-	const file = await loadFile<Waivers>(base, `${folder}/${WAIVERS}.yaml`, validateWaivers, problems);
+	const file = await loadFile<Waivers>(base, `${folder}/${WAIVERS}.yaml`, fileKinds.waivers, problems);
 	if (problems.length > before) return null;
 	problems.push(...checkWaivers(file));
 	return file;

@@ -12,28 +12,27 @@ import modelSchema from "../../../recipes/models/model.schema.json" with { type:
 import { InvalidFile, type Problem } from "../errors.ts";
 import { readRegular } from "../files.ts";
 import type { SliceFile } from "../generated/documents.d.ts";
-import validateData from "../generated/validate_data.js";
-import validateExperiment from "../generated/validate_experiment.js";
-import validateGate from "../generated/validate_gate.js";
-import validateMachine from "../generated/validate_machine.js";
-import validateModel from "../generated/validate_model.js";
-import validateSliceFile from "../generated/validate_slice_file.js";
-import validateWaivers from "../generated/validate_waivers.js";
 import { checkSchema } from "../text/problems.ts";
 import { parseYaml, type Source } from "../text/yaml.ts";
 
-const schemas = [experimentSchema, modelSchema, dataSchema, slicesSchema, machineSchema, gateSchema, waiversSchema];
+/** A kind of file that people write. */
+export interface FileKind {
+	/** Behind import(), so that a stage loads only the validators of the files that it reads. */
+	validator: () => Promise<{ default: ValidateFunction }>;
+	/** From which errors say what is allowed. */
+	schema?: Record<string, unknown>;
+}
 
-/** Errors name places in a file's own schema without its name. */
-const schemaOf = new Map<ValidateFunction, Record<string, unknown>>([
-	[validateExperiment, experimentSchema],
-	[validateModel, modelSchema],
-	[validateData, dataSchema],
-	[validateSliceFile, slicesSchema],
-	[validateMachine, machineSchema],
-	[validateGate, gateSchema],
-	[validateWaivers, waiversSchema],
-]);
+export const fileKinds = {
+	experiment: { validator: () => import("../generated/validate_experiment.js"), schema: experimentSchema },
+	model: { validator: () => import("../generated/validate_model.js"), schema: modelSchema },
+	data: { validator: () => import("../generated/validate_data.js"), schema: dataSchema },
+	slices: { validator: () => import("../generated/validate_slice_file.js"), schema: slicesSchema },
+	machine: { validator: () => import("../generated/validate_machine.js"), schema: machineSchema },
+	gate: { validator: () => import("../generated/validate_gate.js"), schema: gateSchema },
+	waivers: { validator: () => import("../generated/validate_waivers.js"), schema: waiversSchema },
+} satisfies Record<string, FileKind>;
+const schemas = Object.values(fileKinds).map(({ schema }) => schema);
 
 /** Far more than the reader of YAML takes, which says so better. */
 const MOST_BYTES = 1024 * 1024;
@@ -55,7 +54,7 @@ export function checkName(file: string, name: string, what: string, most: number
 /** The slices of a dataset that lies in a folder; throws InvalidFile. */
 export async function loadSlices(file: string): Promise<NonNullable<SliceFile["slices"]>> {
 	const problems: Problem[] = [];
-	const loaded = await loadFile<SliceFile>(path.dirname(file), path.basename(file), validateSliceFile, problems);
+	const loaded = await loadFile<SliceFile>(path.dirname(file), path.basename(file), fileKinds.slices, problems);
 	if (problems.length > 0) throw new InvalidFile(problems.map((problem) => ({ ...problem, file })));
 	return loaded.value.slices;
 }
@@ -70,25 +69,20 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /** Reads a YAML file that has to hold to a schema; problems are added to the list. */
-export async function loadFile<T>(
-	root: string,
-	file: string,
-	validate: ValidateFunction,
-	problems: Problem[],
-	schema = schemaOf.get(validate) ?? {},
-): Promise<Loaded<T>> {
+export async function loadFile<T>(root: string, file: string, kind: FileKind, problems: Problem[]): Promise<Loaded<T>> {
 	const text = (await readRegular(root, file, MOST_BYTES, file)).toString("utf8");
-	return parseFile<T>(file, text, { validate, schema }, problems);
+	return parseFile<T>(file, text, kind, problems);
 }
 
 /** A file's text as a value and the place of each of its parts; what is wrong with it is added to the problems. */
-export function parseFile<T>(
+export async function parseFile<T>(
 	file: string,
 	text: string,
-	{ validate, schema }: { validate: ValidateFunction; schema: Record<string, unknown> },
+	{ validator, schema = {} }: FileKind,
 	problems: Problem[],
-): Loaded<T> {
+): Promise<Loaded<T>> {
 	const source = parseYaml(file, text);
+	const { default: validate } = await validator();
 	problems.push(...source.problems, ...checkSchema(source, validate, [schema, ...schemas]));
 	return { value: source.value as T, source };
 }

@@ -1,15 +1,13 @@
 // recipes/gates/<name>.yaml becomes a policy: each bound of each rule is a check of its own, with its line.
 import path from "node:path";
-import gateSchema from "../../../recipes/gates/gate.schema.json" with { type: "json" };
 import { InvalidFile, type Problem } from "../errors.ts";
 import type { Gate, PlanPolicy, PlanRule } from "../generated/documents.d.ts";
-import validateGate from "../generated/validate_gate.js";
-import { type Loaded, parseFile } from "./files.ts";
+import { fileKinds, type Loaded, parseFile } from "./files.ts";
 
 /** A gate policy from the text of its file; throws InvalidFile with every mistake in it. */
-export function parsePolicy(file: string, text: string): PlanPolicy {
+export async function parsePolicy(file: string, text: string): Promise<PlanPolicy> {
 	const problems: Problem[] = [];
-	const gate = parseFile<Gate>(file, text, { validate: validateGate, schema: gateSchema }, problems);
+	const gate = await parseFile<Gate>(file, text, fileKinds.gate, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return policyOf(path.basename(file, ".yaml"), gate);
 }

@@ -59,9 +59,9 @@ export async function backtestPolicy(
 	const text = await readFile(path.join(root, relative), "utf8").catch((error: NodeJS.ErrnoException) => {
 		throw new InvalidInput(`${relative}: the policy can't be read (${error.code}).`);
 	});
-	const after = parsePolicy(relative, text);
+	const after = await parsePolicy(relative, text);
 	const older = await fileAt(root, against, relative);
-	const before = older === null ? null : parsePolicy(relative, older);
+	const before = older === null ? null : await parsePolicy(relative, older);
 	const sliced = slices === undefined ? undefined : path.resolve(root, slices);
 	if (sliced) await loadSlices(sliced);
 	const rescore = sliced ? (folder: string) => rescoreEvaluation(trainer, folder, sliced) : undefined;

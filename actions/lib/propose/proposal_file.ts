@@ -6,11 +6,11 @@ import { type LoadOptions, resolveExperiment } from "../experiment/experiment.ts
 import { checkName, type Loaded, loadFile, namesIn } from "../experiment/files.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
 import type { Experiment, Proposal } from "../generated/documents.d.ts";
-import validateProposal from "../generated/validate_proposal.js";
 import { isDay } from "../text/days.ts";
 import { problemAt } from "../text/problems.ts";
 
 const FOLDER = "recipes/proposals";
+const KIND = { validator: () => import("../generated/validate_proposal.js"), schema: proposalSchema };
 /** With its tick it names an experiment, which has at most 40 characters. */
 const MAX_NAME = 24;
 
@@ -56,7 +56,7 @@ export async function loadProposals(options: LoadOptions): Promise<ProposalRecip
 async function loadProposal(name: string, options: LoadOptions): Promise<ProposalRecipe> {
 	const file = `${FOLDER}/${name}.yaml`;
 	const problems: Problem[] = [];
-	const loaded = await loadFile<Proposal>(options.root, file, validateProposal, problems, proposalSchema);
+	const loaded = await loadFile<Proposal>(options.root, file, KIND, problems);
 	problems.push(...checkName(file, name, "proposal", MAX_NAME));
 	if (problems.length > 0) throw new InvalidFile(problems);
 	const { description, priority = 0, max_open, window, experiment } = loaded.value;

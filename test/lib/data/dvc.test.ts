@@ -9,9 +9,8 @@ import { prepareDataset } from "../../../actions/lib/data/dataset.ts";
 import { readPinned } from "../../../actions/lib/data/dvc_pin.ts";
 import { writeDocument } from "../../../actions/lib/documents.ts";
 import { InvalidFile, type Problem } from "../../../actions/lib/errors.ts";
-import { type Loaded, loadFile } from "../../../actions/lib/experiment/files.ts";
+import { fileKinds, type Loaded, loadFile } from "../../../actions/lib/experiment/files.ts";
 import type { Data, Entry } from "../../../actions/lib/generated/documents.d.ts";
-import validateData from "../../../actions/lib/generated/validate_data.js";
 import { entryData } from "../../../actions/lib/plan/changes.ts";
 import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
 import type { Approval, Registry } from "../../../actions/lib/plan/registry.ts";
@@ -34,7 +33,7 @@ async function recipe(dvc: Record<string, string>, more = "location: data/fetche
 	await mkdir(path.join(root, "recipes/data"), { recursive: true });
 	await writeFile(path.join(root, "recipes/data/pinned.yaml"), text);
 	const problems: Problem[] = [];
-	const loaded = await loadFile<Data>(root, "recipes/data/pinned.yaml", validateData, problems);
+	const loaded = await loadFile<Data>(root, "recipes/data/pinned.yaml", fileKinds.data, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return loaded;
 }

@@ -14,7 +14,8 @@ import { makeScore, makeScores, spreadOf } from "../../fixtures/evaluation.ts";
 import { type Judged, makeJudged, makeNoisy, makePromotion, makeWaived, withSeeds } from "../../fixtures/judged.ts";
 import { launchChromium } from "../../screenshot.ts";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const require = createRequire(import.meta.url);
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const there = existsSync(process.env["CHROMIUM"] ?? "/usr/bin/chromium");
 
 let browser: Browser;

@@ -16,7 +16,7 @@ const heard = async () => JSON.parse(await readFile(path.join(root, "heard.json"
 /** A checkout whose set-up writes down how it was started, says something and ends. */
 async function writeSetup(code: number): Promise<void> {
 	await writeFile(
-		path.join(root, "actions/start.mjs"),
+		path.join(root, "actions/build/start.mjs"),
 		`import { writeFileSync } from "node:fs";
 writeFileSync(${JSON.stringify(path.join(root, "heard.json"))}, JSON.stringify({ args: process.argv.slice(2), env: process.env }));
 console.log("Trainer's packages: installed in 3 s");
@@ -28,7 +28,7 @@ process.exit(${code});
 
 beforeEach(async () => {
 	root = await mkdtemp(path.join(tmpdir(), "installation-"));
-	for (const folder of ["actions", "trainer"]) await mkdir(path.join(root, folder));
+	for (const folder of ["actions/build", "trainer"]) await mkdir(path.join(root, folder), { recursive: true });
 	await writeSetup(0);
 });
 afterEach(async () => {
