@@ -125,9 +125,9 @@ test.each(["train", "report", "gate", "comment", "promote"])(
 );
 
 test.each([
-	["train", {}, "The input plan is required, and was not given."],
+	["train", {}, "The input plan is required but was not given."],
 	["train", { plan: "plan.json", follow: "yes" }, 'The input follow: found "yes"; it must be true or false.'],
-	["comment", {}, "The input plan is required, and was not given."],
+	["comment", {}, "The input plan is required but was not given."],
 ] as [string, Record<string, string>, string][])(
 	"%s names an input that is missing or wrong, without a stack",
 	async (action, inputs, message) => {

@@ -150,8 +150,8 @@ test("fails its gate, and stays what it is when it is merged all the same: an is
 	expect(settled.job("settle").log).toContain("experiments/second.yaml: refused");
 	const issues = await get<{ title: string; body: string; pull_request?: object }[]>("issues?state=all");
 	const opened = issues.filter((issue) => !issue.pull_request);
-	expect(opened).toMatchObject([{ title: "second was merged and not promoted" }]);
-	expect(opened[0]!.body).toContain("**How to go on**");
+	expect(opened).toMatchObject([{ title: "second was merged but not promoted" }]);
+	expect(opened[0]!.body).toContain("**What to do**");
 	expect(place.origin.git("tag", "--list", "model/*")).toBe("model/small-line/v1");
 });
 

@@ -325,7 +325,7 @@ def test_is_not_scored_again_from_what_is_damaged_or_of_other_frames(
 
     kept = Statistics.load(output / "statistics/candidate.npz")
     bare = changed("bare", replace(kept, index=None))
-    assert rescored(bare, slices)[1] == f"{bare}: the statistics don't say which frames they are of"
+    assert rescored(bare, slices)[1] == f"{bare}: the statistics don't say which frames they cover"
     index = replace(kept.index, sources=("another.jpg", *kept.index.sources[1:]))
     moved = changed("moved", replace(kept, index=index))
     assert rescored(output, slices, "--against", str(moved))[1] == f"{moved}: it is of other frames than {output}"

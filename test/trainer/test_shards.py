@@ -275,7 +275,7 @@ def test_are_made_and_verified_by_a_command(loose: Path, tmp_path: Path) -> None
     assert (made.returncode, made.stderr) == (0, "")
     assert "9 frames in 4 shards (sha256:" in made.stdout
     verified = command(str(out), "--verify")
-    assert (verified.returncode, verified.stdout) == (0, f"{out}: 4 shards, each as it was packed.\n")
+    assert (verified.returncode, verified.stdout) == (0, f"{out}: 4 shards, all as they were packed.\n")
     refused = command(str(loose), str(out), "--megabytes", "2")
     assert (refused.returncode, refused.stdout) == (65, "")
     assert refused.stderr.startswith(f"{out}: holds sha256:")

@@ -9,11 +9,11 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 	if (!pull) return;
 	const { number, head } = pull.place;
 	const now = await pull.github.pullRequest(number);
-	if (now.head.fork) throw new InvalidInput(`#${number} is of a fork: it can be planned, never run.`);
+	if (now.head.fork) throw new InvalidInput(`#${number} comes from a fork: it is planned but never run.`);
 	if (now.state !== "open") throw new InvalidInput(`#${number} is closed: nothing is started for it.`);
 	if (now.head.sha !== head.sha)
 		throw new InvalidInput(
-			`#${number} was pushed to since: its head is ${now.head.sha}, and ${head.sha} was planned and approved. The run of the new head takes over.`,
+			`#${number} has a new commit: its head is ${now.head.sha}, but ${head.sha} was planned and approved. The workflow run of the new head takes over.`,
 		);
 }
 
@@ -47,15 +47,15 @@ export function unwantedStopper(
 		if (merged && jobs.at(-1)?.kind === "evaluate") return null;
 		if (state === "closed") return "is closed";
 		if (head.sha === place.head.sha || (await github.hasFile(plan.experiment.file, head.sha))) return null;
-		return `has no ${plan.experiment.file} any more`;
+		return `no longer has ${plan.experiment.file}`;
 	};
 	const act = async (jobs: Jobs) => {
 		const why = await whyUnwanted(jobs);
 		if (why === null) return;
-		say(`#${place.number} ${why}: what runs for it is asked to stop.`);
+		say(`#${place.number} ${why}: its jobs are asked to stop.`);
 		await stop(jobs);
 	};
-	const failed = ({ message }: Error) => say(`Whether it is still wanted could not be asked: ${message}`);
+	const failed = ({ message }: Error) => say(`Could not find out whether it is still wanted: ${message}`);
 	return nowAndThen(act, { atOnce: false, failed });
 }
 
@@ -66,6 +66,6 @@ export function progressShower(
 	say: (line: string) => void,
 ): (jobs: Jobs) => void {
 	if (!pull) return () => {};
-	const failed = ({ message }: Error) => say(`The progress could not be shown: ${message}`);
+	const failed = ({ message }: Error) => say(`Could not show the progress: ${message}`);
 	return nowAndThen((jobs) => showExperiment(pull.github, pull.place, { plan, jobs }), { atOnce: true, failed });
 }

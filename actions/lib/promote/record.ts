@@ -118,7 +118,7 @@ async function filesOf(folder: string, experiment: string): Promise<Proposal["fi
 }
 
 function recordText(model: string, version: number, experiment: string): string {
-	return `\`${model}\` v${version}, from \`experiments/${experiment}.yaml\`, is production. This adds what it was promoted on to \`reports/${experiment}\`: report, verdict, model card and page. Nothing waits for it: merging it publishes the page, and lets a plan on a runner without access to the registry compare with this version.`;
+	return `\`${model}\` v${version}, from \`experiments/${experiment}.yaml\`, is production. This adds the evidence for it to \`reports/${experiment}\`: report, verdict, model card and page. Nothing waits for this pull request. Merging it publishes the page, and lets runners that can't reach the registry compare with this version.`;
 }
 
 interface Proposal {
@@ -164,7 +164,7 @@ export async function recordRollback(
 	// With the entry: a later version from the same file may have left its own there.
 	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
 	const files = await filesOf(folder, experiment);
-	const title = `Record ${model} going back to v${version}`;
+	const title = `Record the rollback of ${model} to v${version}`;
 	const name = `${model}-v${version}-again-${moment}`;
 	const body = `\`${model}\` v${version} is production again.`;
 	await propose({ files, title, name, body }, ports, base);

@@ -25,7 +25,7 @@ export async function readProposals(root: string): Promise<Pick<Moment, "recipes
 export async function showDue(root: string, now: string | undefined) {
 	const moment = new Date(now ?? Date.now());
 	if (Number.isNaN(moment.getTime()))
-		throw new InvalidInput(`--now: found ${JSON.stringify(now)}; it must be a time, as 2026-11-25T03:00:00Z.`);
+		throw new InvalidInput(`--now: found ${JSON.stringify(now)}; it must be a time, such as 2026-11-25T03:00:00Z.`);
 	const asked = { publication: null, byHand: null, now: moment, maxOpen: Number.POSITIVE_INFINITY };
 	const { due, waiting } = dueProposals({ ...(await readProposals(root)), ...asked, proposed: new Map() });
 	const lines = [
@@ -38,7 +38,7 @@ export async function showDue(root: string, now: string | undefined) {
 
 /** The plan of an experiment that is due, over a copy of the files that it changes; why there is none, where it can't be planned here. */
 export async function forecastPlan(project: Project, due: Due): Promise<Plan | string> {
-	if (due.replaced !== null) return "the data are fetched when it is planned";
+	if (due.replaced !== null) return "its data isn't fetched yet";
 	const head = await mkdtemp(path.join(tmpdir(), "proposal-"));
 	try {
 		for (const folder of ["experiments", "recipes"])

@@ -34,7 +34,7 @@ export async function readEvaluation(plan: Plan, jobs: Jobs, store: Store): Prom
 	);
 	if (!bytes || !drawn || !card) {
 		throw new InvalidInput(
-			`${key}: the store lacks eval_report.json, figures.json or model_card.md of a job that succeeded.`,
+			`${key}: the job succeeded, but the store lacks its eval_report.json, figures.json or model_card.md.`,
 		);
 	}
 	const report = await parseDocument("eval_report", bytes, `${key}/eval_report.json`);
@@ -68,7 +68,7 @@ export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: s
 	].filter(([measured, planned]) => measured !== planned);
 	for (const [measured, planned, what] of disagreements) {
 		throw new InvalidInput(
-			`eval_report.json is of the ${what} ${measured}, and the plan's is ${planned}: plan and train again.`,
+			`eval_report.json is for the ${what} ${measured}, but the plan's is ${planned}: plan and train again.`,
 		);
 	}
 	return {

@@ -127,7 +127,7 @@ class Reader {
 			}
 			const name = String(key.value);
 			if (POISONED_KEYS.has(name)) this.problem(offset, `the key ${name} is not allowed`);
-			else if (name === "<<") this.problem(offset, "the merge key << is not allowed; write the keys out");
+			else if (name === "<<") this.problem(offset, "the merge key << is not allowed; write out the keys");
 			else {
 				const child = `${pointer}/${escapePointer(name)}`;
 				this.keys.set(child, offset);
@@ -166,8 +166,8 @@ function clip(text: string): string {
 }
 
 function sentence(code: string, message: string): string {
-	if (code === "DUPLICATE_KEY") return "this key stands twice; keep one";
-	if (code === "TAB_AS_INDENT") return "a tab indents this line; YAML takes spaces";
+	if (code === "DUPLICATE_KEY") return "this key appears twice; keep one";
+	if (code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
 	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
 	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }

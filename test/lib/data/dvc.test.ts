@@ -183,13 +183,13 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		test("but never over a folder that somebody else made, and not used where it was changed", async () => {
 			await mkdir(path.join(root, "data/fetched"), { recursive: true });
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidFile: recipes/data/pinned.yaml:2:11 location: data/fetched is there and was not fetched by DVC for this recipe: delete it, or write another"`,
+				`"InvalidFile: recipes/data/pinned.yaml:2:11 location: data/fetched exists, but DVC didn't fetch it for this recipe: delete it, or choose another location"`,
 			);
 			await rm(path.join(root, "data/fetched"), { recursive: true });
 			await prepare(await at("v1"));
 			await writeFile(path.join(root, "data/fetched/images/t1.jpg"), "other pixels");
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidInput: ROOT/data/fetched is not what DVC pinned as PIN: it was changed since it was fetched; delete it, and it is fetched again."`,
+				`"InvalidInput: ROOT/data/fetched is not what DVC pinned as PIN: it was changed since it was fetched; delete it to fetch it again."`,
 			);
 		});
 	});
@@ -234,9 +234,9 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
 				"InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/other; data/mini.dvc tracks data/mini: write that
 				InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/mini; data/mini.dvc tracks mini: write that
-				InvalidFile: data/mini.dvc:1:1 md5: found d41d8cd98f00b204e9800998ecf8427e; the pin of a folder is 32 hexadecimal digits and .dir
-				InvalidFile: data/mini.dvc:1:1 md5: found nothing; the pin of a folder is 32 hexadecimal digits and .dir
-				InvalidFile: data/mini.dvc:1:1 not a .dvc file of one folder: it needs one item in outs
+				InvalidFile: data/mini.dvc:1:1 md5: found d41d8cd98f00b204e9800998ecf8427e; it must be 32 hexadecimal digits and .dir, the pin of a folder
+				InvalidFile: data/mini.dvc:1:1 md5: found nothing; it must be 32 hexadecimal digits and .dir, the pin of a folder
+				InvalidFile: data/mini.dvc:1:1 this isn't the .dvc file of one folder: it must have exactly one item in outs
 				InvalidFile: data/mini.dvc:2:1 not YAML: flow sequence in block collection must be sufficiently indented and end with a ]
 				InvalidFile: recipes/data/pinned.yaml:5:9 ../data/mini.dvc leads out of the repository"
 			`);
@@ -262,7 +262,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "ssh://-oProxyCommand=touch/called"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "http://example.com/data.git"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "file:///etc"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
-				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: it holds a name or a password, and recipes are no place for them: leave it out and set up a credential helper of git
+				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: it contains a user name or a password, which don't belong in a recipe: remove them and set up a Git credential helper
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: the folder no/such/folder doesn't exist"
 			`);
 		});

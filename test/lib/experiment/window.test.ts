@@ -123,7 +123,7 @@ describe("of frames", () => {
 		await write("data/dated/golden_val.manifest", frame("v", "2026-11-01") + frame("v", "yesterday"));
 		const message = (await refusal("")).replace(root, "");
 		expect(message).toBe(
-			'/data/dated/golden_val.manifest:2:1 captured: found "yesterday"; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z',
+			'/data/dated/golden_val.manifest:2:1 captured: found "yesterday"; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z',
 		);
 	});
 

@@ -168,7 +168,7 @@ describe("are refused with every problem on its line", () => {
 			  [
 			    "recipes/gates/perception.yaml",
 			    5,
-			    "rules.2 has no bound; one or more of: min, max, max_drop, max_regression_percent",
+			    "rules.2 has no bound; add one or more of: min, max, max_drop, max_regression_percent",
 			  ],
 			  [
 			    "recipes/gates/perception.yaml",

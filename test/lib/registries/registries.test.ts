@@ -269,7 +269,7 @@ describe("what was recorded in reports/", () => {
 	});
 
 	test("can't be changed", async () => {
-		const message = "The promotions in reports/ can be read, not changed: the registry itself is needed for that.";
+		const message = "The promotions in reports/ are read-only: only the registry itself can be changed.";
 		await expect(open().register(makeEntry("one"), {})).rejects.toThrow(message);
 		await expect(open().approve("line", approval(1, null))).rejects.toThrow(message);
 	});

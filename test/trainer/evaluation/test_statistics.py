@@ -209,7 +209,7 @@ def add_boxes(**changes: np.ndarray) -> Evaluator:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scores": np.array([np.nan])}, "score of the predicted boxes has a value that is no finite number"),
+        ({"scores": np.array([np.nan])}, "score of the predicted boxes has a value that isn't finite"),
         ({"scores": np.ones(2)}, "score has 2 values for 1 predicted boxes"),
         ({"boxes": np.array([[1.0, 2.0, np.inf, 6.0]])}, "the predicted boxes are not all four finite numbers"),
         ({"boxes": np.array([[1.0, 2.0, 3.0]])}, "the predicted boxes are not all four finite numbers"),
