@@ -102,7 +102,7 @@ test.each(["train", "promote"])("%s refuses to run what a fork's pull request br
 	const inputs = { plan: "plan.json", report: "r", verdict: "v", approve: "true", follow: "true" };
 	const ran = await runAction(action, { workspace, inputs, environment: { GITHUB_EVENT_PATH: event } });
 	expect(ran).toMatchObject({ code: 1, outputs: {} });
-	expect(ran.annotations[0]).toContain("A fork's pull request can be planned, never run");
+	expect(ran.annotations[0]).toContain("Pull requests from forks are planned but never run");
 });
 
 test.each(["train", "report", "gate", "comment", "promote"])(

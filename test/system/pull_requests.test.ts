@@ -226,7 +226,7 @@ test("is superseded by a push while it trains: the old run is stopped, what was 
 	]);
 	const late = await place.run("experiment.yml", stale, { job: "train" });
 	expect(late.job("train").conclusion).toBe("failure");
-	expect(late.job("train").log).toContain("was pushed to since");
+	expect(late.job("train").log).toContain("has a new commit");
 	moved = moving.number;
 });
 let moved: number;
@@ -252,7 +252,7 @@ async function says(number: number, body: string, who = "ann") {
 test("answers commands of those who may write, and acknowledges them", async () => {
 	const explained = await says(moved, "/explain miou overall");
 	expect(explained.reactions).toEqual(["+1"]);
-	expect((await comments(moved)).at(-1)!.body).toContain("the rule stands at `recipes/gates/lenient.yaml`, line 3");
+	expect((await comments(moved)).at(-1)!.body).toContain("the rule: `recipes/gates/lenient.yaml`, line 3");
 	expect((await says(moved, "/stop", "fan")).reactions).toEqual(["-1"]);
 	expect((await says(moved, "/dance")).reactions).toEqual(["confused"]);
 	expect((await says(moved, "/plan")).started).toMatchObject([{ workflow: "follow.yml" }]);

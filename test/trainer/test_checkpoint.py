@@ -217,7 +217,7 @@ def test_replaces_a_damaged_one_of_the_same_step(tmp_path: Path) -> None:
 
 def test_of_another_run_is_a_mix_up(tmp_path: Path) -> None:
     save(tmp_path, state(4, run="train-b"))
-    with pytest.raises(Refused, match=r"step-00000004 is of the run train-b, and this is train-a"):
+    with pytest.raises(Refused, match=r"step-00000004 belongs to the run train-b, but this is train-a"):
         load([tmp_path], "train-a")
 
 

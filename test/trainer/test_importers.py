@@ -105,24 +105,24 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
     ("change", "message"),
     [
         (lambda coco: coco.pop("images"), "not COCO's annotations: it must have the lists images, annotations, categories"),
-        (lambda coco: coco["images"].append(5), "images[3]: found 5; it is an object"),
-        (lambda coco: coco["images"][1].update(id=7), "images[1]: the id 7 is there twice"),
-        (lambda coco: coco["images"][1].update(id="a"), 'images[1]: found the id "a"; it is a whole number'),
+        (lambda coco: coco["images"].append(5), "images[3]: found 5; it must be an object"),
+        (lambda coco: coco["images"][1].update(id=7), "images[1]: the id 7 appears twice"),
+        (lambda coco: coco["images"][1].update(id="a"), 'images[1]: found the id "a"; it must be a whole number'),
         (lambda coco: coco["categories"][0].update(name=3), "category 4: found the name 3; it must be a string"),
         (
             lambda coco: coco["annotations"][1].update(image_id=8),
-            "annotations[1] (id 2): found the image_id 8, which the file hasn't",
+            "annotations[1] (id 2): found the image_id 8, which isn't in the file",
         ),
         (
             lambda coco: coco["annotations"][1].pop("category_id"),
-            "annotations[1] (id 2): found the category_id null, which the file hasn't",
+            "annotations[1] (id 2): found the category_id null, which isn't in the file",
         ),
         (
             lambda coco: coco["annotations"][2].update(bbox=[1, 2, -3, 4]),
             "annotations[2] (id 3): found the bbox [1, 2, -3, 4]; it is x, y, width and height",
         ),
         (lambda coco: coco["annotations"][2].update(bbox=[1, 2, float("nan"), 4]), "found the bbox [1, 2, NaN, 4]"),
-        (lambda coco: coco["annotations"][2].update(iscrowd=2), "(id 3): found iscrowd 2; it is 0 or 1"),
+        (lambda coco: coco["annotations"][2].update(iscrowd=2), "(id 3): found iscrowd 2; it must be 0 or 1"),
         (lambda coco: coco["images"][0].update(file_name="../7.jpg"), "image 7: found the file name '../7.jpg'"),
         (lambda coco: coco["images"][0].update(file_name="8.jpg"), "8.jpg: can't be read as an image"),
         (lambda coco: coco["images"][0].update(width=640), "image 7: 7.jpg has 100x50 pixels; the entry says 640x50"),
@@ -130,7 +130,7 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
             lambda coco: coco["images"][0].update(attributes={"hour": 5}),
             'image 7: found the attributes {"hour": 5}; it must be an object of strings',
         ),
-        (lambda coco: coco["images"].pop(1), "splits.test asks for frames after the first 2, and there are 2"),
+        (lambda coco: coco["images"].pop(1), "splits.test asks for frames after the first 2, but there are only 2"),
         (lambda coco: coco["categories"][1].update(name="cat"), "categories.detection names car; they have cat, kite"),
     ],
 )
@@ -236,7 +236,7 @@ def test_reads_each_value_of_a_mask_as_the_middle_of_its_rows(tmp_path: Path) ->
     ("line", "message"),
     [
         ("{", "line 2: not JSON"),
-        ("[]", "line 2: found []; a frame has lanes, h_samples and raw_file"),
+        ("[]", "line 2: found []; a frame must have lanes, h_samples and raw_file"),
         (json.dumps({**LINE, "lanes": 3}), "line 2: lanes: found 3; it must be a list of lists of numbers"),
         (json.dumps({**LINE, "lanes": [[1, 2]]}), "line 2: lanes[0]: found 2 columns for 3 h_samples"),
         (json.dumps({**LINE, "lanes": [["1", 2, 3]]}), 'line 2: lanes[0]: found ["1", 2, 3]; it must be a list of finite'),
@@ -260,14 +260,14 @@ def test_refuses_masks_that_are_not_of_their_images_or_not_of_instances(tmp_path
     said = refusal(import_tusimple, masks_spec(tmp_path, both), tmp_path / "out")
     assert "mask/1.png: the value 255 has several stretches in most of its rows" in said
     said = refusal(import_tusimple, masks_spec(tmp_path, both[:25]), tmp_path / "out")
-    assert "mask/1.png: the mask is (25, 100); it is one value for each of 100x50 pixels" in said
+    assert "mask/1.png: the mask is (25, 100); it must have one value for each of 100x50 pixels" in said
     spec = masks_spec(tmp_path, both)
     (tmp_path / "mask/1.png").write_bytes(b"no image")
     assert "mask/1.png: can't be read as a mask" in refusal(import_tusimple, spec, tmp_path / "out")
     (tmp_path / "image/2.png").write_bytes(b"")
     assert "there is no 2.png in" in refusal(import_tusimple, spec, tmp_path / "out")
     said = refusal(import_tusimple, tusimple_spec(tmp_path, []), tmp_path / "out")
-    assert "label_data.json: splits.train asks for frames after the first 0, and there are 0" in said
+    assert "label_data.json: splits.train asks for frames after the first 0, but there are only 0" in said
 
 
 def test_draws_the_lanes_of_real_frames_where_their_masks_are(tmp_path: Path) -> None:
@@ -336,11 +336,11 @@ def test_gives_each_frame_the_tracks_that_are_whole_around_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("30 1 2", "square.txt, line 4: found 3 columns; a row has four: frame, id, x and y"),
+        ("30 1 2", "square.txt, line 4: found 3 columns; a row must have four: frame, id, x and y"),
         ("30 1 2 3 4", "square.txt, line 4: found 5 columns"),
         ("30,1,2,3", "square.txt, line 4: found 1 columns"),
-        ("30 1 two 3", "square.txt, line 4: found '30 1 two 3'; frame, id, x and y are numbers"),
-        ("30 1 nan 3", "square.txt, line 4: found '30 1 nan 3'; frame and id are whole numbers, x and y finite ones"),
+        ("30 1 two 3", "square.txt, line 4: found '30 1 two 3'; frame, id, x and y must be numbers"),
+        ("30 1 nan 3", "square.txt, line 4: found '30 1 nan 3'; frame and id must be whole numbers, x and y finite ones"),
         ("30 1 2 -inf", "square.txt, line 4: found '30 1 2 -inf'"),
         ("30.5 1 2 3", "square.txt, line 4: found '30.5 1 2 3'"),
         ("10 1 2 3", "square.txt, line 4: frame 10 of id 1 appears twice, first in line 3"),

@@ -211,7 +211,7 @@ def test_goes_on_from_the_checkpoint_before_a_damaged_one(
     assert equal(network, undisturbed[0])
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"{newest} is damaged and was skipped: the content of state.safetensors is not what its manifest says",
+        f"{newest} is damaged and was skipped: the content of state.safetensors doesn't match its manifest",
         "resumed at step 10",
     ]
 

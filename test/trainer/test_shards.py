@@ -133,11 +133,11 @@ def test_divide_no_frame_where_one_alone_is_larger(tmp_path: Path, loose: Path) 
 
 def test_are_made_once_and_never_over_other_ones(loose: Path, shards: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in shards.rglob("*")}
-    assert "holds these shards already (sha256:" in pack(loose, shards, 1)
+    assert "already holds these shards (sha256:" in pack(loose, shards, 1)
     assert {path: path.stat().st_mtime_ns for path in shards.rglob("*")} == before
-    with pytest.raises(ValueError, match=r"shards: holds sha256:\w+, and these shards would be sha256:\w+; delete it"):
+    with pytest.raises(ValueError, match=r"shards: holds sha256:\w+, but these shards would be sha256:\w+; delete it"):
         pack(loose, shards, 2)
-    with pytest.raises(ValueError, match=r"data: holds no shards, and these shards would be"):
+    with pytest.raises(ValueError, match=r"data: holds no shards, but these shards would be"):
         pack(loose, loose, 1)
     changed = tmp_path / "changed"
     changed.mkdir()
@@ -159,7 +159,7 @@ def test_are_whole_or_absent(loose: Path, tmp_path: Path) -> None:
     (broken / names_in(loose)[3]).unlink()
     with pytest.raises(ValueError, match=r"images/test\.of-1\.png|images/train.of-1.png: can't be read"):
         pack(broken, tmp_path / "out", 1)
-    with pytest.raises(ValueError, match="shards of 0 megabytes: allowed: 1 or more"):
+    with pytest.raises(ValueError, match="found 0 megabytes for a shard; it must be 1 or more"):
         pack(loose, tmp_path / "out", 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
 
@@ -237,7 +237,7 @@ def change_index(key: str, value: object) -> Callable[[Path], None]:
         (change_index("files", {"a.png": ["shards/train-000000.tar", 0, 5]}), "shards.json: a.png has the place"),
         (change_index("files", {"a.png": ["shards/other-0.tar", 512, 5]}), "shards.json: a.png has the place"),
         (change_index("files", {}), "images/train.of-4.png: isn't in the shards that"),
-        (change_index("shards", {"../a.tar": "sha256:0"}), "shards.json: shards are shards/<split>-<number>.tar"),
+        (change_index("shards", {"../a.tar": "sha256:0"}), "shards.json: shards must be named shards/<split>-<number>.tar"),
     ],
 )
 def test_are_refused_where_they_are_damaged(shards: Path, damage: Callable[[Path], object], message: str) -> None:

@@ -150,7 +150,7 @@ async function started(child: ReturnType<typeof spawn>, folder: string): Promise
 	while (Date.now() < deadline) {
 		if (failure)
 			throw new InvalidInput(
-				`The trainer's Python can't be started: ${failure.message}. Set up its environment: run npm start, or the action `setup` in a workflow.`,
+				`The trainer's Python can't be started: ${failure.message}. Set up its environment: run npm start, or the setup action in a workflow.`,
 			);
 		if (child.exitCode === 0) return;
 		if (child.exitCode !== null)

@@ -64,7 +64,7 @@ function settingsText({ changes, baseline }: Plan): string {
 
 function costText({ resolved }: ProposalRecipe, plan: Plan | string): string {
 	const { max_minutes, price_usd_per_hour: price } = resolved.machine.value;
-	const most = price === 0 ? "at no extra cost" : `at most $${((max_minutes / 60) * price).toFixed(2)}`;
+	const most = price === 0 ? "no hourly price" : `at most $${((max_minutes / 60) * price).toFixed(2)}`;
 	const limit = `It is stopped after ${max_minutes} minutes on ${code(resolved.experiment.value.machine)} (${most}).`;
 	if (typeof plan === "string")
 		return `${limit} There is no estimate yet (${code(plan)}): the plan in this pull request will have one.`;
@@ -77,7 +77,7 @@ function costText({ resolved }: ProposalRecipe, plan: Plan | string): string {
 }
 
 function stopText({ recipe, publication }: Due): string {
-	const again = publication ? "this revision" : "this tick";
+	const again = publication ? "this revision" : "this day or week";
 	const all = publication
 		? `delete ${code(recipe.file)}`
 		: `delete ${code(recipe.file)}, or lower its ${code("max_open")}: then it waits for pull requests to be merged or closed`;

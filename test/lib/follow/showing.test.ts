@@ -141,7 +141,7 @@ describe("a pull request", () => {
 		const file = { message: "More", content: "", branch: "night" };
 		const { commit } = await server.call<{ commit: { sha: string } }>("PUT", `${repo}/contents/more.yaml`, file);
 		expect(await refusal()).toBe(
-			`#${server.pullRequest} was pushed to since: its head is ${commit.sha}, and ${server.sha} was planned and approved. The run of the new head takes over.`,
+			`#${server.pullRequest} has a new commit: its head is ${commit.sha}, but ${server.sha} was planned and approved. The workflow run of the new head takes over.`,
 		);
 	});
 
@@ -160,7 +160,7 @@ describe("a pull request", () => {
 			"fan-token",
 		);
 		expect(await refusal({ github, place: opened })).toBe(
-			`#${opened.number} is of a fork: it can be planned, never run.`,
+			`#${opened.number} comes from a fork: it is planned but never run.`,
 		);
 	});
 });
@@ -230,8 +230,8 @@ describe("progress", () => {
 		expect(await stoppedOf(pushed, false)).toBe(1);
 		expect(await stoppedOf({ ...now, state: "closed" }, true)).toBe(1);
 		expect(said.splice(0)).toEqual([
-			`#${server.pullRequest} has no ${plan.experiment.file} any more: what runs for it is asked to stop.`,
-			`#${server.pullRequest} is closed: what runs for it is asked to stop.`,
+			`#${server.pullRequest} no longer has ${plan.experiment.file}: its jobs are asked to stop.`,
+			`#${server.pullRequest} is closed: its jobs are asked to stop.`,
 		]);
 		const merged = { ...now, state: "closed", merged: true } as const;
 		expect(await stoppedOf(merged, true)).toBe(1);
@@ -254,7 +254,7 @@ describe("progress", () => {
 		show(running(plan, 10));
 		await expect
 			.poll(() => said)
-			.toEqual([expect.stringMatching(/^The progress could not be shown: could not list pull requests: 403 No/)]);
+			.toEqual([expect.stringMatching(/^Could not show the progress: could not list pull requests: 403 No/)]);
 		later(121);
 		show(running(plan, 60));
 		await expect.poll(comments).toEqual([expect.stringContaining("**60 %**")]);

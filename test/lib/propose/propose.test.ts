@@ -233,7 +233,7 @@ describe("on an event", () => {
 			"a revision without an end",
 			"dataset.published",
 			{ data: "pinned", revision: "v".repeat(70_000) },
-			/revision: found 70000 characters; at most 200/,
+			/revision: found 70000 characters; it must have at most 200/,
 		],
 		[
 			"more than there is",

@@ -41,7 +41,7 @@ def pack(dataset: Path, out: Path, megabytes: int) -> str:
     if out.exists():
         found = read_index(out)["dataset"] if (out / INDEX).is_file() else "no shards"
         if found != packed:
-            raise Refused(f"{out}: already holds {found}, but these shards would be {packed}; delete it to make them.")
+            raise Refused(f"{out}: holds {found}, but these shards would be {packed}; delete it to make them.")
         open_storage(out)
         return f"{out}: already holds these shards ({packed})."
 
