@@ -86,7 +86,7 @@ test("annotate every problem of an experiment on its line, and plan the others",
 	expect(ran.code).toBe(1);
 	expect(ran.annotations).toEqual([
 		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, replay, window, train",
-		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; there: mini. Did you mean mini?",
+		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; available: mini. Did you mean mini?",
 	]);
 	expect(ran.log).not.toMatch(/\n\s+at /);
 	expect(ran.outputs).toMatchObject({ count: "1", refused: expect.stringContaining("unknown key epochs") });

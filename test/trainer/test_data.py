@@ -109,7 +109,7 @@ def test_names_the_line_that_it_refuses(tmp_path: Path, line: str, message: str)
 
 
 def test_refuses_a_manifest_that_changed_since_the_plan(dataset: Path) -> None:
-    with pytest.raises(ValueError, match=r"golden_val\.manifest: its content is not what the run was planned with"):
+    with pytest.raises(ValueError, match=r"golden_val\.manifest: it has changed since the run was planned"):
         read_manifest(dataset / "golden_val.manifest", "sha256:" + "1" * 64, DETECTION)
 
 

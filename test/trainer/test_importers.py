@@ -119,7 +119,7 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
         ),
         (
             lambda coco: coco["annotations"][2].update(bbox=[1, 2, -3, 4]),
-            "annotations[2] (id 3): found the bbox [1, 2, -3, 4]; it is x, y, width and height",
+            "annotations[2] (id 3): found the bbox [1, 2, -3, 4]; it must be x, y, width and height",
         ),
         (lambda coco: coco["annotations"][2].update(bbox=[1, 2, float("nan"), 4]), "found the bbox [1, 2, NaN, 4]"),
         (lambda coco: coco["annotations"][2].update(iscrowd=2), "(id 3): found iscrowd 2; it must be 0 or 1"),
@@ -131,7 +131,7 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
             'image 7: found the attributes {"hour": 5}; it must be an object of strings',
         ),
         (lambda coco: coco["images"].pop(1), "splits.test asks for frames after the first 2, but there are only 2"),
-        (lambda coco: coco["categories"][1].update(name="cat"), "categories.detection names car; they have cat, kite"),
+        (lambda coco: coco["categories"][1].update(name="cat"), "categories.detection names car, which they lack; they have cat, kite"),
     ],
 )
 def test_names_the_entry_of_coco_that_it_refuses(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:

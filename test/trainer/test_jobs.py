@@ -265,7 +265,7 @@ def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
     assert "not JSON" in refused(lambda report, _: report.write_text("{"))
     assert "of this version" in refused(lambda report, _: report.write_text('{"schema": 0}'))
     assert "statistics can't be read" in refused(lambda _, statistics: statistics.unlink())
-    assert "has not measured the model sha256:ffff" in refused(nothing, manifest="sha256:" + "f" * 64)
+    assert "isn't an evaluation of the model sha256:ffff" in refused(nothing, manifest="sha256:" + "f" * 64)
     code = read_run(write_document(tmp_path / "run.json", document | {"code": "sha256:" + "a" * 64}), "evaluate")
     assert "by this code" in refused(nothing, run=code)
     data = document["data"] | {"version": "sha256:" + "b" * 64}

@@ -349,7 +349,7 @@ def test_refuses_data_that_changed_since_the_plan(dataset: Path, tmp_path: Path)
     run = read_run(write_document(tmp_path / "run.json", document), "train")
     with pytest.raises(
         Refused,
-        match=r"golden_train\.manifest: its content is not what the run was planned with",
+        match=r"golden_train\.manifest: it has changed since the run was planned",
     ):
         fit(run, dataset, tmp_path)
 

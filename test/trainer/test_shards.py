@@ -229,7 +229,7 @@ def change_index(key: str, value: object) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (truncate, "shards/train-000001.tar: is cut short: it has"),
-        (shift, "shards/train-000001.tar: at "),
+        (shift, "shards/train-000001.tar: found no "),
         (lambda folder: (folder / "shards/train-000001.tar").unlink(), "train-000001.tar: can't be read (No such file"),
         (lambda folder: (folder / "shards.json").write_text("{"), "shards.json: not JSON"),
         (change_index("schema", 2), "shards.json: not an index of shards with schema 1"),
@@ -261,7 +261,7 @@ def test_are_checked_bit_by_bit_when_they_are_verified(shards: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[4000] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(ValueError, match=r"val-000000\.tar: its digest is sha256:\w+, and shards\.json names sha256:"):
+    with pytest.raises(ValueError, match=r"val-000000\.tar: its digest is sha256:\w+, but shards\.json names sha256:"):
         verify_shards(shards)
 
 

@@ -64,7 +64,7 @@ test("is told the problems of its recipes too, all at once, each on its own line
 	);
 	await writeFile(path.join(root, "experiments/mine.yaml"), accepted.replace("hydranet-small", "hydranet-huge"));
 	expect(await problems(loadExperiment("experiments/mine.yaml", { root }))).toMatchInlineSnapshot(`
-		"experiments/mine.yaml:2:9 recipes/models/hydranet-huge.yaml doesn't exist; there are: hydranet-small, hydranet-tiny. Did you mean hydranet-tiny?
+		"experiments/mine.yaml:2:9 recipes/models/hydranet-huge.yaml doesn't exist; available: hydranet-small, hydranet-tiny. Did you mean hydranet-tiny?
 		recipes/machines/laptop.yaml:2:11 executor: found "locl"; allowed: local. Did you mean local?
 		recipes/machines/laptop.yaml:3:12 processes: found 0; it must be >= 1
 		recipes/machines/laptop.yaml:5:21 price_usd_per_hour: found -1; it must be >= 0"

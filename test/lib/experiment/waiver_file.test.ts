@@ -147,6 +147,6 @@ describe("is refused in one error, on its line,", () => {
 
 	test("as a gate policy", async () => {
 		await writeFile(path.join(root, "experiments/mine.yaml"), accepted.replace("gates: perception", "gates: waivers"));
-		await expect(load()).rejects.toThrow("recipes/gates/waivers.yaml doesn't exist; there are: perception");
+		await expect(load()).rejects.toThrow("recipes/gates/waivers.yaml doesn't exist; available: perception");
 	});
 });

@@ -165,7 +165,7 @@ class Trap:
 
 def test_run_no_pickle_that_a_file_holds(tmp_path: Path) -> None:
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match=r"pickle\.npz: the file is damaged, or no file of statistics"):
+    with pytest.raises(ValueError, match=r"pickle\.npz: the file is damaged, or isn't a file of statistics"):
         Statistics.load(tmp_path / "pickle.npz")
     member = io.BytesIO()
     np.lib.format.write_array_header_1_0(member, {"descr": "|O", "fortran_order": False, "shape": (1,)})
