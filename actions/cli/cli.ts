@@ -59,10 +59,8 @@ function stage(
 }
 
 const EXPERIMENT = ["<experiment>", "experiments/<name>.yaml"] as const;
-stage(
-	"validate",
-	"check experiment files and the recipes they name (by default, all experiments)",
-	(context, args) => stages.validate(context, args),
+stage("validate", "check experiment files and the recipes they name (by default, all experiments)", (context, args) =>
+	stages.validate(context, args),
 ).argument("[experiments...]", "experiments/<name>.yaml");
 stage(
 	"propose",
@@ -80,10 +78,12 @@ stage(
 	.argument(...EXPERIMENT)
 	.option("--no-follow", "start or adopt the jobs, look once and return")
 	.option("--stop", "ask the running jobs to save a checkpoint and stop");
-stage("report", "join what was measured with the plan, and draw the report's page", (context, [file]) => stages.report(context, file!)).argument(
+stage("report", "join what was measured with the plan, and draw the report's page", (context, [file]) =>
+	stages.report(context, file!),
+).argument(...EXPERIMENT);
+stage("gate", "judge the report against the gate policy", (context, [file]) => stages.gate(context, file!)).argument(
 	...EXPERIMENT,
 );
-stage("gate", "judge the report against the gate policy", (context, [file]) => stages.gate(context, file!)).argument(...EXPERIMENT);
 stage("comment", "print the pull request's comment as Markdown", (context, [file]) =>
 	stages.comment(context, file!),
 ).argument(...EXPERIMENT);
@@ -110,8 +110,10 @@ stage(
 stage("pages", "redraw reports/index.html (all models over time) and the page of each report", (context) =>
 	stages.pages(context),
 );
-stage("history", "list the versions and promotions of a line of models (by default, of all lines)", (context, [model]) =>
-	stages.history(context, model),
+stage(
+	"history",
+	"list the versions and promotions of a line of models (by default, of all lines)",
+	(context, [model]) => stages.history(context, model),
 ).argument("[model]", "the line's name");
 
 try {

@@ -308,7 +308,9 @@ async function renewReport(context: Context, file: string, { experiment, run, ba
 		throw new InvalidInput(
 			`${file}: it was judged against ${name(before)}, and there is ${name(current?.version)} now. Planned again it is a different training (${plan.run.id}, not ${run}): plan and train it.`,
 		);
-	context.say(`${nameOfFile(file)}: it was judged against ${name(before)}, and there is ${name(current?.version)} now: comparing again`);
+	context.say(
+		`${nameOfFile(file)}: it was judged against ${name(before)}, and there is ${name(current?.version)} now: comparing again`,
+	);
 	await write(context, file, "plan", plan);
 	const jobs = await follow(context, plan);
 	await write(context, file, "jobs", jobs);

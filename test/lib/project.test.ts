@@ -155,9 +155,7 @@ describe("have their places", () => {
 		]);
 		expect(plans[0]!.plan.weights).toMatchObject({ location: "/nowhere/weights", transfer: null });
 		expect(refused.map(({ problems }) => problems.map(({ message }) => message))).toEqual([
-			[
-				"weights.run: this runner can't reach the store, so it sees no runs; use version or production instead",
-			],
+			["weights.run: this runner can't reach the store, so it sees no runs; use version or production instead"],
 		]);
 	});
 

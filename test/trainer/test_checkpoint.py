@@ -202,7 +202,9 @@ def test_is_a_refusal_when_all_are_damaged(tmp_path: Path) -> None:
     save(tmp_path, state(1), state(2))
     for place in checkpoints(tmp_path):
         cut(place, "state.safetensors")
-    with pytest.raises(Refused, match=r"No checkpoint is intact; delete them to start from the beginning:\n.*00002.*\n.*00001"):
+    with pytest.raises(
+        Refused, match=r"No checkpoint is intact; delete them to start from the beginning:\n.*00002.*\n.*00001"
+    ):
         load([tmp_path], "train-a")
     assert load([tmp_path / "nothing"], "train-a") == (None, [])
 

@@ -115,9 +115,7 @@ def test_says_nothing_of_a_rare_value_that_chance_leaves_out() -> None:
 def test_never_judges_by_a_handful_of_frames(before: int, now: int) -> None:
     found = compare(profile(1, before), profile(2, now, light=-100, size=-2, rain=1.0))
     assert (found["drifted"], found["share"]) == ([], 0.0)
-    assert found["sentences"] == [
-        f"{now} frames against {before} in the reference: too few to tell (both need 30)."
-    ]
+    assert found["sentences"] == [f"{now} frames against {before} in the reference: too few to tell (both need 30)."]
 
 
 def test_counts_the_frames_of_a_column_and_not_its_objects() -> None:

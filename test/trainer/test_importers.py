@@ -104,7 +104,10 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda coco: coco.pop("images"), "not COCO's annotations: it must have the lists images, annotations, categories"),
+        (
+            lambda coco: coco.pop("images"),
+            "not COCO's annotations: it must have the lists images, annotations, categories",
+        ),
         (lambda coco: coco["images"].append(5), "images[3]: found 5; it must be an object"),
         (lambda coco: coco["images"][1].update(id=7), "images[1]: the id 7 appears twice"),
         (lambda coco: coco["images"][1].update(id="a"), 'images[1]: found the id "a"; it must be a whole number'),
@@ -131,7 +134,10 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
             'image 7: found the attributes {"hour": 5}; it must be an object of strings',
         ),
         (lambda coco: coco["images"].pop(1), "splits.test asks for frames after the first 2, but there are only 2"),
-        (lambda coco: coco["categories"][1].update(name="cat"), "categories.detection names car, which they lack; they have cat, kite"),
+        (
+            lambda coco: coco["categories"][1].update(name="cat"),
+            "categories.detection names car, which they lack; they have cat, kite",
+        ),
     ],
 )
 def test_names_the_entry_of_coco_that_it_refuses(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
@@ -239,9 +245,15 @@ def test_reads_each_value_of_a_mask_as_the_middle_of_its_rows(tmp_path: Path) ->
         ("[]", "line 2: found []; a frame must have lanes, h_samples and raw_file"),
         (json.dumps({**LINE, "lanes": 3}), "line 2: lanes: found 3; it must be a list of lists of numbers"),
         (json.dumps({**LINE, "lanes": [[1, 2]]}), "line 2: lanes[0]: found 2 columns for 3 h_samples"),
-        (json.dumps({**LINE, "lanes": [["1", 2, 3]]}), 'line 2: lanes[0]: found ["1", 2, 3]; it must be a list of finite'),
+        (
+            json.dumps({**LINE, "lanes": [["1", 2, 3]]}),
+            'line 2: lanes[0]: found ["1", 2, 3]; it must be a list of finite',
+        ),
         (json.dumps({**LINE, "lanes": [[1, float("inf"), 3]]}), "line 2: lanes[0]: found [1, Infinity, 3]"),
-        (json.dumps({**LINE, "lanes": [[1, -3, 3]]}), "line 2: lanes[0]: found the column -3; it must be 0 or more, or -2"),
+        (
+            json.dumps({**LINE, "lanes": [[1, -3, 3]]}),
+            "line 2: lanes[0]: found the column -3; it must be 0 or more, or -2",
+        ),
         (json.dumps({**LINE, "h_samples": [1, None, 3]}), "line 2: h_samples: found [1, null, 3]"),
         (json.dumps({**LINE, "h_samples": [10, 20, 710]}), "line 2: the row 710 isn't in the image of 100x50 pixels"),
         (json.dumps({**LINE, "raw_file": "/a/1.jpg"}), "line 2: found the file name '/a/1.jpg'"),
@@ -340,7 +352,10 @@ def test_gives_each_frame_the_tracks_that_are_whole_around_it(tmp_path: Path) ->
         ("30 1 2 3 4", "square.txt, line 4: found 5 columns"),
         ("30,1,2,3", "square.txt, line 4: found 1 columns"),
         ("30 1 two 3", "square.txt, line 4: found '30 1 two 3'; frame, id, x and y must be numbers"),
-        ("30 1 nan 3", "square.txt, line 4: found '30 1 nan 3'; frame and id must be whole numbers, x and y finite ones"),
+        (
+            "30 1 nan 3",
+            "square.txt, line 4: found '30 1 nan 3'; frame and id must be whole numbers, x and y finite ones",
+        ),
         ("30 1 2 -inf", "square.txt, line 4: found '30 1 2 -inf'"),
         ("30.5 1 2 3", "square.txt, line 4: found '30.5 1 2 3'"),
         ("10 1 2 3", "square.txt, line 4: frame 10 of id 1 appears twice, first in line 3"),

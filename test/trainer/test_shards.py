@@ -237,7 +237,10 @@ def change_index(key: str, value: object) -> Callable[[Path], None]:
         (change_index("files", {"a.png": ["shards/train-000000.tar", 0, 5]}), "shards.json: a.png has the place"),
         (change_index("files", {"a.png": ["shards/other-0.tar", 512, 5]}), "shards.json: a.png has the place"),
         (change_index("files", {}), "images/train.of-4.png: isn't in the shards that"),
-        (change_index("shards", {"../a.tar": "sha256:0"}), "shards.json: shards must be named shards/<split>-<number>.tar"),
+        (
+            change_index("shards", {"../a.tar": "sha256:0"}),
+            "shards.json: shards must be named shards/<split>-<number>.tar",
+        ),
     ],
 )
 def test_are_refused_where_they_are_damaged(shards: Path, damage: Callable[[Path], object], message: str) -> None:

@@ -197,7 +197,10 @@ async function readManifest(file: string): Promise<Frame[]> {
 		}
 		if ((frame?.captured ?? null) !== null && dayOf(frame.captured) === null) {
 			const found = JSON.stringify(frame.captured);
-			throw refuse(number, `captured: found ${found}; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z`);
+			throw refuse(
+				number,
+				`captured: found ${found}; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z`,
+			);
 		}
 		frames.push(frame);
 	}
@@ -284,7 +287,9 @@ async function readPin(location: string): Promise<string | null> {
 	const md5 = (source.value as { outs?: { md5?: unknown }[] } | undefined)?.outs?.[0]?.md5;
 	if (source.problems.length > 0) throw new InvalidFile(source.problems);
 	if (typeof md5 !== "string")
-		throw new InvalidFile([{ file, line: 1, column: 1, message: "outs[0].md5 is missing, so this isn't the .dvc file of a dataset" }]);
+		throw new InvalidFile([
+			{ file, line: 1, column: 1, message: "outs[0].md5 is missing, so this isn't the .dvc file of a dataset" },
+		]);
 	return md5;
 }
 

@@ -141,7 +141,11 @@ async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: 
 	const { remote } = data.value.dvc as DvcRecipe;
 	if (remote !== undefined && reason.includes(`remote '${remote}' doesn't exist`))
 		throw new InvalidFile([
-			problemAt(data.source, "/dvc/remote", `dvc.remote: found ${remote}; the repository has no DVC remote of that name`),
+			problemAt(
+				data.source,
+				"/dvc/remote",
+				`dvc.remote: found ${remote}; the repository has no DVC remote of that name`,
+			),
 		]);
 	const from = remote === undefined ? "" : ` from the remote ${remote}`;
 	throw new ServiceError("dvc", `${data.source.file}: DVC can't fetch the data${from}: ${reason}`, ended.errors);

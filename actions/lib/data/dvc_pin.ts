@@ -207,7 +207,12 @@ function parseTracked(file: string, text: string, from: string): { folder: strin
 	const [out, ...others] = Array.isArray(outs) ? outs : [];
 	if (typeof out?.path !== "string" || others.length > 0)
 		throw new InvalidFile([
-			{ file, line: 1, column: 1, message: "this isn't the .dvc file of one folder: it must have exactly one item in outs" },
+			{
+				file,
+				line: 1,
+				column: 1,
+				message: "this isn't the .dvc file of one folder: it must have exactly one item in outs",
+			},
 		]);
 	return { folder: path.posix.join(from, wdir ?? ".", out.path), md5: checkMd5(file, out.md5) };
 }
@@ -216,7 +221,12 @@ function checkMd5(file: string, md5: unknown): string {
 	if (typeof md5 === "string" && /^[0-9a-f]{32}\.dir$/.test(md5)) return md5;
 	const found = typeof md5 === "string" ? md5 : "nothing";
 	throw new InvalidFile([
-		{ file, line: 1, column: 1, message: `md5: found ${found}; it must be 32 hexadecimal digits and .dir, the pin of a folder` },
+		{
+			file,
+			line: 1,
+			column: 1,
+			message: `md5: found ${found}; it must be 32 hexadecimal digits and .dir, the pin of a folder`,
+		},
 	]);
 }
 

@@ -202,10 +202,7 @@ function checkRules(
 		if (lower && rule.min !== undefined)
 			at("min", `for ${rule.metric}, lower is better: a min would demand a worse model; use max`);
 		if (!lower && rule.max !== undefined)
-			at(
-				"max",
-				`for ${rule.metric}, higher is better: a max would demand a worse model; use min or max_drop`,
-			);
+			at("max", `for ${rule.metric}, higher is better: a max would demand a worse model; use min or max_drop`);
 		if (!lower && rule.max_regression_percent !== undefined) {
 			const message = `for ${rule.metric}, higher is better: max_regression_percent is for metrics where lower is better; use max_drop`;
 			at("max_regression_percent", message);

@@ -46,5 +46,12 @@ export function checkCaptured(
 	const found = captured
 		? `its ${captured.frames} frames with \`captured\` are from ${captured.from} to ${captured.to}`
 		: "no frame has `captured`, the day it was taken";
-	return [problemAt(source, "/window", `window: the training manifest of ${data.source.file} has no frame from ${value.window.from} to ${value.window.to}: ${found}`, "key")];
+	return [
+		problemAt(
+			source,
+			"/window",
+			`window: the training manifest of ${data.source.file} has no frame from ${value.window.from} to ${value.window.to}: ${found}`,
+			"key",
+		),
+	];
 }

@@ -149,7 +149,10 @@ export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "
 				// What an earlier round wrote, though its answer was lost, is there by now.
 				if (written !== null) return written === "unchanged" && round > 1 ? "updated" : written;
 			}
-			throw new ServiceError("GitHub", `could not commit to ${commit.branch}: someone else pushed to it during each of ${ROUNDS} tries.`);
+			throw new ServiceError(
+				"GitHub",
+				`could not commit to ${commit.branch}: someone else pushed to it during each of ${ROUNDS} tries.`,
+			);
 		},
 	};
 }

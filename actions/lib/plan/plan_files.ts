@@ -163,7 +163,11 @@ async function prepareReplay(
 	if (!wanted || !replay) return null;
 	const refuse = (key: string, message: string) =>
 		new InvalidFile([problemAt(experiment.source, `/replay/${key}`, message)]);
-	if (wanted.data === experiment.value.data) throw refuse("data", `replay.data: found ${wanted.data}, which the experiment already trains on; choose other data`);
+	if (wanted.data === experiment.value.data)
+		throw refuse(
+			"data",
+			`replay.data: found ${wanted.data}, which the experiment already trains on; choose other data`,
+		);
 	for (const key of ["categories", "tracks"] as const) {
 		if (JSON.stringify(replay.value[key]) === JSON.stringify(data.value[key])) continue;
 		throw refuse("data", `replay.data: ${replay.source.file} must have the same ${key} as ${data.source.file}`);

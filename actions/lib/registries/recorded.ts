@@ -41,9 +41,7 @@ export function recorded(root: string, warn: (message: string) => void): Registr
 	};
 
 	const refuse = async () => {
-		throw new InvalidInput(
-			"The promotions in reports/ are read-only: only the registry itself can be changed.",
-		);
+		throw new InvalidInput("The promotions in reports/ are read-only: only the registry itself can be changed.");
 	};
 
 	async function history(model: string) {

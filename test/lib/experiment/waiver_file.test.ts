@@ -110,7 +110,11 @@ describe("is refused in one error, on its line,", () => {
 		],
 		["for every slice at once", { check: '{ metric: map, slice: "*" }' }, "the data has no slice *"],
 		["without a reason", { reason: "" }, "3:5 waivers.0: reason is missing (Why the check may fail"],
-		["with an empty reason", { reason: '"  "' }, '5:13 waivers.0.reason: found "  "; it must be a text that isn\'t blank'],
+		[
+			"with an empty reason",
+			{ reason: '"  "' },
+			'5:13 waivers.0.reason: found "  "; it must be a text that isn\'t blank',
+		],
 		["without who grants it", { who: "" }, "3:5 waivers.0: who is missing"],
 		[
 			"granted by a mention",

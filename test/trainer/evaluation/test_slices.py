@@ -100,7 +100,7 @@ def test_name_every_problem_with_its_place_what_was_found_and_what_is_allowed(tm
     assert (
         refusal(tmp_path, text)
         == """\
-slices.yaml:2:9: found Night Time for name; allowed: lower-case letters, digits and single hyphens, at most 40 characters
+slices.yaml:2:9: found Night Time for name; allowed: lower-case letters, digits, single hyphens, at most 40 characters
 slices.yaml:5:22: found 3 for timeofday; allowed: a string, or a list of at least one, in quotes if needed
 slices.yaml:5:34: found nothing for weather; allowed: a string, or a list of at least one
 slices.yaml:5:57: found true for scene; allowed: a string, in quotes if needed

@@ -138,7 +138,7 @@ class Reader:
         if "name" in found:
             name = self.text(found["name"], "name", "a string")
             if name is not None and not (NAME.fullmatch(name) and len(name) <= MAX_NAME):
-                allowed = f"lower-case letters, digits and single hyphens, at most {MAX_NAME} characters"
+                allowed = f"lower-case letters, digits, single hyphens, at most {MAX_NAME} characters"
                 self.refuse(found["name"], "name", allowed)
             item["name"] = name
         if "where" in found:
