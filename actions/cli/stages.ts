@@ -75,7 +75,7 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 	const document = await makePlan(context, file);
 	const written = document.experiment.file;
 	if ((await isCommitted(context.project.root, written)) === false)
-		context.say(`${written} has changes that aren't committed: a pull request plans only what is committed.`);
+		context.say(`${written} has changes that aren't committed: a pull request would plan the committed file.`);
 	return { document, text: planText(document) };
 }
 
@@ -308,9 +308,7 @@ async function renewReport(context: Context, file: string, { experiment, run, ba
 		throw new InvalidInput(
 			`${file}: it was judged against ${name(before)}, and there is ${name(current?.version)} now. Planned again it is a different training (${plan.run.id}, not ${run}): plan and train it.`,
 		);
-	context.say(
-		`${nameOfFile(file)}: it was judged against ${name(before)}, and there is ${name(current?.version)} now: comparing again`,
-	);
+	context.say(`${nameOfFile(file)}: production changed: comparing again with ${name(current?.version)}`);
 	await write(context, file, "plan", plan);
 	const jobs = await follow(context, plan);
 	await write(context, file, "jobs", jobs);

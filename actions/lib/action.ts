@@ -112,8 +112,7 @@ export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 /** The experiment files that an input names, or else those that changed since a revision. */
 export async function chosenFiles({ root }: Project, named: string[], since: string): Promise<string[]> {
 	if (named.length > 0) return named;
-	if (since === "")
-		throw new InvalidInput("Set the input `experiments` or `since`: together they name no experiment to plan.");
+	if (since === "") throw new InvalidInput("The inputs `experiments` and `since` are both empty: set one of them.");
 	return changedExperiments(root, since);
 }
 

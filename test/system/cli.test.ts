@@ -134,7 +134,7 @@ test("judges against what is production by now, from stored statistics, where th
 		expect(await run(stage, file)).toMatchObject({ code: 2, err });
 	await writeFile(path.join(root, file), written);
 	const judged = await run("--json", "gate", file);
-	expect(judged.err).toContain("it was judged against production v2, and there is production v3 now: comparing again");
+	expect(judged.err).toContain("production changed: comparing again with production v3");
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "pass", baseline: 3 });
 	const report = JSON.parse(await readFile(path.join(root, "reports/open/report.json"), "utf8")) as Report;
 	// Three experiments have been the same training with other seeds; the second has started from weights.

@@ -26,7 +26,7 @@ export function explain(verdict: Verdict, question: string): string {
 		const names = [...new Set(verdict.checks.map(({ metric, slice }) => `${metric} ${slice ?? "overall"}`))];
 		const rows = names.map((name) => [code(name)]);
 		return [
-			`${code(verdict.experiment)} has no check that matches ${asked}. Its checks:`,
+			`No check of ${code(verdict.experiment)} answers to ${asked}. There are:`,
 			renderTable({ head: ["check"], align: "l", rows, rest: "verdict.json" }, 40),
 		].join("\n\n");
 	}
@@ -43,9 +43,9 @@ function sectionOf(check: Verdict["checks"][number], { policy, baseline }: Verdi
 		code(why),
 		p_fail === null
 			? ""
-			: `chance of a figure this bad if the model only just met the bound: ${p_fail < 0.0001 ? "under 0.01 %" : `${(100 * p_fail).toFixed(2)} %`}`,
+			: `the chance of a figure this bad, were the bound just met: ${p_fail < 0.0001 ? "under 0.01 %" : `${(100 * p_fail).toFixed(2)} %`}`,
 		waived ? `waived by ${code(waived.who)} until ${waived.until}: ${code(waived.reason)}` : "",
-		`the rule: ${code(policy.file)}, line ${line}: ${code(reason)}`,
+		`the rule stands at ${code(policy.file)}, line ${line}: ${code(reason)}`,
 	];
 	const list = facts.filter(Boolean).map((fact) => `- ${fact}`);
 	return `**${outcomeText(check)} ${code(metric)} ${whereText(slice)}**\n\n${list.join("\n")}`;
@@ -53,5 +53,5 @@ function sectionOf(check: Verdict["checks"][number], { policy, baseline }: Verdi
 
 /** The answer where there is no verdict to ask. */
 export function unexplained(experiment: string): string {
-	return `${code(experiment)} hasn't been judged yet, so there is no check to explain.`;
+	return `${code(experiment)} isn't judged yet: there is no check to explain.`;
 }

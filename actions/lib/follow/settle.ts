@@ -132,7 +132,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const places = { executor, store: project.store };
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
 	const training = seen.jobs[0]!;
-	if (training.state === "running") return { file, is: "waiting", why: "its training is still running" };
+	if (training.state === "running") return { file, is: "waiting", why: "its training still runs" };
 	if (training.state !== "succeeded")
 		return refuseMerged(merged, ports, { why: brokenText(training), of: plan.run.id });
 	const jobs = await followJobs(plan, places);
@@ -294,13 +294,13 @@ async function authorOf(commit: string, git: Git): Promise<string> {
 	return (await git("log", "-1", "--format=%an", commit)).trim();
 }
 
-const HOW_TO_GO_ON = `**What to do**
+const HOW_TO_GO_ON = `**How to go on**
 
-- Revert the merge, or change the experiment in a new pull request, where it is trained and judged.
-- To allow a failed check for a while, merge a waiver into \`recipes/gates/waivers.yaml\`. Then run the workflow \`promote\` by hand (or \`follow\`, if that calls it).
-- If the training was stopped or never ran, open a new pull request with the same experiment. It resumes from the last checkpoint, if there is one.
+- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
+- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
+- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
 
-This issue closes by itself once the model is promoted.`;
+Once it is promoted, this issue is closed.`;
 
 /** Marks the issue of a run, or of a commit whose experiment can't be planned. */
 function refusalMarker(of: string): string {
@@ -316,9 +316,9 @@ async function refuseMerged(
 	const brought = pull ? `merged with #${pull.number}` : `pushed with ${code(commit)}`;
 	const { number } = await github.openIssue({
 		marker: refusalMarker(of),
-		title: `${path.basename(file, ".yaml")} was merged but not promoted`,
+		title: `${path.basename(file, ".yaml")} was merged and not promoted`,
 		body: [
-			`${code(file)}, ${brought}, was not promoted. Production has not changed.`,
+			`${code(file)}, ${brought}, was not promoted; production is what it was.`,
 			`**Why:** ${why}`,
 			HOW_TO_GO_ON,
 		].join("\n\n"),

@@ -23,12 +23,12 @@ test("says what was found and asked, and where the rule stands", () => {
 	const answer = explain(verdict, "map night");
 	expect(answer).toContain("**❌ fail `map` `night`**");
 	expect(answer).toMatch(/found −0\.200 \(−0\.220 to −0\.180\), asked drop\s≤\s0\.05, against production v1/);
-	expect(answer).toContain("the rule: `recipes/gates/perception.yaml`, line 12");
+	expect(answer).toContain("the rule stands at `recipes/gates/perception.yaml`, line 12");
 });
 
 test("names the checks that there are where none is meant", () => {
-	expect(explain(verdict, "nothing")).toContain("`more-night` has no check that matches `nothing`. Its checks:");
-	expect(unexplained("more-night")).toContain("hasn't been judged yet");
+	expect(explain(verdict, "nothing")).toContain("No check of `more-night` answers to `nothing`. There are:");
+	expect(unexplained("more-night")).toContain("isn't judged yet");
 });
 
 test("takes a question for text, whatever it says", () => {

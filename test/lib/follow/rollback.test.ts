@@ -149,7 +149,7 @@ test("makes what was replaced production again when the pull request of a rollba
 	// Into another branch.
 	expect((await rollBack(brought, [asked(4, true, "scratch")])).approved).toEqual([]);
 	expect((await rollBack(null, [asked(4)])).approved).toEqual([]);
-	expect((await rollBack(brought, [asked(4)], null)).told[0]).toContain("replaced no model");
+	expect((await rollBack(brought, [asked(4)], null)).told[0]).toContain("had replaced no model");
 });
 
 test("takes all back that one pull request has brought to a line, and each once", async () => {

@@ -190,7 +190,7 @@ describe("is refused, once, by an issue", () => {
 		for (let run = 0; run < 2; run += 1)
 			expect((await at.settle()).filter(({ file }) => expected.some((one) => one.file === file))).toEqual(expected);
 		expect(at.server.issues.map(({ title }) => title)).toEqual(
-			Object.keys(whys).map((name) => `${name} was merged but not promoted`),
+			Object.keys(whys).map((name) => `${name} was merged and not promoted`),
 		);
 	}
 
@@ -207,17 +207,17 @@ describe("is refused, once, by an issue", () => {
 		const { marker, body } = at.server.issues[0]!;
 		expect(marker).toBe(`<!-- proving-ground: refused ${merged} -->`);
 		expect(body).toMatchInlineSnapshot(`
-			"\`experiments/night.yaml\`, merged with #1, was not promoted. Production has not changed.
+			"\`experiments/night.yaml\`, merged with #1, was not promoted; production is what it was.
 
 			**Why:** \`The merge of #1 changed experiments/night.yaml: it isn't the file that was judged.\`
 
-			**What to do**
+			**How to go on**
 
-			- Revert the merge, or change the experiment in a new pull request, where it is trained and judged.
-			- To allow a failed check for a while, merge a waiver into \`recipes/gates/waivers.yaml\`. Then run the workflow \`promote\` by hand (or \`follow\`, if that calls it).
-			- If the training was stopped or never ran, open a new pull request with the same experiment. It resumes from the last checkpoint, if there is one.
+			- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
+			- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
+			- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
 
-			This issue closes by itself once the model is promoted."
+			Once it is promoted, this issue is closed."
 		`);
 	});
 
@@ -348,7 +348,7 @@ describe("is left", () => {
 		await expect(at.settle()).rejects.toThrow("no answer");
 		expect(at.said).toEqual([
 			"experiments/broken.yaml: could not be settled: no answer",
-			"experiments/slow.yaml: waits: its training is still running",
+			"experiments/slow.yaml: waits: its training still runs",
 			"experiments/first.yaml: promoted as line v1",
 		]);
 		at.executor.seen.clear();
