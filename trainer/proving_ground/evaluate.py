@@ -66,7 +66,7 @@ def evaluate(
     slices = load_slices(data / run.data.slices.file, run.data.slices.sha256, run.data.detection)
     chosen = select_frames(slices, [frame.attributes for frame in frames])
     if (production is None) != (run.production is None):
-        raise Refused("the run and the job disagree: one has a production model, the other has none")
+        raise Refused("the run names a production model and the job was given none, or the other way round")
     models = {"candidate": open_model(candidate, run.candidate["manifest"], run)}
     if production is not None:
         models["production"] = open_model(production, run.production["manifest"], run)

@@ -169,14 +169,14 @@ def open_training(run: TrainRun, places: Places) -> tuple[TrainingFrames, Order]
     replayed, old = 0, 0
     if run.replay is not None:
         if places.replay is None:
-            raise Refused("the run replays older data, but the job was given no folder for it")
+            raise Refused("the run replays older data, and the job was given no folder of it")
         datasets.append(open_frames(run, places.replay, "train", run.replay.data))
         old = len(datasets[1])
         replayed = round(run.replay.share * run.train.global_batch)
         if not 0 < replayed < run.train.global_batch:
             raise Refused(
                 f"replay.share: {run.replay.share} of a global batch of {run.train.global_batch} is {replayed} frames; "
-                "each batch needs both old and new frames"
+                "it must leave room for both"
             )
     order = Order(new=len(datasets[0]), old=old, seed=run.seed, global_batch=run.train.global_batch, replayed=replayed)
     return TrainingFrames(datasets, run.train, run.seed), order

@@ -9,7 +9,7 @@ import type { Trainer } from "./trainer.ts";
 export async function installTrainer({ python, folder }: Trainer): Promise<string> {
 	const environment = path.dirname(path.dirname(python));
 	if (existsSync(environment) && !existsSync(path.join(environment, "pyvenv.cfg")))
-		return `${python} is not in a virtual environment: its packages are the machine's own.`;
+		return `${python} is in no virtual environment: its packages are the machine's own.`;
 	const script = path.join(path.dirname(folder), "actions/start.mjs");
 	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment], {
 		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" },

@@ -50,7 +50,7 @@ test("is handed to the script also where it is there: that knows whether the loc
 test("is left alone where the interpreter is the machine's own", async () => {
 	await mkdir(path.join(environment(), "bin"), { recursive: true });
 	expect(await install()).toBe(
-		`${environment()}/bin/python is not in a virtual environment: its packages are the machine's own.`,
+		`${environment()}/bin/python is in no virtual environment: its packages are the machine's own.`,
 	);
 	expect(existsSync(path.join(root, "heard.json"))).toBe(false);
 });
