@@ -195,7 +195,7 @@ describe("are refused with every problem on its line", () => {
 			  [
 			    "data/slices.yaml",
 			    2,
-			    "slices.0: where is missing (Attribute to value, or to a list of which any will do; every attribute must hold.)",
+			    "slices.0: where is missing (Attributes and their values, or lists of values. A frame must match every attribute; any value in a list matches.)",
 			  ],
 			  [
 			    "data/slices.yaml",
