@@ -51,7 +51,7 @@ function once(name, locks, stamp, setUp) {
 		return;
 	}
 	const began = Date.now();
-	console.log(`${name}: installing what ${locks.join(", ")} ask${locks.length > 1 ? "" : "s"} for …`);
+	console.log(`${name}: installing the packages in ${locks.join(", ")} …`);
 	setUp();
 	writeFileSync(stamp, wanted);
 	console.log(`${name}: installed in ${Math.round((Date.now() - began) / 1000)} s`);
@@ -132,7 +132,7 @@ function installPython(locks) {
 		if (status === 0) return;
 		if (index === locks.length - 1) fail(`pip could not install ${lock}:\n${stdout}${stderr}`);
 		console.log(
-			`Trainer's packages: ${lock} can't be had from this package index; taking ${locks[index + 1]}, which is larger …`,
+			`Trainer's packages: ${lock} isn't available from this package index; using ${locks[index + 1]}, which is larger …`,
 		);
 	}
 }

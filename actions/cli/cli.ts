@@ -14,11 +14,11 @@ import * as stages from "./stages.ts";
 const EXIT = { done: 0, gate: 1, person: 2, service: 3 } as const;
 
 const program = new Command("proving-ground")
-	.description("A committed experiment file becomes a trained, measured, gated and promoted model.")
-	.option("--root <folder>", "the repository", process.cwd())
-	.option("--base <folder>", "a checkout of the base branch, whose gates, waivers and machines apply")
-	.option("--author <login>", "GitHub login of who wrote the experiment, whose waivers don't count for it")
-	.option("--json", "print the stage's document")
+	.description("Trains, measures, gates and promotes the model that a committed experiment file describes.")
+	.option("--root <folder>", "the repository's folder", process.cwd())
+	.option("--base <folder>", "a checkout of the base branch; its gates, waivers and machines apply")
+	.option("--author <login>", "GitHub login of the experiment's author; waivers they granted don't count")
+	.option("--json", "print the stage's document as JSON")
 	.exitOverride()
 	.configureHelp({ showGlobalOptions: true });
 
@@ -59,41 +59,41 @@ function stage(
 }
 
 const EXPERIMENT = ["<experiment>", "experiments/<name>.yaml"] as const;
-stage(
-	"validate",
-	"check experiment files and the recipes they name; all of them where none is named",
-	(context, args) => stages.validate(context, args),
+stage("validate", "check experiment files and the recipes they name (by default, all experiments)", (context, args) =>
+	stages.validate(context, args),
 ).argument("[experiments...]", "experiments/<name>.yaml");
 stage(
 	"propose",
-	"what the schedules of recipes/proposals ask for and no experiment here stands for; opens nothing",
+	"list the experiments that are due by the schedules in recipes/proposals; opens no pull request",
 	({ project }, _, { now }) => showDue(project.root, now),
-).option("--now <time>", "the moment to look from, as 2026-11-25T03:00:00Z");
-stage("plan", "what would run, on which data, against which production model, at what cost", (context, [file]) =>
+).option("--now <time>", "the time to check the schedules at, such as 2026-11-25T03:00:00Z");
+stage("plan", "show what would run, on which data, against which production model, at what cost", (context, [file]) =>
 	stages.plan(context, file!),
 ).argument(...EXPERIMENT);
 stage(
 	"train",
-	"start or adopt the plan's jobs and follow them; killed, it leaves them running",
+	"start or adopt the plan's jobs and follow them (if this command is killed, they go on)",
 	(context, [file], options) => stages.train(context, file!, options),
 )
 	.argument(...EXPERIMENT)
-	.option("--no-follow", "start or adopt, look once, and return")
-	.option("--stop", "ask the running jobs to stop, with a checkpoint");
-stage("report", "what was measured, joined with the plan", (context, [file]) => stages.report(context, file!)).argument(
+	.option("--no-follow", "start or adopt the jobs, look once and return")
+	.option("--stop", "ask the running jobs to save a checkpoint and stop");
+stage("report", "join what was measured with the plan, and draw the report's page", (context, [file]) =>
+	stages.report(context, file!),
+).argument(...EXPERIMENT);
+stage("gate", "judge the report against the gate policy", (context, [file]) => stages.gate(context, file!)).argument(
 	...EXPERIMENT,
 );
-stage("gate", "the verdict", (context, [file]) => stages.gate(context, file!)).argument(...EXPERIMENT);
-stage("comment", "the comment that a reviewer decides from, as Markdown", (context, [file]) =>
+stage("comment", "print the pull request's comment as Markdown", (context, [file]) =>
 	stages.comment(context, file!),
 ).argument(...EXPERIMENT);
-stage("promote", "the judged model becomes production", (context, [file], options) =>
+stage("promote", "make the judged model the production model", (context, [file], options) =>
 	stages.promote(context, file!, { by: userInfo().username, ...options }),
 )
 	.argument(...EXPERIMENT)
-	.option("--pending", "only register it; a merge approves later")
-	.option("--by <name>", "who approves");
-stage("run", "all stages, for one experiment after the other", (context, args) =>
+	.option("--pending", "only register it; merging approves it later")
+	.option("--by <name>", "name of the person who approves");
+stage("run", "run all stages for each experiment, one after the other", (context, args) =>
 	stages.run(context, args, userInfo().username),
 ).argument("<experiments...>", "experiments/<name>.yaml");
 stage("examples", "run the example experiments and show where to look", (context, args) =>
@@ -101,17 +101,19 @@ stage("examples", "run the example experiments and show where to look", (context
 ).argument("<experiments...>", "experiments/<name>.yaml");
 stage(
 	"backtest",
-	"what a gate policy would have said of every model in the registry, beside what it said at another revision",
+	"judge every model in the registry by a gate policy, and compare with another revision of the policy",
 	(context, [file], options) => stages.backtest(context, file!, options),
 )
 	.argument("<policy>", "recipes/gates/<name>.yaml")
 	.option("--against <revision>", "the revision of the policy to compare with", "HEAD")
-	.option("--slices <file>", "a slices.yaml in the place of the slices that were evaluated");
-stage("pages", "draw reports/index.html, all models over time, and the page of each report anew", (context) =>
+	.option("--slices <file>", "judge on the slices in this slices.yaml instead of those that were evaluated");
+stage("pages", "redraw reports/index.html (all models over time) and the page of each report", (context) =>
 	stages.pages(context),
 );
-stage("history", "the versions and promotions of a line of models; all lines where none is named", (context, [model]) =>
-	stages.history(context, model),
+stage(
+	"history",
+	"list the versions and promotions of a line of models (by default, of all lines)",
+	(context, [model]) => stages.history(context, model),
 ).argument("[model]", "the line's name");
 
 try {

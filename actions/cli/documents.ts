@@ -43,7 +43,7 @@ export async function readMade<N extends keyof typeof MAKER>(
 ): Promise<DocumentTypes[N]> {
 	if (existsSync(file)) return readDocument(name, file);
 	throw new InvalidInput(
-		`${file}: there is no ${name}.json here; this makes it: npx proving-ground ${MAKER[name]} ${experiment}`,
+		`${file}: there is no ${name}.json here. To make it: npx proving-ground ${MAKER[name]} ${experiment}`,
 	);
 }
 

@@ -11,7 +11,7 @@ if (Number(process.versions.node.split(".")[0]) >= 24) {
 	const node = path.join(path.dirname(cli), "../../node_modules/.bin/node");
 	if (!existsSync(node)) {
 		console.error(
-			`Node ${process.version} can't run this, and Node 24 is not among the packages yet: run npm start, or npm ci.`,
+			`Node ${process.version} is too old: Node 24 is needed. Run npm start or npm ci to install it in node_modules.`,
 		);
 		process.exit(2);
 	}

@@ -75,7 +75,7 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 	const document = await makePlan(context, file);
 	const written = document.experiment.file;
 	if ((await isCommitted(context.project.root, written)) === false)
-		context.say(`${written} isn't committed as it is: a pull request would plan what is committed.`);
+		context.say(`${written} has changes that aren't committed: a pull request would plan the committed file.`);
 	return { document, text: planText(document) };
 }
 
@@ -100,7 +100,7 @@ export async function report(context: Context, file: string): Promise<Outcome> {
 	const [plan, jobs] = [await readPlan(context, file), await read(context, file, "jobs")];
 	if (jobs.run !== plan.run.id)
 		throw new InvalidInput(
-			`${file}: its jobs are of an earlier plan (${jobs.run}); train it: npx proving-ground train ${file}`,
+			`${file}: its jobs belong to an earlier plan (${jobs.run}). Train again: npx proving-ground train ${file}`,
 		);
 	const document = await makeReports(context, plan, jobs);
 	const { writePage } = await import("../lib/page/page.ts");
@@ -156,7 +156,7 @@ export async function examples(context: Context, files: string[], by: string): P
 	);
 	const comments = files.map((file) => `  ${relative(context, commentFile(context, file))}`);
 	const sections = [
-		`The comment on ${nameOfFile(last)}, as a reviewer would get it:\n\n${showMarkdown(markdown)}`,
+		`The comment on ${nameOfFile(last)}, as a reviewer would see it:\n\n${showMarkdown(markdown)}`,
 		`Outcomes\n${text.replaceAll(/^/gm, "  ")}`,
 		`Reports: open the index.html\n${[`  reports/  index.html, all models over time`, ...reports].join("\n")}`,
 		`Comments (Markdown)\n${comments.join("\n")}`,
@@ -275,7 +275,7 @@ async function follow(context: Context, plan: Plan): Promise<Jobs> {
 	}
 	if (interrupted.signal.aborted) {
 		throw new InvalidInput(
-			"Interrupted: the job goes on, and the same command follows it again. `proving-ground train <experiment> --stop` stops it with a checkpoint.",
+			"Interrupted: the job goes on. Run the same command to follow it again, or `proving-ground train <experiment> --stop` to save a checkpoint and stop it.",
 		);
 	}
 	return jobs;
@@ -306,9 +306,9 @@ async function renewReport(context: Context, file: string, { experiment, run, ba
 	const plan = await planOf(context, file);
 	if (plan.run.id !== run)
 		throw new InvalidInput(
-			`${file}: it was judged against ${name(before)}, which is ${name(current?.version)} by now, and planned again it is another training (${plan.run.id}, not ${run}): plan and train it.`,
+			`${file}: it was judged against ${name(before)}, and there is ${name(current?.version)} now. Planned again it is a different training (${plan.run.id}, not ${run}): plan and train it.`,
 		);
-	context.say(`${nameOfFile(file)}: ${name(before)} has become ${name(current?.version)}: compared anew`);
+	context.say(`${nameOfFile(file)}: production changed: comparing again with ${name(current?.version)}`);
 	await write(context, file, "plan", plan);
 	const jobs = await follow(context, plan);
 	await write(context, file, "jobs", jobs);

@@ -54,7 +54,7 @@ export function annotate(problem: Problem): void {
 /** An input that must be given; throws InvalidInput where it isn't. */
 export function requiredInput(name: string): string {
 	const value = core.getInput(name);
-	if (value === "") throw new InvalidInput(`The input ${name} is required, and was not given.`);
+	if (value === "") throw new InvalidInput(`The input ${name} is required but was not given.`);
 	return value;
 }
 
@@ -89,7 +89,7 @@ export async function refuseFork(): Promise<void> {
 	// A fork that was deleted has no repository any more.
 	if (payload.pull_request && (!head || head.id !== payload.repository?.["id"])) {
 		throw new InvalidInput(
-			"A fork's pull request can be planned, never run: the code and data of a stranger would run with this repository's rights.",
+			"Pull requests from forks are planned but never run: they could run a stranger's code with this repository's rights.",
 		);
 	}
 }
@@ -113,7 +113,7 @@ export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 /** The experiment files that an input names, or else those that changed since a revision. */
 export async function chosenFiles({ root }: Project, named: string[], since: string): Promise<string[]> {
 	if (named.length > 0) return named;
-	if (since === "") throw new InvalidInput("Neither `experiments` nor `since` says which experiments to plan.");
+	if (since === "") throw new InvalidInput("The inputs `experiments` and `since` are both empty: set one of them.");
 	return changedExperiments(root, since);
 }
 

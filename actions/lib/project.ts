@@ -44,7 +44,7 @@ export async function openProject(
 ): Promise<Project> {
 	if (!existsSync(path.join(root, CONFIG))) {
 		throw new InvalidInput(
-			`${root} has no ${CONFIG}: run this from the root of a repository that Proving Ground runs in.`,
+			`${root} has no ${CONFIG}: run this from the root of a repository that uses Proving Ground.`,
 		);
 	}
 	const problems: Problem[] = [];

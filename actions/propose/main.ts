@@ -25,7 +25,7 @@ await runAction(async () => {
 
 	for (const { title, result } of proposed) sayLine(`${result}: ${title}`);
 	for (const tick of waiting) sayLine(`waits until fewer pull requests are open: ${tick}`);
-	if (asked.publication && !proposed.length) core.notice("Nothing new is proposed on this event.");
+	if (asked.publication && !proposed.length) core.notice("This event proposes nothing new.");
 	core.setOutput("proposed", JSON.stringify(proposed.filter(({ result }) => result === "created")));
 	core.setOutput("waiting", JSON.stringify(waiting));
 });

@@ -159,6 +159,6 @@ test("says what is wrong with a proposal on its own line", async () => {
 	await writeFile(path.join(workspace, "recipes/proposals/fresh.yaml"), fresh.replace("data: mini }", "data: other }"));
 	const ran = await propose("schedule", {});
 	expect(ran.annotations).toEqual([
-		"::error file=recipes/proposals/fresh.yaml,line=2,col=39::on.data: found other, and the experiment trains on mini; write that",
+		"::error file=recipes/proposals/fresh.yaml,line=2,col=39::on.data: found other; it must be mini, which the experiment trains on",
 	]);
 });

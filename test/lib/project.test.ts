@@ -111,7 +111,7 @@ describe("are run only as they were approved", () => {
 		const told = () => refuseOthers(planned, approval);
 		expect(told).toThrow(InvalidInput);
 		expect(told).toThrow(
-			`experiments/more-night.yaml: planned here it is ${approvalOf(plan)}, and ${approval} was shown and approved`,
+			`experiments/more-night.yaml: the plan is now ${approvalOf(plan)}, but ${approval} was shown and approved`,
 		);
 	});
 });
@@ -136,7 +136,7 @@ describe("have their places", () => {
 		const approval = { version: 1, replaced: null, manifest: "", verdict: "", approved_by: "", approved_at: "" };
 		const refusal = async (fromReports: boolean) =>
 			(await openProject(root, { fromReports })).registry.approve("line", approval).catch(String);
-		expect(await refusal(true)).toContain("The promotions in reports/ can be read, not changed");
+		expect(await refusal(true)).toContain("The promotions in reports/ are read-only");
 		expect(await refusal(false)).toContain("line has no version 1");
 	});
 
@@ -168,9 +168,7 @@ describe("have their places", () => {
 		]);
 		expect(plans[0]!.plan.weights).toMatchObject({ location: "/nowhere/weights", transfer: null });
 		expect(refused.map(({ problems }) => problems.map(({ message }) => message))).toEqual([
-			[
-				"weights.run: no run can be seen from this runner, which doesn't reach the store; name a version, or production",
-			],
+			["weights.run: this runner can't reach the store, so it sees no runs; use version or production instead"],
 		]);
 	});
 

@@ -86,7 +86,7 @@ test("annotate every problem of an experiment on its line, and plan the others",
 	expect(ran.code).toBe(1);
 	expect(ran.annotations).toEqual([
 		"::error file=experiments/bad.yaml,line=7,col=1::unknown key epochs; allowed: model, recipe, data, machine, gates, why, seed, weights, replay, window, train",
-		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; there: mini. Did you mean mini?",
+		"::error file=experiments/bad.yaml,line=2,col=9::recipes/models/mni.yaml doesn't exist; available: mini. Did you mean mini?",
 	]);
 	expect(ran.log).not.toMatch(/\n\s+at /);
 	expect(ran.outputs).toMatchObject({ count: "1", refused: expect.stringContaining("unknown key epochs") });
@@ -102,7 +102,7 @@ test.each(["train", "promote"])("%s refuses to run what a fork's pull request br
 	const inputs = { plan: "plan.json", report: "r", verdict: "v", approve: "true", follow: "true" };
 	const ran = await runAction(action, { workspace, inputs, environment: { GITHUB_EVENT_PATH: event } });
 	expect(ran).toMatchObject({ code: 1, outputs: {} });
-	expect(ran.annotations[0]).toContain("A fork's pull request can be planned, never run");
+	expect(ran.annotations[0]).toContain("Pull requests from forks are planned but never run");
 });
 
 test.each(["train", "report", "gate", "comment", "promote"])(
@@ -125,9 +125,9 @@ test.each(["train", "report", "gate", "comment", "promote"])(
 );
 
 test.each([
-	["train", {}, "The input plan is required, and was not given."],
+	["train", {}, "The input plan is required but was not given."],
 	["train", { plan: "plan.json", follow: "yes" }, 'The input follow: found "yes"; it must be true or false.'],
-	["comment", {}, "The input plan is required, and was not given."],
+	["comment", {}, "The input plan is required but was not given."],
 ] as [string, Record<string, string>, string][])(
 	"%s names an input that is missing or wrong, without a stack",
 	async (action, inputs, message) => {

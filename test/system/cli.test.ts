@@ -128,13 +128,13 @@ test("judges against what is production by now, from stored statistics, where th
 	await writeFile(path.join(root, file), experiment({ more: "seed: 9\n" }));
 	const edited = await run("gate", file);
 	const changed = `${file} (seed: 2, now 9) has changed since the plan`;
-	const err = `${changed}; plan it again: npx proving-ground plan ${file}\n`;
+	const err = `${changed}. Plan again: npx proving-ground plan ${file}\n`;
 	expect(edited).toMatchObject({ code: 2, out: "", err });
 	for (const stage of ["train", "report", "comment", "promote"])
 		expect(await run(stage, file)).toMatchObject({ code: 2, err });
 	await writeFile(path.join(root, file), written);
 	const judged = await run("--json", "gate", file);
-	expect(judged.err).toContain("production v2 has become production v3: compared anew");
+	expect(judged.err).toContain("production changed: comparing again with production v3");
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "pass", baseline: 3 });
 	const report = JSON.parse(await readFile(path.join(root, "reports/open/report.json"), "utf8")) as Report;
 	// Three experiments have been the same training with other seeds; the second has started from weights.
@@ -158,11 +158,11 @@ test("judges against what is production by now, from stored statistics, where th
 	const { statistics } = JSON.parse(await readFile(path.join(folder, "eval_report.json"), "utf8")) as EvalReport;
 	expect(statistics.map(({ of }) => of)).toEqual(["candidate", "production"]);
 	expect(statistics.map(({ evaluation }) => evaluation)).not.toContain(report.evaluation);
-	expect((await run("gate", file)).err).not.toContain("compared anew");
+	expect((await run("gate", file)).err).not.toContain("comparing again");
 	expect((await run("promote", file)).out).toBe("promoted: small-line v4 replaced v3\n");
 	// What has been promoted was judged, even where another model has replaced it.
 	for (const promoted of [file, "experiments/other.yaml"])
-		expect((await run("gate", promoted)).err).not.toContain("compared anew");
+		expect((await run("gate", promoted)).err).not.toContain("comparing again");
 });
 
 test("backtests a policy on slices that nobody has measured, from stored statistics", async () => {
@@ -229,7 +229,7 @@ test.each([
 		"a stage before the one it needs",
 		["report", "experiments/nothing.yaml"],
 		2,
-		"there is no plan.json here; this makes it: npx proving-ground plan experiments/nothing.yaml",
+		"there is no plan.json here. To make it: npx proving-ground plan experiments/nothing.yaml",
 	],
 	[
 		"a gate before its report",

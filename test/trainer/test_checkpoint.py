@@ -185,7 +185,7 @@ def test_is_passed_over_when_damaged_and_says_so(tmp_path: Path, damage: str) ->
         if passed_over:
             assert same(vars(loaded), vars(state(1)))
             assert len(passed_over) == 1
-            assert "is damaged and was passed over: " in passed_over[0]
+            assert "is damaged and was skipped: " in passed_over[0]
         else:
             # A manifest holds things that nobody reads to load, such as the seconds; the state is the right one.
             assert same(vars(loaded), vars(state(2)))
@@ -202,7 +202,9 @@ def test_is_a_refusal_when_all_are_damaged(tmp_path: Path) -> None:
     save(tmp_path, state(1), state(2))
     for place in checkpoints(tmp_path):
         cut(place, "state.safetensors")
-    with pytest.raises(Refused, match=r"No checkpoint is whole; delete them to begin anew:\n.*00002.*\n.*00001"):
+    with pytest.raises(
+        Refused, match=r"No checkpoint is intact; delete them to start from the beginning:\n.*00002.*\n.*00001"
+    ):
         load([tmp_path], "train-a")
     assert load([tmp_path / "nothing"], "train-a") == (None, [])
 
@@ -217,7 +219,7 @@ def test_replaces_a_damaged_one_of_the_same_step(tmp_path: Path) -> None:
 
 def test_of_another_run_is_a_mix_up(tmp_path: Path) -> None:
     save(tmp_path, state(4, run="train-b"))
-    with pytest.raises(Refused, match=r"step-00000004 is of the run train-b, and this is train-a"):
+    with pytest.raises(Refused, match=r"step-00000004 belongs to the run train-b, but this is train-a"):
         load([tmp_path], "train-a")
 
 

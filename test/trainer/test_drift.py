@@ -115,9 +115,7 @@ def test_says_nothing_of_a_rare_value_that_chance_leaves_out() -> None:
 def test_never_judges_by_a_handful_of_frames(before: int, now: int) -> None:
     found = compare(profile(1, before), profile(2, now, light=-100, size=-2, rain=1.0))
     assert (found["drifted"], found["share"]) == ([], 0.0)
-    assert found["sentences"] == [
-        f"{now} frames against {before} of the reference: too few frames to tell, from 30 on."
-    ]
+    assert found["sentences"] == [f"{now} frames against {before} in the reference: too few to tell (both need 30)."]
 
 
 def test_counts_the_frames_of_a_column_and_not_its_objects() -> None:
@@ -193,7 +191,7 @@ def damage(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (damage("schema", 2), "a data profile of schema 2; this version reads 1"),
+        (damage("schema", 2), "the data profile has schema 2, but this version reads 1"),
         (lambda document: document.clear(), "not a data profile: KeyError('schema')"),
         (lambda document: document.pop("frames"), "not a data profile: KeyError('frames')"),
         (damage("columns", []), "not a data profile: AttributeError"),

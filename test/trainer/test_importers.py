@@ -104,34 +104,40 @@ def test_reads_coco_boxes_by_name_in_the_order_of_the_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda coco: coco.pop("images"), "not COCO's annotations: it has the lists images, annotations, categories"),
-        (lambda coco: coco["images"].append(5), "images[3]: found 5; it is an object"),
-        (lambda coco: coco["images"][1].update(id=7), "images[1]: the id 7 is there twice"),
-        (lambda coco: coco["images"][1].update(id="a"), 'images[1]: found the id "a"; it is a whole number'),
-        (lambda coco: coco["categories"][0].update(name=3), "category 4: found the name 3; it is a string"),
+        (
+            lambda coco: coco.pop("images"),
+            "not COCO's annotations: it must have the lists images, annotations, categories",
+        ),
+        (lambda coco: coco["images"].append(5), "images[3]: found 5; it must be an object"),
+        (lambda coco: coco["images"][1].update(id=7), "images[1]: the id 7 appears twice"),
+        (lambda coco: coco["images"][1].update(id="a"), 'images[1]: found the id "a"; it must be a whole number'),
+        (lambda coco: coco["categories"][0].update(name=3), "category 4: found the name 3; it must be a string"),
         (
             lambda coco: coco["annotations"][1].update(image_id=8),
-            "annotations[1] (id 2): found the image_id 8, which the file hasn't",
+            "annotations[1] (id 2): found the image_id 8, which isn't in the file",
         ),
         (
             lambda coco: coco["annotations"][1].pop("category_id"),
-            "annotations[1] (id 2): found the category_id null, which the file hasn't",
+            "annotations[1] (id 2): found the category_id null, which isn't in the file",
         ),
         (
             lambda coco: coco["annotations"][2].update(bbox=[1, 2, -3, 4]),
-            "annotations[2] (id 3): found the bbox [1, 2, -3, 4]; it is x, y, width and height",
+            "annotations[2] (id 3): found the bbox [1, 2, -3, 4]; it must be x, y, width and height",
         ),
         (lambda coco: coco["annotations"][2].update(bbox=[1, 2, float("nan"), 4]), "found the bbox [1, 2, NaN, 4]"),
-        (lambda coco: coco["annotations"][2].update(iscrowd=2), "(id 3): found iscrowd 2; it is 0 or 1"),
+        (lambda coco: coco["annotations"][2].update(iscrowd=2), "(id 3): found iscrowd 2; it must be 0 or 1"),
         (lambda coco: coco["images"][0].update(file_name="../7.jpg"), "image 7: found the file name '../7.jpg'"),
         (lambda coco: coco["images"][0].update(file_name="8.jpg"), "8.jpg: can't be read as an image"),
         (lambda coco: coco["images"][0].update(width=640), "image 7: 7.jpg has 100x50 pixels; the entry says 640x50"),
         (
             lambda coco: coco["images"][0].update(attributes={"hour": 5}),
-            'image 7: found the attributes {"hour": 5}; it is an object of strings',
+            'image 7: found the attributes {"hour": 5}; it must be an object of strings',
         ),
-        (lambda coco: coco["images"].pop(1), "splits.test asks for frames after the first 2, and there are 2"),
-        (lambda coco: coco["categories"][1].update(name="cat"), "categories.detection names car; they have cat, kite"),
+        (lambda coco: coco["images"].pop(1), "splits.test asks for frames after the first 2, but there are only 2"),
+        (
+            lambda coco: coco["categories"][1].update(name="cat"),
+            "categories.detection names car, which they lack; they have cat, kite",
+        ),
     ],
 )
 def test_names_the_entry_of_coco_that_it_refuses(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
@@ -236,12 +242,18 @@ def test_reads_each_value_of_a_mask_as_the_middle_of_its_rows(tmp_path: Path) ->
     ("line", "message"),
     [
         ("{", "line 2: not JSON"),
-        ("[]", "line 2: found []; a frame has lanes, h_samples and raw_file"),
-        (json.dumps({**LINE, "lanes": 3}), "line 2: lanes: found 3; it is a list of lists of numbers"),
+        ("[]", "line 2: found []; a frame must have lanes, h_samples and raw_file"),
+        (json.dumps({**LINE, "lanes": 3}), "line 2: lanes: found 3; it must be a list of lists of numbers"),
         (json.dumps({**LINE, "lanes": [[1, 2]]}), "line 2: lanes[0]: found 2 columns for 3 h_samples"),
-        (json.dumps({**LINE, "lanes": [["1", 2, 3]]}), 'line 2: lanes[0]: found ["1", 2, 3]; it is a list of finite'),
+        (
+            json.dumps({**LINE, "lanes": [["1", 2, 3]]}),
+            'line 2: lanes[0]: found ["1", 2, 3]; it must be a list of finite',
+        ),
         (json.dumps({**LINE, "lanes": [[1, float("inf"), 3]]}), "line 2: lanes[0]: found [1, Infinity, 3]"),
-        (json.dumps({**LINE, "lanes": [[1, -3, 3]]}), "line 2: lanes[0]: found the column -3; it is 0 or more, or -2"),
+        (
+            json.dumps({**LINE, "lanes": [[1, -3, 3]]}),
+            "line 2: lanes[0]: found the column -3; it must be 0 or more, or -2",
+        ),
         (json.dumps({**LINE, "h_samples": [1, None, 3]}), "line 2: h_samples: found [1, null, 3]"),
         (json.dumps({**LINE, "h_samples": [10, 20, 710]}), "line 2: the row 710 isn't in the image of 100x50 pixels"),
         (json.dumps({**LINE, "raw_file": "/a/1.jpg"}), "line 2: found the file name '/a/1.jpg'"),
@@ -260,14 +272,14 @@ def test_refuses_masks_that_are_not_of_their_images_or_not_of_instances(tmp_path
     said = refusal(import_tusimple, masks_spec(tmp_path, both), tmp_path / "out")
     assert "mask/1.png: the value 255 has several stretches in most of its rows" in said
     said = refusal(import_tusimple, masks_spec(tmp_path, both[:25]), tmp_path / "out")
-    assert "mask/1.png: the mask is (25, 100); it is one value for each of 100x50 pixels" in said
+    assert "mask/1.png: the mask is (25, 100); it must have one value for each of 100x50 pixels" in said
     spec = masks_spec(tmp_path, both)
     (tmp_path / "mask/1.png").write_bytes(b"no image")
     assert "mask/1.png: can't be read as a mask" in refusal(import_tusimple, spec, tmp_path / "out")
     (tmp_path / "image/2.png").write_bytes(b"")
     assert "there is no 2.png in" in refusal(import_tusimple, spec, tmp_path / "out")
     said = refusal(import_tusimple, tusimple_spec(tmp_path, []), tmp_path / "out")
-    assert "label_data.json: splits.train asks for frames after the first 0, and there are 0" in said
+    assert "label_data.json: splits.train asks for frames after the first 0, but there are only 0" in said
 
 
 def test_draws_the_lanes_of_real_frames_where_their_masks_are(tmp_path: Path) -> None:
@@ -336,14 +348,17 @@ def test_gives_each_frame_the_tracks_that_are_whole_around_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("30 1 2", "square.txt, line 4: found 3 columns; a row has four: frame, id, x and y"),
+        ("30 1 2", "square.txt, line 4: found 3 columns; a row must have four: frame, id, x and y"),
         ("30 1 2 3 4", "square.txt, line 4: found 5 columns"),
         ("30,1,2,3", "square.txt, line 4: found 1 columns"),
-        ("30 1 two 3", "square.txt, line 4: found '30 1 two 3'; frame, id, x and y are numbers"),
-        ("30 1 nan 3", "square.txt, line 4: found '30 1 nan 3'; frame and id are whole numbers, x and y finite ones"),
+        ("30 1 two 3", "square.txt, line 4: found '30 1 two 3'; frame, id, x and y must be numbers"),
+        (
+            "30 1 nan 3",
+            "square.txt, line 4: found '30 1 nan 3'; frame and id must be whole numbers, x and y finite ones",
+        ),
         ("30 1 2 -inf", "square.txt, line 4: found '30 1 2 -inf'"),
         ("30.5 1 2 3", "square.txt, line 4: found '30.5 1 2 3'"),
-        ("10 1 2 3", "square.txt, line 4: frame 10 of id 1 is there twice, first in line 3"),
+        ("10 1 2 3", "square.txt, line 4: frame 10 of id 1 appears twice, first in line 3"),
         ("40 1 2 3", "splits.train: no track of"),
     ],
 )
@@ -403,28 +418,28 @@ TRACK = {"past": [[0, 0], [1, 1]], "future": [[2, 2]]}
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ([], "found []; a frame is an object"),
+        ([], "found []; a frame must be an object"),
         ({"source-ref": "/etc/a.png"}, "source-ref: '/etc/a.png' leads out of the dataset's folder"),
         ({"source-ref": "images/../../a.png"}, "source-ref: 'images/../../a.png' leads out"),
-        ({"source-ref": 5}, "source-ref: found 5; it is a path inside the dataset's folder"),
+        ({"source-ref": 5}, "source-ref: found 5; it must be a path inside the dataset's folder"),
         ({"segmentation-ref": "../a.png"}, "segmentation-ref: '../a.png' leads out"),
-        ({"width": "96"}, 'width: found "96"; it is a whole number of pixels, 1 or more'),
-        ({"height": 0}, "height: found 0; it is a whole number of pixels, 1 or more"),
-        ({"sequence": 5}, "sequence: found 5; it is the name of a drive"),
-        ({"sequence": ""}, 'sequence: found ""; it is the name of a drive'),
-        ({"attributes": {"weather": None}}, 'attributes: found {"weather": null}; it is an object of strings'),
-        ({"detection": {}}, "detection: found {}; it is a list"),
+        ({"width": "96"}, 'width: found "96"; it must be a whole number of pixels, 1 or more'),
+        ({"height": 0}, "height: found 0; it must be a whole number of pixels, 1 or more"),
+        ({"sequence": 5}, "sequence: found 5; it must be the name of a drive"),
+        ({"sequence": ""}, 'sequence: found ""; it must be the name of a drive'),
+        ({"attributes": {"weather": None}}, 'attributes: found {"weather": null}; it must be an object of strings'),
+        ({"detection": {}}, "detection: found {}; it must be a list"),
         ({"detection": [{**BOX, "box": [0, 0, 1]}]}, "detection[0]: the box [0, 0, 1] is not four finite numbers"),
         ({"detection": [{**BOX, "box": [0, 0, float("nan"), 1]}]}, "the box [0, 0, NaN, 1] is not four finite numbers"),
         ({"detection": [{**BOX, "box": [0, 0, 1e39, 1]}]}, "is not four finite numbers"),
-        ({"detection": [{**BOX, "crowd": 1}]}, "detection[0]: category is a string, crowd is true or false"),
-        ({"lanes": [[[1, 2], [3]]]}, "lanes[0][1]: found [3]; a point is [x, y], two finite numbers"),
+        ({"detection": [{**BOX, "crowd": 1}]}, "detection[0]: category must be a string, and crowd true or false"),
+        ({"lanes": [[[1, 2], [3]]]}, "lanes[0][1]: found [3]; a point must be [x, y], two finite numbers"),
         ({"lanes": [[[1, 2], [3, True]]]}, "lanes[0][1]: found [3, true]"),
-        ({"lanes": ["a"]}, 'lanes[0]: found "a"; it is a list of points [x, y]'),
+        ({"lanes": ["a"]}, 'lanes[0]: found "a"; it must be a list of points [x, y]'),
         ({"tracks": [{"past": [[0, 0]], "future": [[2, 2]]}]}, "tracks[0].past: found 1 points; allowed: 2 or more"),
         ({"tracks": [{**TRACK, "future": []}]}, "tracks[0].future: found 0 points; allowed: 1 or more"),
         ({"tracks": [{"past": [[0, 0], [1, 1]]}]}, "future is missing"),
-        ({"tracks": [{**TRACK, "category": 3}]}, "tracks[0].category: found 3; it is a string"),
+        ({"tracks": [{**TRACK, "category": 3}]}, "tracks[0].category: found 3; it must be a string"),
         (
             {"tracks": [TRACK, {**TRACK, "future": [[2, 2], [3, 3]]}]},
             "tracks[1]: found 2 past and 2 future points; the file's first track has 2 and 1",
@@ -444,9 +459,9 @@ def test_refuses_a_line_of_a_manifest_that_says_something_else(tmp_path: Path, l
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"id": 5, "tracks": []}, "id: found 5; it is a string"),
+        ({"id": 5, "tracks": []}, "id: found 5; it must be a string"),
         ({"id": "a"}, "tracks is missing"),
-        ({"id": "a", "tracks": [], "width": 5}, "width: the frame has an id and no source-ref, so it has tracks alone"),
+        ({"id": "a", "tracks": [], "width": 5}, "width: a frame with an id and no source-ref may only have tracks"),
         ({"tracks": []}, "source-ref is missing"),
     ],
 )

@@ -265,7 +265,7 @@ def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
     assert "not JSON" in refused(lambda report, _: report.write_text("{"))
     assert "of this version" in refused(lambda report, _: report.write_text('{"schema": 0}'))
     assert "statistics can't be read" in refused(lambda _, statistics: statistics.unlink())
-    assert "has not measured the model sha256:ffff" in refused(nothing, manifest="sha256:" + "f" * 64)
+    assert "isn't an evaluation of the model sha256:ffff" in refused(nothing, manifest="sha256:" + "f" * 64)
     code = read_run(write_document(tmp_path / "run.json", document | {"code": "sha256:" + "a" * 64}), "evaluate")
     assert "by this code" in refused(nothing, run=code)
     data = document["data"] | {"version": "sha256:" + "b" * 64}
@@ -325,10 +325,10 @@ def test_is_not_scored_again_from_what_is_damaged_or_of_other_frames(
 
     kept = Statistics.load(output / "statistics/candidate.npz")
     bare = changed("bare", replace(kept, index=None))
-    assert rescored(bare, slices)[1] == f"{bare}: the statistics don't say which frames they are of"
+    assert rescored(bare, slices)[1] == f"{bare}: the statistics don't say which frames they cover"
     index = replace(kept.index, sources=("another.jpg", *kept.index.sources[1:]))
     moved = changed("moved", replace(kept, index=index))
-    assert rescored(output, slices, "--against", str(moved))[1] == f"{moved}: it is of other frames than {output}"
+    assert rescored(output, slices, "--against", str(moved))[1] == f"{moved}: it covers other frames than {output}"
     with (moved / "statistics/candidate.npz").open("ab") as file:
         file.write(b"more")
     assert "not those that eval_report.json names" in rescored(moved, slices)[1]
@@ -398,6 +398,6 @@ def test_imports_a_dataset_from_settings_on_its_input(dataset: Path, tmp_path: P
     assert alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec)[0] == 0
     assert (out / "golden_test.manifest").read_bytes() == (dataset / "golden_test.manifest").read_bytes()
     code, said = alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec)
-    assert (code, said) == (65, f"{out}: is there already; delete it to make it again.")
+    assert (code, said) == (65, f"{out}: already exists; delete it to make it again.")
     code, said = alone(["import", "scenes", "--spec", "-", "--out", str(tmp_path / "other")], "{")
     assert code == 65

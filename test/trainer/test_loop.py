@@ -211,7 +211,7 @@ def test_goes_on_from_the_checkpoint_before_a_damaged_one(
     assert equal(network, undisturbed[0])
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"{newest} is damaged and was passed over: the content of state.safetensors is not what its manifest says",
+        f"{newest} is damaged and was skipped: the content of state.safetensors doesn't match its manifest",
         "resumed at step 10",
     ]
 
@@ -349,7 +349,7 @@ def test_refuses_data_that_changed_since_the_plan(dataset: Path, tmp_path: Path)
     run = read_run(write_document(tmp_path / "run.json", document), "train")
     with pytest.raises(
         Refused,
-        match=r"golden_train\.manifest: its content is not what the run was planned with",
+        match=r"golden_train\.manifest: it has changed since the run was planned",
     ):
         fit(run, dataset, tmp_path)
 

@@ -37,10 +37,10 @@ def test_a_latency_that_noise_may_explain_is_none_either() -> None:
 def test_a_latency_that_no_training_can_mend_is_told_with_both_figures() -> None:
     (said,) = judge_latency(samples(20), [P95], 500, 1)
     assert said.startswith("p95 2")
-    assert said.endswith("and the gate allows 10 ms")
+    assert said.endswith("but the gate allows 10 ms")
     (said,) = judge_latency(samples(10, 5), [RISE], 500, 1)
     assert "ms against production's" in said
-    assert said.endswith("% more, and the gate allows 20 %")
+    assert said.endswith("% more, but the gate allows 20 %")
 
 
 @pytest.fixture(scope="module")

@@ -133,11 +133,11 @@ def test_divide_no_frame_where_one_alone_is_larger(tmp_path: Path, loose: Path) 
 
 def test_are_made_once_and_never_over_other_ones(loose: Path, shards: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in shards.rglob("*")}
-    assert "holds these shards already (sha256:" in pack(loose, shards, 1)
+    assert "already holds these shards (sha256:" in pack(loose, shards, 1)
     assert {path: path.stat().st_mtime_ns for path in shards.rglob("*")} == before
-    with pytest.raises(ValueError, match=r"shards: holds sha256:\w+, and these shards would be sha256:\w+; delete it"):
+    with pytest.raises(ValueError, match=r"shards: holds sha256:\w+, but these shards would be sha256:\w+; delete it"):
         pack(loose, shards, 2)
-    with pytest.raises(ValueError, match=r"data: holds no shards, and these shards would be"):
+    with pytest.raises(ValueError, match=r"data: holds no shards, but these shards would be"):
         pack(loose, loose, 1)
     changed = tmp_path / "changed"
     changed.mkdir()
@@ -159,7 +159,7 @@ def test_are_whole_or_absent(loose: Path, tmp_path: Path) -> None:
     (broken / names_in(loose)[3]).unlink()
     with pytest.raises(ValueError, match=r"images/test\.of-1\.png|images/train.of-1.png: can't be read"):
         pack(broken, tmp_path / "out", 1)
-    with pytest.raises(ValueError, match="shards of 0 megabytes: allowed: 1 or more"):
+    with pytest.raises(ValueError, match="found 0 megabytes for a shard; it must be 1 or more"):
         pack(loose, tmp_path / "out", 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
 
@@ -229,7 +229,7 @@ def change_index(key: str, value: object) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (truncate, "shards/train-000001.tar: is cut short: it has"),
-        (shift, "shards/train-000001.tar: at "),
+        (shift, "shards/train-000001.tar: found no "),
         (lambda folder: (folder / "shards/train-000001.tar").unlink(), "train-000001.tar: can't be read (No such file"),
         (lambda folder: (folder / "shards.json").write_text("{"), "shards.json: not JSON"),
         (change_index("schema", 2), "shards.json: not an index of shards with schema 1"),
@@ -237,7 +237,10 @@ def change_index(key: str, value: object) -> Callable[[Path], None]:
         (change_index("files", {"a.png": ["shards/train-000000.tar", 0, 5]}), "shards.json: a.png has the place"),
         (change_index("files", {"a.png": ["shards/other-0.tar", 512, 5]}), "shards.json: a.png has the place"),
         (change_index("files", {}), "images/train.of-4.png: isn't in the shards that"),
-        (change_index("shards", {"../a.tar": "sha256:0"}), "shards.json: shards are shards/<split>-<number>.tar"),
+        (
+            change_index("shards", {"../a.tar": "sha256:0"}),
+            "shards.json: shards must be named shards/<split>-<number>.tar",
+        ),
     ],
 )
 def test_are_refused_where_they_are_damaged(shards: Path, damage: Callable[[Path], object], message: str) -> None:
@@ -261,7 +264,7 @@ def test_are_checked_bit_by_bit_when_they_are_verified(shards: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[4000] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(ValueError, match=r"val-000000\.tar: its digest is sha256:\w+, and shards\.json names sha256:"):
+    with pytest.raises(ValueError, match=r"val-000000\.tar: its digest is sha256:\w+, but shards\.json names sha256:"):
         verify_shards(shards)
 
 
@@ -275,7 +278,7 @@ def test_are_made_and_verified_by_a_command(loose: Path, tmp_path: Path) -> None
     assert (made.returncode, made.stderr) == (0, "")
     assert "9 frames in 4 shards (sha256:" in made.stdout
     verified = command(str(out), "--verify")
-    assert (verified.returncode, verified.stdout) == (0, f"{out}: 4 shards, each as it was packed.\n")
+    assert (verified.returncode, verified.stdout) == (0, f"{out}: 4 shards, all as they were packed.\n")
     refused = command(str(loose), str(out), "--megabytes", "2")
     assert (refused.returncode, refused.stdout) == (65, "")
     assert refused.stderr.startswith(f"{out}: holds sha256:")

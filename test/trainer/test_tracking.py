@@ -344,7 +344,7 @@ def test_online_and_ends_in_time_where_the_service_hangs_in_the_middle(
     tracked.finish("finished")
     assert time.monotonic() - began < 10
     assert capsys.readouterr().out == (
-        f"tracking: figures are missing, those that are kept are in {tmp_path / 'wandb'}: Timed out finishing run.\n"
+        f"tracking: some figures are missing; the rest are in {tmp_path / 'wandb'}: Timed out finishing run.\n"
     )
     (folder,) = (tmp_path / "wandb").glob("run-*")
     assert [row["step"] for row in read_wandb(folder)["history"]] == list(range(100))
@@ -379,7 +379,7 @@ def test_and_figures_that_come_too_fast_are_dropped_and_said_to_be_once(
     for step in range(50):
         tracked.step(step, {"loss": 1.0})
     tracked.finish("finished")
-    assert capsys.readouterr().out.count("some are lost") == 1
+    assert capsys.readouterr().out.count("some figures are lost") == 1
 
 
 def test_whatever_the_values_are(run: TrainRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -397,7 +397,7 @@ def test_whatever_the_values_are(run: TrainRun, tmp_path: Path, capsys: pytest.C
         "steps": 3,
     }
     (sentence,) = capsys.readouterr().out.splitlines()
-    assert sentence.startswith(f"tracking: figures are missing, those that are kept are in {tmp_path / 'wandb'}: ")
+    assert sentence.startswith(f"tracking: some figures are missing; the rest are in {tmp_path / 'wandb'}: ")
 
 
 def test_and_a_folder_that_cannot_be_written_costs_a_sentence(

@@ -182,7 +182,7 @@ def test_refuses_weights_that_the_manifest_does_not_list(dataset: Path, tmp_path
     stored(tmp_path / "model", network)
     for listing in ({"files": []}, {"version": 3}, ["weights.safetensors"]):
         write_json(tmp_path / "model/manifest.json", listing)
-        with pytest.raises(Refused, match=r"it doesn't list weights\.safetensors, so no digest vouches for it"):
+        with pytest.raises(Refused, match=r"it doesn't list weights\.safetensors, so that file can't be checked"):
             load_into(network, tmp_path / "model", named(tmp_path / "model/manifest.json"))
 
 
@@ -191,7 +191,7 @@ def test_refuses_heads_that_fit_by_shape_and_mean_something_else(dataset: Path, 
     categories = run.document["data"]["categories"]
     other = {**categories, "segmentation": categories["segmentation"][::-1]}
     weights = stored(tmp_path / "model", build(run, seed=77), told(run, categories=other))
-    with pytest.raises(Refused, match=r"rider, .*, background, and these data have background, .*, rider; add heads\."):
+    with pytest.raises(Refused, match=r"rider, .*, background, but these data have background, .*, rider; add heads\."):
         describe(planned(dataset, tmp_path, weights), tmp_path / "model")
     left = json.loads(describe(planned(dataset, tmp_path, {**weights, "leave": ["heads"]}), tmp_path / "model"))
     assert {name.split(".")[0] for name, _ in left["left"]} == {"heads"}
@@ -210,7 +210,7 @@ def test_refuses_tracks_of_another_step(dataset: Path, tmp_path: Path) -> None:
         document={**run.document, "data": {**run.document["data"], "tracks": {**tracks, "step_seconds": 0.1}}},
     )
     stored(tmp_path / "model", build(run, seed=77), told(run, tracks=tracks, architecture=heads))
-    with pytest.raises(Refused, match=r"tracks of past 8, future 12, step_seconds 0\.4, and these data have"):
+    with pytest.raises(Refused, match=r"tracks of past 8, future 12, step_seconds 0\.4, but these data have"):
         check_meaning(tmp_path / "model", faster, [])
     check_meaning(tmp_path / "model", faster, ["heads.trajectory"])
 

@@ -39,27 +39,29 @@ def parse_arguments() -> argparse.Namespace:
         command.add_argument("--document", type=Path, required=True, help="run.json")
         command.add_argument("--conditions", type=Path, required=True, help="conditions.json")
         command.add_argument("--data", type=Path, required=True, help="the dataset's folder")
-        command.add_argument("--work", type=Path, required=True, help="the job's folder: checkpoints, progress")
-        command.add_argument("--output", type=Path, required=True, help="where the artefacts go, manifest.json last")
+        command.add_argument("--work", type=Path, required=True, help="the job's folder, for checkpoints and progress")
+        command.add_argument(
+            "--output", type=Path, required=True, help="folder to write the artefacts to, manifest.json last"
+        )
         if name == "train":
             command.add_argument("--weights", type=Path, help="folder of the model that training starts from")
-            command.add_argument("--replay", type=Path, help="folder of the older data that is replayed")
+            command.add_argument("--replay", type=Path, help="folder of the older data to replay")
             command.add_argument("--fast", type=Path, help="folder that every checkpoint is also copied to")
-            command.add_argument("--durable", type=Path, help="folder that checkpoints are copied to now and then")
+            command.add_argument("--durable", type=Path, help="folder that checkpoints are copied to from time to time")
         else:
             command.add_argument("--candidate", type=Path, required=True, help="folder of the model to judge")
             for model in ("candidate", "production"):
                 command.add_argument(
                     f"--measured-{model}",
                     type=Path,
-                    help="folder of an evaluation that has measured it on these frames",
+                    help="folder of an earlier evaluation of it on these frames",
                 )
-        command.add_argument("--production", type=Path, help="folder of the model that is production")
+        command.add_argument("--production", type=Path, help="folder of the production model")
     command = commands.add_parser("rescore")
     command.add_argument("evaluation", type=Path, help="folder of an evaluation")
     command.add_argument("--slices", type=Path, required=True, help="slices.yaml")
     command.add_argument(
-        "--against", type=Path, help="folder of another evaluation, whose candidate stands for production"
+        "--against", type=Path, help="folder of another evaluation, whose candidate is used as production"
     )
     command = commands.add_parser("describe")
     command.add_argument("--document", type=Path, required=True, help="run.json")
@@ -69,15 +71,15 @@ def parse_arguments() -> argparse.Namespace:
     command.add_argument(
         "--spec", type=argparse.FileType(), required=True, help="the importer's settings as JSON; - for stdin"
     )
-    command.add_argument("--out", type=Path, required=True, help="the dataset's folder, whole or absent")
+    command.add_argument("--out", type=Path, required=True, help="folder to make the dataset in (all of it or nothing)")
     command = commands.add_parser("shards")
-    command.add_argument("dataset", type=Path, help="the dataset's folder; with --verify, that of its shards")
-    command.add_argument("out", type=Path, nargs="?", help="the shards' folder, whole or absent")
-    command.add_argument("--megabytes", type=int, default=256, help="bytes of a shard, in millions, at most")
-    command.add_argument("--verify", action="store_true", help="check every shard's digest and make nothing")
+    command.add_argument("dataset", type=Path, help="the dataset's folder; with --verify, the shards' folder")
+    command.add_argument("out", type=Path, nargs="?", help="folder to make the shards in (all of them or nothing)")
+    command.add_argument("--megabytes", type=int, default=256, help="largest size of a shard, in megabytes")
+    command.add_argument("--verify", action="store_true", help="only check every shard's digest")
     arguments = parser.parse_args()
     if arguments.command == "shards" and arguments.verify == (arguments.out is not None):
-        command.error("it takes a dataset and out, or --verify and the shards' folder")
+        command.error("give a dataset and an output folder, or --verify and the shards' folder")
     return arguments
 
 
@@ -93,7 +95,7 @@ def make_shards(arguments: argparse.Namespace) -> None:
     from proving_ground.data.shards import pack, verify_shards
 
     if arguments.verify:
-        print(f"{arguments.dataset}: {verify_shards(arguments.dataset)} shards, each as it was packed.")
+        print(f"{arguments.dataset}: {verify_shards(arguments.dataset)} shards, all as they were packed.")
     else:
         print(pack(arguments.dataset, arguments.out, arguments.megabytes))
 
@@ -125,7 +127,7 @@ def run_job(arguments: argparse.Namespace) -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with join_group(conditions.network) as group:
         if group.size != run.processes:
-            raise Refused(f"the run is for {run.processes} processes, and this job has {group.size}")
+            raise Refused(f"the run is for {run.processes} processes, but this job has {group.size}")
         progress = Progress(arguments.work, group.is_first)
         if arguments.command == "train":
             from proving_ground.train import train_and_export

@@ -216,7 +216,7 @@ class Keeper:
             kept = f"the last good one is {good[-1]}" if good else "there is none yet"
             raise StorageFailure(
                 f"A checkpoint can't be written to {self.folder}: {error.strerror or error}; {kept}. "
-                "Make room or give another folder, and start again: it goes on from there."
+                "Make room or choose another folder, then start again: training goes on from there."
             ) from error
         finally:
             self.pending = None
@@ -284,14 +284,14 @@ def problem_of(place: Path) -> str | None:
     try:
         manifest = read_json(place / MANIFEST)
         if manifest["schema"] != SCHEMA:
-            return f"it is of schema {manifest['schema']}, and this code reads {SCHEMA}"
+            return f"it has schema {manifest['schema']}, but this code reads {SCHEMA}"
         if place.name != f"step-{manifest['step']:08d}":
-            return f"its manifest is of step {manifest['step']}"
+            return f"its manifest is for step {manifest['step']}"
         for name in (TENSORS, VALUES):
             if digest(place / name) != manifest["files"][name]:
-                return f"the content of {name} is not what its manifest says"
+                return f"the content of {name} doesn't match its manifest"
     except (Refused, KeyError, TypeError, ValueError, AttributeError) as error:
-        return str(error) if isinstance(error, Refused) else f"its manifest is no manifest ({error!r})"
+        return str(error) if isinstance(error, Refused) else f"its manifest can't be understood ({error!r})"
     return None
 
 
@@ -310,17 +310,17 @@ def load(folders: Sequence[Path], run: str) -> tuple[State | None, list[str]]:
     for place in sorted(places, key=lambda place: place.name, reverse=True):
         problem = problem_of(place)
         if problem is not None:
-            passed_over.append(f"{place} is damaged and was passed over: {problem}")
+            passed_over.append(f"{place} is damaged and was skipped: {problem}")
             continue
         found = read_json(place / MANIFEST)["run"]
         if found != run:
-            raise Refused(f"{place} is of the run {found}, and this is {run}")
+            raise Refused(f"{place} belongs to the run {found}, but this is {run}")
         stored = load_file(place / TENSORS)
         return put_together(
             json.loads((place / VALUES).read_bytes()), [stored[str(number)] for number in range(len(stored))]
         ), passed_over
     if places:
-        raise Refused("No checkpoint is whole; delete them to begin anew:\n" + "\n".join(passed_over))
+        raise Refused("No checkpoint is intact; delete them to start from the beginning:\n" + "\n".join(passed_over))
     return None, passed_over
 
 

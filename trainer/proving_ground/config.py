@@ -167,8 +167,8 @@ def read_run(file: Path, kind: str) -> TrainRun | EvaluateRun:
     parts = document["processes"] * train.accumulation
     if train.global_batch % parts:
         raise Refused(
-            f"{file}: {document['processes']} processes with {train.accumulation} accumulated parts each don't divide "
-            f"the global batch of {train.global_batch}"
+            f"{file}: found a global batch of {train.global_batch}; it must be a multiple of {parts}, for "
+            f"{document['processes']} processes with {train.accumulation} accumulated parts each"
         )
     replay = document["replay"]
     return TrainRun(

@@ -168,9 +168,7 @@ def sentences(columns: list[dict[str, Any]], reference: Mapping[str, Any], curre
     """What people should know: each drift with both sides, and what could not be compared."""
     frames = current["frames"], reference["frames"]
     if min(frames) < MIN_FRAMES:
-        return [
-            f"{frames[0]} frames against {frames[1]} of the reference: too few frames to tell, from {MIN_FRAMES} on."
-        ]
+        return [f"{frames[0]} frames against {frames[1]} in the reference: too few to tell (both need {MIN_FRAMES})."]
     said = []
     for item in columns:
         name, old, new = label(item["column"]), *(it["columns"].get(item["column"]) for it in (reference, current))

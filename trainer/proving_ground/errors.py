@@ -49,7 +49,7 @@ def lost_loader(error: BaseException, *, receiving: bool = False) -> LostWorker 
     what = (str(error) or type(error).__name__).splitlines()[0]
     return LostWorker(
         "A process that loads frames was lost (killed, or out of memory; is /dev/shm large enough?): "
-        f"{what}. Training goes on from the last checkpoint when it is started again."
+        f"{what}. Start it again: training goes on from the last checkpoint."
     )
 
 

@@ -135,7 +135,7 @@ def open_model(folder: Path, manifest: str, run: EvaluateRun) -> Model:
     for head in document["architecture"]["heads"]:
         if head in wanted and own[head] != wanted[head]:
             raise Refused(
-                f"{folder}: the model was trained for the {head} categories {', '.join(own[head])}, and the data has "
+                f"{folder}: the model was trained for the {head} categories {', '.join(own[head])}, but the data has "
                 f"{', '.join(wanted[head])}: they can't be compared on the same frames"
             )
     return Model(folder=folder, document=document)
@@ -157,7 +157,8 @@ def read_measured(folder: Path, run: EvaluateRun, manifest: str, is_first: bool)
     kept = next((kept for kept in report["statistics"] if wanted.items() <= kept.items()), None)
     if kept is None:
         raise Refused(
-            f"{folder / 'eval_report.json'}: it has not measured the model {manifest} on these frames by this code"
+            f"{folder / 'eval_report.json'}: it isn't an evaluation of the model {manifest} "
+            "on these frames by this code"
         )
     if not is_first:
         return Measured(None, kept["evaluation"])

@@ -98,11 +98,11 @@ def verify_manifest(folder: Path, expected: str) -> None:
     """
     found = digest(folder / MANIFEST)
     if found != expected:
-        raise Refused(f"{folder / MANIFEST}: its digest is {found}, and the run names {expected}.")
+        raise Refused(f"{folder / MANIFEST}: its digest is {found}, but the run names {expected}.")
     for entry in read_json(folder / MANIFEST)["files"]:
         found = digest(folder / entry["file"])
         if found != entry["sha256"]:
-            raise Refused(f"{folder / entry['file']}: its digest is {found}, and the manifest names {entry['sha256']}.")
+            raise Refused(f"{folder / entry['file']}: its digest is {found}, but the manifest names {entry['sha256']}.")
 
 
 @contextlib.contextmanager
@@ -114,7 +114,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     if out.exists():
-        raise Refused(f"{out}: is there already; delete it to make it again.")
+        raise Refused(f"{out}: already exists; delete it to make it again.")
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:

@@ -107,9 +107,7 @@ def main() -> int:
     parser.add_argument(
         "--grace", type=float, required=True, help="seconds between being asked to stop and being killed"
     )
-    parser.add_argument(
-        "--done", type=Path, required=True, help="a file whose presence says that nothing is left to do"
-    )
+    parser.add_argument("--done", type=Path, required=True, help="a file that exists once nothing is left to do")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command")
     arguments = parser.parse_args()
     command = [word for position, word in enumerate(arguments.command) if position > 0 or word != "--"]

@@ -169,7 +169,7 @@ def judge_latency(samples: dict[str, np.ndarray], limits: list[dict[str, Any]], 
             low, high = np.percentile(spread, [2.5, 97.5])
             if low > limit["value"]:
                 said.append(
-                    f"{name} {figure:.2f} ms ({low:.2f} to {high:.2f}), and the gate allows {limit['value']:g} ms"
+                    f"{name} {figure:.2f} ms ({low:.2f} to {high:.2f}), but the gate allows {limit['value']:g} ms"
                 )
         elif "production" in samples:
             other = samples["production"]
@@ -179,6 +179,6 @@ def judge_latency(samples: dict[str, np.ndarray], limits: list[dict[str, Any]], 
                 against = float(np.percentile(other, percent))
                 said.append(
                     f"{name} {figure:.2f} ms against production's {against:.2f} ms, {low:.0f} to {high:.0f} % more, "
-                    f"and the gate allows {limit['value']:g} %"
+                    f"but the gate allows {limit['value']:g} %"
                 )
     return said

@@ -24,7 +24,7 @@ def rescore(evaluation: Path, slices: Path, against: Path | None) -> dict[str, A
     production = read_production(evaluation, report, against)
     index = index_of(evaluation, candidate)
     if production is not None and not index.is_of_the_frames_of(index_of(against or evaluation, production)):
-        raise Refused(f"{against or evaluation}: it is of other frames than {evaluation}")
+        raise Refused(f"{against or evaluation}: it covers other frames than {evaluation}")
     listed = load_slices(slices, None, candidate.categories)
     chosen = select_frames(listed, index.attributes)
     uncertainty = report["uncertainty"]
@@ -67,7 +67,7 @@ def load_kept(folder: Path, kept: dict[str, Any]) -> Statistics:
     place = folder / kept["file"]
     statistics = Statistics.load(place)
     if digest(place) != kept["sha256"]:
-        raise Refused(f"{place}: the statistics are not those that eval_report.json names ({kept['sha256']})")
+        raise Refused(f"{place}: the statistics don't match the digest in eval_report.json ({kept['sha256']})")
     return statistics
 
 
@@ -81,7 +81,7 @@ def read_production(folder: Path, report: dict[str, Any], against: Path | None) 
 def index_of(folder: Path, statistics: Statistics) -> FrameIndex:
     """Which frames were measured; raises Refused where the statistics don't say."""
     if statistics.index is None:
-        raise Refused(f"{folder}: the statistics don't say which frames they are of")
+        raise Refused(f"{folder}: the statistics don't say which frames they cover")
     return statistics.index
 
 

@@ -132,7 +132,7 @@ class Session:
         norm = float(nn.utils.clip_grad_norm_(self.learned, self.config.clip_norm))
         # A scaler leaves such a step out by itself, and lowers its scale.
         if not self.scaler.is_enabled() and not norm < float("inf"):
-            raise NonFiniteLoss(f"The gradient's norm is {norm}, and the losses are finite: {losses}.")
+            raise NonFiniteLoss(f"The gradient's norm is {norm}, although the losses are finite: {losses}.")
         self.balance.set_gradient(losses)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -194,7 +194,7 @@ def freeze(network: Network, parts: Sequence[str]) -> list[nn.Module]:
         part.requires_grad_(False)
         frozen.append(part)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise Refused("train.freeze: every part is frozen, and nothing is left to learn")
+        raise Refused("train.freeze: every part is frozen, so nothing is left to learn")
     return frozen
 
 
@@ -222,7 +222,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else "amx_bf16" in cpu_flags()
         precision = "bf16" if fast else "fp32"
     if precision == "fp16" and device.type == "cpu":
-        raise Refused("precision fp16 needs a GPU; on a CPU take fp32, bf16 or auto")
+        raise Refused("precision fp16 needs a GPU; on a CPU use fp32, bf16 or auto")
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 

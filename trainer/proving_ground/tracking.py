@@ -57,9 +57,7 @@ def harmless(method: Callable[..., None]) -> Callable[..., None]:
         try:
             method(self, *arguments)
         except Exception as error:
-            self.say(
-                "lost", f"figures are missing, those that are kept are in {self.work / 'wandb'}: {first_line(error)}"
-            )
+            self.say("lost", f"some figures are missing; the rest are in {self.work / 'wandb'}: {first_line(error)}")
 
     return call
 
@@ -98,7 +96,7 @@ class Tracking:
         try:
             self.calls.put_nowait(call)
         except queue.Full:
-            self.say("full", "Weights & Biases takes figures more slowly than they come; some are lost")
+            self.say("full", "Weights & Biases can't keep up; some figures are lost")
 
     @harmless
     def step(self, step: int, values: dict[str, float]) -> None:
@@ -174,7 +172,7 @@ class Tracking:
         if self.thread.is_alive():
             self.say(
                 "lost",
-                f"Weights & Biases did not end within {FINISH_SECONDS:g} s; what it has is in {self.work / 'wandb'}",
+                f"Weights & Biases did not finish within {FINISH_SECONDS:g} s; its files are in {self.work / 'wandb'}",
             )
         if not self.has_ended:
             kill_service()
@@ -198,9 +196,7 @@ class Tracking:
         try:
             call(tracked)
         except Exception as error:
-            self.say(
-                "lost", f"figures are missing, those that are kept are in {self.work / 'wandb'}: {first_line(error)}"
-            )
+            self.say("lost", f"some figures are missing; the rest are in {self.work / 'wandb'}: {first_line(error)}")
             return False
         return True
 

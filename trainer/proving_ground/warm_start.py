@@ -112,12 +112,12 @@ def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
         listing = read_json(folder / MANIFEST)
         files = listing.get("files") if isinstance(listing, dict) else None
         if not isinstance(files, list) or weights["file"] not in [entry.get("file") for entry in files]:
-            raise Refused(f"{folder / MANIFEST}: it doesn't list {weights['file']}, so no digest vouches for it.")
+            raise Refused(f"{folder / MANIFEST}: it doesn't list {weights['file']}, so that file can't be checked.")
         verify_manifest(folder, weights["manifest"])
         return file
     found = digest(file)
     if found != weights["manifest"]:
-        raise Refused(f"{file}: its digest is {found}, and the run starts from {weights['manifest']}.")
+        raise Refused(f"{file}: its digest is {found}, but the run starts from {weights['manifest']}.")
     return file
 
 
@@ -140,7 +140,7 @@ def check_meaning(folder: Path, run: TrainRun, leave: Sequence[str]) -> None:
     }
     shared = [head for head in meanings if head in document["architecture"]["heads"] and head in run.architecture.heads]
     problems = [
-        f"heads.{head} was trained on {told(meanings[head][0])}, and these data have {told(meanings[head][1])}; add "
+        f"heads.{head} was trained on {told(meanings[head][0])}, but these data have {told(meanings[head][1])}; add "
         f"heads.{head} to weights.leave"
         for head in shared
         if meanings[head][0] != meanings[head][1] and not any(covers(prefix, f"heads.{head}") for prefix in leave)
@@ -153,7 +153,7 @@ def told(meaning: list[str] | dict[str, float] | None) -> str:
     """Categories, or the shape of tracks, in words."""
     if isinstance(meaning, dict):
         return f"tracks of {', '.join(f'{key} {value}' for key, value in meaning.items())}"
-    return ", ".join(meaning or ["nothing that is told"])
+    return ", ".join(meaning or ["nothing recorded"])
 
 
 def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:

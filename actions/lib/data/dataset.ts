@@ -81,7 +81,7 @@ async function importDataset(
 		const made = await readFile(path.join(location, "importer.json"), "utf8").catch(() => null);
 		if (spec && made !== null && made !== spec) {
 			throw new InvalidInput(
-				`${location} was made with other importer settings than those of the data recipe ${name}: delete the folder to make it again, or give the recipe another location.`,
+				`${location} was made with other importer settings than the data recipe ${name} has now. Delete the folder to make it again, or give the recipe another location.`,
 			);
 		}
 		return "there";
@@ -189,7 +189,7 @@ async function readManifest(file: string): Promise<Frame[]> {
 			if (reference === undefined && (key === "segmentation-ref" || isTracksAlone(frame))) continue;
 			// A reference that leads out of the dataset would make its digest depend on something else.
 			if (typeof reference !== "string" || path.isAbsolute(reference) || reference.split(/[\\/]/).includes("..")) {
-				const alone = reference === undefined ? ", or the line has an id and tracks alone" : "";
+				const alone = reference === undefined ? "; only a line with an id and tracks may leave it out" : "";
 				throw refuse(
 					number,
 					`${key}: found ${JSON.stringify(reference) ?? "nothing"}; it must be a path inside the dataset${alone}`,
@@ -198,7 +198,10 @@ async function readManifest(file: string): Promise<Frame[]> {
 		}
 		if ((frame?.captured ?? null) !== null && dayOf(frame.captured) === null) {
 			const found = JSON.stringify(frame.captured);
-			throw refuse(number, `captured: found ${found}; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z`);
+			throw refuse(
+				number,
+				`captured: found ${found}; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z`,
+			);
 		}
 		frames.push(frame);
 	}
@@ -301,7 +304,7 @@ async function digestFile(file: string): Promise<string> {
 		for await (const chunk of createReadStream(file)) hash.update(chunk);
 	} catch (error) {
 		throw new InvalidInput(
-			`${file}: named by the dataset and can't be read (${(error as NodeJS.ErrnoException).code}).`,
+			`${file}: the dataset names this file, but it can't be read (${(error as NodeJS.ErrnoException).code}).`,
 		);
 	}
 	return `sha256:${hash.digest("hex")}`;
@@ -316,7 +319,9 @@ async function readPin(location: string): Promise<string | null> {
 	const md5 = (source.value as { outs?: { md5?: unknown }[] } | undefined)?.outs?.[0]?.md5;
 	if (source.problems.length > 0) throw new InvalidFile(source.problems);
 	if (typeof md5 !== "string")
-		throw new InvalidFile([{ file, line: 1, column: 1, message: "no outs[0].md5: not a .dvc file of a dataset" }]);
+		throw new InvalidFile([
+			{ file, line: 1, column: 1, message: "outs[0].md5 is missing, so this isn't the .dvc file of a dataset" },
+		]);
 	return md5;
 }
 

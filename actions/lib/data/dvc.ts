@@ -41,12 +41,12 @@ export async function fetchPinned(
 		onFetch();
 		await runDvc(root, trainer, data, ["pull", ...options, source.path]);
 		if ((await stat(location).catch(() => null)) === null)
-			throw new ServiceError("dvc", `dvc pull ${source.path} ended well, and ${location} isn't there.`);
+			throw new ServiceError("dvc", `dvc pull ${source.path} succeeded, but ${location} isn't there.`);
 		await writeRecord(record, { source, version: null });
 		return "fetched";
 	}
 	if (there && !fetched) {
-		const message = `location: ${data.value.location} is there and was not fetched by DVC for this recipe: delete it, or write another`;
+		const message = `location: ${data.value.location} exists, but DVC didn't fetch it for this recipe: delete it, or choose another location`;
 		throw new InvalidFile([problemAt(data.source, "/location", message)]);
 	}
 	onFetch();
@@ -74,9 +74,9 @@ export async function sealPinned({ root, data, source }: Fetching, version: stri
 	const mend =
 		source.repository === null
 			? `\`dvc checkout --force ${source.path}\` undoes it, \`dvc commit\` keeps it`
-			: "delete it, and it is fetched again";
+			: "delete it to fetch it again";
 	throw new InvalidInput(
-		`${location} is not what DVC pinned as ${source.md5}: it was changed since it was fetched; ${mend}.`,
+		`${location} doesn't match DVC's pin ${source.md5}: it was changed after it was fetched; ${mend}.`,
 	);
 }
 
@@ -134,14 +134,18 @@ async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: 
 		const python = path.relative(root, trainer.python);
 		const locked = path.relative(root, path.join(trainer.folder, "requirements-dvc.txt"));
 		throw new InvalidInput(
-			`${data.source.file} has its data from DVC, which isn't installed: ${python} -m pip install --no-deps --require-hashes -r ${locked}`,
+			`${data.source.file} gets its data from DVC, which isn't installed. To install it: ${python} -m pip install --no-deps --require-hashes -r ${locked}`,
 		);
 	}
 	const reason = dvcReason(ended.errors);
 	const { remote } = data.value.dvc as DvcRecipe;
 	if (remote !== undefined && reason.includes(`remote '${remote}' doesn't exist`))
 		throw new InvalidFile([
-			problemAt(data.source, "/dvc/remote", `dvc.remote: there is no DVC remote ${remote} there`),
+			problemAt(
+				data.source,
+				"/dvc/remote",
+				`dvc.remote: found ${remote}; the repository has no DVC remote of that name`,
+			),
 		]);
 	const from = remote === undefined ? "" : ` from the remote ${remote}`;
 	throw new ServiceError("dvc", `${data.source.file}: DVC can't fetch the data${from}: ${reason}`, ended.errors);
@@ -153,6 +157,6 @@ function dvcReason(said: string): string {
 		.split("\n")
 		.map((line) => line.trim())
 		.filter((line) => line !== "" && !line.startsWith("Having any troubles"));
-	const found = lines.findLast((line) => line.startsWith("ERROR:")) ?? lines.at(-1) ?? "it said nothing";
+	const found = lines.findLast((line) => line.startsWith("ERROR:")) ?? lines.at(-1) ?? "it printed nothing";
 	return found.replace(/^ERROR: (unexpected error - )?/, "");
 }

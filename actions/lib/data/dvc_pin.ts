@@ -40,7 +40,7 @@ async function localPin(root: string, data: Loaded<Data>, file: string): Promise
 	const text = bytes.toString("utf8");
 	const { folder, md5 } = parseTracked(file, text, path.posix.dirname(inside));
 	if (path.resolve(root, data.value.location) !== path.resolve(root, folder))
-		throw refuse("/location", `location: found ${data.value.location}; ${file} tracks ${folder}: write that`);
+		throw refuse("/location", `location: found ${data.value.location}; it must be ${folder}, which ${file} tracks`);
 	return { repository: null, path: file, revision: null, commit: null, md5 };
 }
 
@@ -87,7 +87,7 @@ async function checkRepository(root: string, repository: string): Promise<string
 	const url = URL_OF_OURS.exec(repository);
 	// A name is asked for by ssh; what follows it would be a password, and a recipe is read by everybody.
 	if (url?.groups?.["user"]?.includes(":") || (repository.startsWith("https:") && url?.groups?.["user"] !== undefined))
-		return "it holds a name or a password, and recipes are no place for them: leave it out and set up a credential helper of git";
+		return "it contains a user name or a password, which don't belong in a recipe: remove them and set up a Git credential helper";
 	if (isRemote(repository)) return null;
 	// Beginning with a hyphen it would be an option; ext:: and its like run a command.
 	if (repository.startsWith("-") || repository.includes("::") || SCHEME.test(repository))
@@ -149,7 +149,7 @@ async function fetchRevision(
 			.split("\n")
 			.flatMap((line) => line.split("\t")[1]?.replace(/^refs\/(tags|heads)\//, "") ?? []);
 		throw refuse(
-			`${repository} has no ${whole ? "commit" : "branch or tag"} ${revision}; ${notAmong(revision, names.slice(0, 20), "there")}`,
+			`${repository} has no ${whole ? "commit" : "branch or tag"} ${revision}; ${notAmong(revision, names.slice(0, 20), "it has")}`,
 		);
 	}
 	return (await git.must(["rev-parse", "--verify", "--quiet", `${ref}^{commit}`])).trim();
@@ -161,7 +161,7 @@ function lastLine(said: string): string {
 	return (
 		lines.findLast((line) => /^(fatal|error|ERROR):/.test(line)) ??
 		lines.findLast((line) => line !== "") ??
-		"it said nothing"
+		"it printed nothing"
 	);
 }
 
@@ -213,7 +213,12 @@ function parseTracked(file: string, text: string, from: string): { folder: strin
 	const [out, ...others] = Array.isArray(outs) ? outs : [];
 	if (typeof out?.path !== "string" || others.length > 0)
 		throw new InvalidFile([
-			{ file, line: 1, column: 1, message: "not a .dvc file of one folder: it needs one item in outs" },
+			{
+				file,
+				line: 1,
+				column: 1,
+				message: "this isn't the .dvc file of one folder: it must have exactly one item in outs",
+			},
 		]);
 	return { folder: path.posix.join(from, wdir ?? ".", out.path), md5: checkMd5(file, out.md5) };
 }
@@ -222,7 +227,12 @@ function checkMd5(file: string, md5: unknown): string {
 	if (typeof md5 === "string" && /^[0-9a-f]{32}\.dir$/.test(md5)) return md5;
 	const found = typeof md5 === "string" ? md5 : "nothing";
 	throw new InvalidFile([
-		{ file, line: 1, column: 1, message: `md5: found ${found}; the pin of a folder is 32 hexadecimal digits and .dir` },
+		{
+			file,
+			line: 1,
+			column: 1,
+			message: `md5: found ${found}; it must be 32 hexadecimal digits and .dir, the pin of a folder`,
+		},
 	]);
 }
 

@@ -53,7 +53,7 @@ export function local({ jobs, trainer, copyTrainer }: LocalOptions): Executor {
 		const { document, machine } = run;
 		const folder = folderOf(document.id);
 		if (machine.executor !== "local")
-			throw new InvalidInput(`The machine ${machine.name} is not for the local executor.`);
+			throw new InvalidInput(`The machine ${machine.name} doesn't use the local executor.`);
 		await writeRun(folder, document);
 		const ticket: Ticket = { kind: document.kind, output: run.output, price_usd_per_hour: machine.price_usd_per_hour };
 		await writeFileAtomic(path.join(folder, "job.json"), documentText(ticket));
@@ -87,7 +87,7 @@ async function writeRun(folder: string, document: Run["document"]): Promise<void
 	if (await createFile(file, text)) return;
 	if ((await readFile(file, "utf8")) !== text) {
 		throw new InvalidInput(
-			`${file} holds another document under the id ${document.id}: the job isn't adopted and nothing was started.`,
+			`${file} already holds a different document with the id ${document.id}. The job isn't adopted and nothing was started.`,
 		);
 	}
 }
@@ -150,7 +150,7 @@ async function started(child: ReturnType<typeof spawn>, folder: string): Promise
 	while (Date.now() < deadline) {
 		if (failure)
 			throw new InvalidInput(
-				`The trainer's Python can't be started: ${failure.message}. Is the environment set up? npm start does it; in a workflow, the action setup.`,
+				`The trainer's Python can't be started: ${failure.message}. Set up its environment: run npm start, or the setup action in a workflow.`,
 			);
 		if (child.exitCode === 0) return;
 		if (child.exitCode !== null)
@@ -164,7 +164,7 @@ async function started(child: ReturnType<typeof spawn>, folder: string): Promise
 	}
 	throw new ServiceError(
 		"local executor",
-		`The launcher did not begin within ${START_DEADLINE_MS / 1000} s; see ${path.join(folder, "launch.txt")}.`,
+		`The launcher did not start within ${START_DEADLINE_MS / 1000} s; see ${path.join(folder, "launch.txt")}.`,
 	);
 }
 
@@ -208,7 +208,7 @@ async function diagnose(job: Job, folder: string): Promise<Job> {
 	const log = (await readFile(path.join(folder, "log.txt"), "utf8").catch(() => "")).trim().split("\n");
 	const ending = exit
 		? `It ended with ${exit.signal ?? `exit code ${exit.code}`}`
-		: "Its processes are gone without a word (killed, or the machine was restarted)";
+		: "Its processes are gone and left no exit code (killed, or the machine was restarted)";
 	return finished(job, folder, "failed", `${ending}; the log's last line: ${log.at(-1)?.slice(0, 300) || "(empty)"}`);
 }
 

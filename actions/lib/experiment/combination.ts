@@ -33,13 +33,13 @@ function checkHeads({ experiment, model, data, heads }: ResolvedExperiment): Pro
 				problemAt(
 					experiment.source,
 					"/data",
-					`${data.source.file} names no categories for ${head}, and ${model.source.file} has a ${head} head: choose other data, or a recipe without that head`,
+					`${data.source.file} has no categories for ${head}, but ${model.source.file} has a ${head} head: choose other data, or a recipe without that head`,
 				),
 			);
 		}
 	}
 	if (heads.includes("trajectory") && !data.value.tracks) {
-		const message = `${data.source.file} names no tracks, and ${model.source.file} has a trajectory head: choose other data, or a recipe without that head`;
+		const message = `${data.source.file} has no tracks, but ${model.source.file} has a trajectory head: choose other data, or a recipe without that head`;
 		problems.push(problemAt(experiment.source, "/data", message));
 	}
 	for (const [where, losses] of [
@@ -53,7 +53,7 @@ function checkHeads({ experiment, model, data, heads }: ResolvedExperiment): Pro
 					problemAt(
 						where,
 						`/train/loss/${head}`,
-						`a loss for ${head}, and ${model.source.file} has no such head; ${notAmong(head, known, "its heads")}`,
+						`found a loss for ${head}, but ${model.source.file} has no such head; ${notAmong(head, known, "its heads")}`,
 						"key",
 					),
 				);
@@ -78,13 +78,13 @@ function checkArchitecture({ model: { source, value } }: ResolvedExperiment): Pr
 		const there = value.architecture[key] !== undefined;
 		if (there === sees) continue;
 		const message = sees
-			? `architecture.${key} is missing: the heads ${heads.join(", ")} see images`
-			: `architecture.${key} stands here, and tracks alone have no image: take it out`;
+			? `architecture.${key} is missing: the heads ${heads.join(", ")} need it to see images`
+			: `architecture.${key} has no use here, because no head sees images: remove it`;
 		problems.push(problemAt(source, there ? `/architecture/${key}` : "/architecture", message, "key"));
 	}
 	if (heads.includes("trajectory") !== (trajectory !== undefined)) {
 		const message = trajectory
-			? "architecture.trajectory stands here, and trajectory is not among the heads"
+			? "architecture.trajectory is set, but trajectory is not among the heads"
 			: "architecture.trajectory is missing: the head needs modes and hidden";
 		problems.push(problemAt(source, trajectory ? "/architecture/trajectory" : "/architecture", message, "key"));
 	}
@@ -94,7 +94,7 @@ function checkArchitecture({ model: { source, value } }: ResolvedExperiment): Pr
 function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 	const { dvc, importer, tracks } = value;
 	if (dvc && importer) {
-		const message = "a recipe has its data from an importer or from DVC, not from both: leave out importer or dvc";
+		const message = "a recipe gets its data from an importer or from DVC, not from both: remove importer or dvc";
 		return [problemAt(source, "/dvc", message, "key")];
 	}
 	if (importer?.name !== "trajectories") return [];
@@ -107,7 +107,7 @@ function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 			problemAt(
 				source,
 				`/tracks/${key}`,
-				`tracks.${key}: found ${tracks[key]}, and the importer makes ${importer[key]}; they must be the same`,
+				`tracks.${key}: found ${tracks[key]}, but the importer makes ${importer[key]}; they must be the same`,
 			),
 		);
 }
@@ -125,22 +125,22 @@ function checkTraining({ experiment, model, machine, train, heads }: ResolvedExp
 			),
 		);
 	if (global_batch % (processes * accumulation) !== 0) {
-		const parts = accumulation === 1 ? "" : `, with ${accumulation} accumulated parts each,`;
-		const message = `train.global_batch: found ${global_batch}; the ${processes} processes of ${machine.source.file}${parts} must divide it`;
+		const parts = accumulation === 1 ? "" : ` with ${accumulation} accumulated parts each`;
+		const message = `train.global_batch: found ${global_batch}; it must be a multiple of ${processes * accumulation}, for the ${processes} processes of ${machine.source.file}${parts}`;
 		at("global_batch", message);
 	}
 	const { replay } = experiment.value;
 	if (replay) {
 		const old = Math.round(replay.share * global_batch);
 		if (old === 0 || old === global_batch) {
-			const message = `replay.share: ${replay.share} of a global batch of ${global_batch} is ${old} frames; it must leave room for both`;
+			const message = `replay.share: ${replay.share} of a global batch of ${global_batch} is ${old} frames; each batch needs both old and new frames`;
 			problems.push(problemAt(experiment.source, "/replay/share", message));
 		}
 	}
 	if (train.augment?.mosaic && heads.includes("lanes")) {
 		at(
 			"augment",
-			"train.augment.mosaic: lanes lead to the bottom of the whole picture, and a mosaic's don't; take mosaic out, or the lanes head",
+			"train.augment.mosaic: the lanes head needs lanes that reach the bottom of the image, and a mosaic cuts them; remove mosaic or the lanes head",
 		);
 	}
 	const parts = ["backbone", "neck", ...heads.map((head) => `heads.${head}`)];
@@ -151,7 +151,7 @@ function checkTraining({ experiment, model, machine, train, heads }: ResolvedExp
 	if (train.balance?.method === "gradnorm" && image.length < 2) {
 		at(
 			"balance",
-			`train.balance: gradnorm weighs heads that share a backbone, and there ${image.length === 1 ? "is one" : "is none"}`,
+			`train.balance: gradnorm balances heads that share a backbone, but there is ${image.length === 1 ? "only one" : "none"}`,
 		);
 	}
 	if (train.balance?.method === "curriculum") {
@@ -169,7 +169,7 @@ function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | nu
 	for (const [index, slice] of (slices ?? []).entries()) {
 		const pointer = `/importer/slices/${index}`;
 		if (names.has(slice.name))
-			problems.push(problemAt(data.source, `${pointer}/name`, `the slice ${slice.name} stands twice`));
+			problems.push(problemAt(data.source, `${pointer}/name`, `the slice ${slice.name} appears twice`));
 		names.add(slice.name);
 		const { detection } = data.value.categories;
 		if (slice.category !== undefined && !detection.includes(slice.category)) {
@@ -177,7 +177,7 @@ function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | nu
 				problemAt(
 					data.source,
 					`${pointer}/category`,
-					`the slice ${slice.name} is of a category that the data doesn't have: found ${slice.category}; ${notAmong(slice.category, detection)}`,
+					`the slice ${slice.name}: found the category ${slice.category}, which the data doesn't have; ${notAmong(slice.category, detection)}`,
 				),
 			);
 		}
@@ -196,18 +196,15 @@ function checkRules(
 			problems.push(problemAt(gate.source, `/rules/${index}/${key}`, message));
 		const lower = isLowerBetter(rule.metric);
 		if (lower && rule.max_drop !== undefined) {
-			const what = isLatency(rule.metric) ? "a latency" : `${rule.metric} is the better the lower it is, and`;
+			const what = isLatency(rule.metric) ? "a latency" : `for ${rule.metric}, lower is better, so it`;
 			at("max_drop", `${what} has no max_drop; use max_regression_percent`);
 		}
 		if (lower && rule.min !== undefined)
-			at("min", `${rule.metric} is the better the lower it is: a min would ask for a worse model; use max`);
+			at("min", `for ${rule.metric}, lower is better: a min would demand a worse model; use max`);
 		if (!lower && rule.max !== undefined)
-			at(
-				"max",
-				`${rule.metric} is the better the higher it is: a max would ask for a worse model; use min or max_drop`,
-			);
+			at("max", `for ${rule.metric}, higher is better: a max would demand a worse model; use min or max_drop`);
 		if (!lower && rule.max_regression_percent !== undefined) {
-			const message = `only what is the better the lower it is has max_regression_percent; use max_drop for ${rule.metric}`;
+			const message = `for ${rule.metric}, higher is better: max_regression_percent is for metrics where lower is better; use max_drop`;
 			at("max_regression_percent", message);
 		}
 		if (rule.slice === undefined) {

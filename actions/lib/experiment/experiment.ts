@@ -75,7 +75,7 @@ export async function resolveExperiment(
 				problemAt(
 					experiment.source,
 					key === "replay" ? "/replay/data" : `/${key}`,
-					`${folder}/${named}.yaml doesn't exist; ${notAmong(named, files, "there")}`,
+					`${folder}/${named}.yaml doesn't exist; ${notAmong(named, files, "available")}`,
 				),
 			);
 			return undefined;

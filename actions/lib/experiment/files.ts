@@ -47,7 +47,7 @@ export interface Loaded<T> {
 /** A file's name that can't be the name of what it holds. */
 export function checkName(file: string, name: string, what: string, most: number): Problem[] {
 	if (NAME.test(name) && name.length <= most) return [];
-	const message = `the file's name ${JSON.stringify(name)} names the ${what}; it must match ${NAME.source} and have at most ${most} characters`;
+	const message = `the file's name is the name of the ${what}: found ${JSON.stringify(name)}; it must be lower-case letters and digits, joined by single hyphens, at most ${most} characters`;
 	return [{ file, line: 1, column: 1, message }];
 }
 

@@ -44,7 +44,14 @@ export function checkCaptured(
 ): Problem[] {
 	if (!value.window || splits.train.frames > 0) return [];
 	const found = captured
-		? `the ${captured.frames} frames with \`captured\` are of ${captured.from} to ${captured.to}, none of ${value.window.from} to ${value.window.to}`
-		: "no frame has `captured`, which says when it was taken";
-	return [problemAt(source, "/window", `window: in the training manifest of ${data.source.file} ${found}`, "key")];
+		? `its ${captured.frames} frames with \`captured\` are from ${captured.from} to ${captured.to}`
+		: "no frame has `captured`, the day it was taken";
+	return [
+		problemAt(
+			source,
+			"/window",
+			`window: the training manifest of ${data.source.file} has no frame from ${value.window.from} to ${value.window.to}: ${found}`,
+			"key",
+		),
+	];
 }

@@ -290,9 +290,7 @@ async function checkSame({ file, commit, pull }: Merged, sha: string, git: Git):
 	);
 	const blob = async (revision: string) => (await git("rev-parse", `${revision}:${file}`).catch(() => "")).trim();
 	if ((await blob(commit)) !== (await blob(sha)))
-		throw new InvalidInput(
-			`${file} was changed in the merge of #${pull.number}: it isn't the file that was judged there.`,
-		);
+		throw new InvalidInput(`The merge of #${pull.number} changed ${file}: it isn't the file that was judged.`);
 }
 
 async function authorOf(commit: string, git: Git): Promise<string> {

@@ -107,6 +107,6 @@ export function readCommentEvent(payload: unknown): CommentEvent {
 		typeof branch !== "string" ||
 		!issue?.pull_request
 	)
-		throw new InvalidInput("The event is no comment on a pull request: run this on issue_comment.");
+		throw new InvalidInput("The event isn't a comment on a pull request: run this action on issue_comment.");
 	return { comment: { id, body, login }, pullRequest: number, branch };
 }

@@ -9,11 +9,11 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 	if (!pull) return;
 	const { number, head } = pull.place;
 	const now = await pull.github.pullRequest(number);
-	if (now.head.fork) throw new InvalidInput(`#${number} is of a fork: it can be planned, never run.`);
+	if (now.head.fork) throw new InvalidInput(`#${number} comes from a fork: it is planned but never run.`);
 	if (now.state !== "open") throw new InvalidInput(`#${number} is closed: nothing is started for it.`);
 	if (now.head.sha !== head.sha)
 		throw new InvalidInput(
-			`#${number} was pushed to since: its head is ${now.head.sha}, and ${head.sha} was planned and approved. The run of the new head takes over.`,
+			`#${number} has a new commit: its head is ${now.head.sha}, but ${head.sha} was planned and approved. The workflow run of the new head takes over.`,
 		);
 }
 

@@ -23,7 +23,7 @@ export async function isCommitted(root: string, file: string): Promise<boolean |
 export async function changedFiles(root: string, base: string, patterns: readonly string[]): Promise<string[]> {
 	// A revision that begins with a dash would be read as an option.
 	if (!/^[A-Za-z0-9_][A-Za-z0-9_./-]*$/.test(base))
-		throw new InvalidInput(`${JSON.stringify(base)} is no name of a revision.`);
+		throw new InvalidInput(`${JSON.stringify(base)} is not the name of a revision.`);
 	// --relative: the project's folder needn't be the repository's own.
 	const args = ["diff", "--name-only", "--relative", "-z", "--diff-filter=d", `${base}...HEAD`, "--", ...patterns];
 	try {

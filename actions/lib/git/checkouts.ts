@@ -10,7 +10,7 @@ const FOLDER = ".proving-ground/checkouts";
 
 /** The folder of a commit's files, made where it is absent; a pull request's commits are fetched by its number. Safe to repeat. */
 export async function checkOut(root: string, git: Git, sha: string, pullRequest: number | null): Promise<string> {
-	if (!/^[0-9a-f]{40}$/.test(sha)) throw new InvalidInput(`${JSON.stringify(sha)} is no commit.`);
+	if (!/^[0-9a-f]{40}$/.test(sha)) throw new InvalidInput(`${JSON.stringify(sha)} is not a commit.`);
 	const place = path.join(root, FOLDER, sha);
 	if (await isWhole(place, sha)) return place;
 	await git("cat-file", "-e", `${sha}^{commit}`).catch(() =>

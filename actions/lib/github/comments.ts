@@ -42,7 +42,7 @@ export function comments(client: Client): Pick<GitHub, "upsertComment" | "commen
 			if (!oldest)
 				throw new ServiceError(
 					"GitHub",
-					`The comment on pull request ${pullRequest} was made by another login than ${author}: set the input author.`,
+					`Another login than ${author} wrote the comment on pull request ${pullRequest}: set the input author to that login.`,
 				);
 			// Two runs that raced have each made one: both keep the oldest.
 			for (const { id } of twins)

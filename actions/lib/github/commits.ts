@@ -101,7 +101,7 @@ export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "
 		const branch = `heads/${commit.branch}`;
 		const head = await look(branch);
 		const parent = head ?? (await look(`heads/${commit.base}`));
-		if (parent === null) throw new InvalidInput(`There is no branch ${JSON.stringify(commit.base)} to begin from.`);
+		if (parent === null) throw new InvalidInput(`There is no branch ${JSON.stringify(commit.base)} to start from.`);
 		const sha = await write(parent, commit);
 		if (sha === null) return "unchanged";
 		try {
@@ -139,7 +139,7 @@ export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "
 					() => look(ref),
 				));
 			if (at !== sha)
-				throw new InvalidInput(`The tag ${name} is at ${at}, not at ${sha}; a tag that is published never moves.`);
+				throw new InvalidInput(`The tag ${name} is at ${at}, not at ${sha}; a published tag never moves.`);
 			return before === null ? "created" : "unchanged";
 		},
 
@@ -149,7 +149,10 @@ export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "
 				// What an earlier round wrote, though its answer was lost, is there by now.
 				if (written !== null) return written === "unchanged" && round > 1 ? "updated" : written;
 			}
-			throw new ServiceError("GitHub", `could not commit to ${commit.branch}: it moved at each of ${ROUNDS} tries.`);
+			throw new ServiceError(
+				"GitHub",
+				`could not commit to ${commit.branch}: someone else pushed to it during each of ${ROUNDS} tries.`,
+			);
 		},
 	};
 }

@@ -35,7 +35,7 @@ export const repeatable = { request: { retries: 3 } };
 export async function connect({ token, repository, apiUrl, author, second = 1000 }: GitHubOptions): Promise<Client> {
 	const [owner, repo, ...more] = repository.split("/");
 	if (!owner || !repo || more.length > 0)
-		throw new InvalidInput(`${JSON.stringify(repository)} is no repository; it is owner/name.`);
+		throw new InvalidInput(`${JSON.stringify(repository)} is not a repository; it must be owner/name.`);
 	const [{ Octokit }, { retry }, { throttling }] = await Promise.all([
 		import("@octokit/rest"),
 		import("@octokit/plugin-retry"),
@@ -167,8 +167,8 @@ function hint(status: number | undefined, headers: Record<string, string | undef
 	if (status !== 403 && status !== 404 && status !== 429) return "";
 	const reset = headers["x-ratelimit-remaining"] === "0" ? Number(headers["x-ratelimit-reset"]) : null;
 	const after = headers["retry-after"] ?? (reset && Math.max(0, Math.ceil(reset - Date.now() / 1000)));
-	if (after !== null) return ` The rate limit is reached; GitHub takes requests again in ${Number(after)} s.`;
-	return " Does the token have the permissions in the action's README? Personal tokens can't write check runs.";
+	if (after !== null) return ` The rate limit is reached: try again in ${Number(after)} s.`;
+	return " Does the token have the permissions listed in the action's README? Personal tokens can't write check runs.";
 }
 
 /** GitHub may give a text back with other line ends and without trailing space. */

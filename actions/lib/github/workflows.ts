@@ -38,7 +38,7 @@ export function workflows({
 
 		async cancelRuns(workflowFile, { branch, headSha }) {
 			if (branch === undefined && headSha === undefined)
-				throw new InvalidInput("Neither a branch nor a commit says which runs to cancel.");
+				throw new InvalidInput("Name a branch or a commit whose runs to cancel.");
 			const asked = {
 				...(branch === undefined ? {} : { branch }),
 				...(headSha === undefined ? {} : { head_sha: headSha }),

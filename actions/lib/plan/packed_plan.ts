@@ -46,7 +46,7 @@ export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperime
 	const size = JSON.stringify(packed).length;
 	if (size > MAX_OUTPUT)
 		throw new InvalidInput(
-			`${plans.length} experiments at once: their plans take ${size} characters, and a job can hand on ${MAX_OUTPUT}. Split the pull request.`,
+			`${plans.length} experiments at once: their plans take ${size} characters, and a job can pass on at most ${MAX_OUTPUT}. Split the pull request.`,
 		);
 	return packed;
 }

@@ -141,7 +141,7 @@ function checkLabels({ experiment, model, data, heads }: ResolvedExperiment, dat
 		const without = (["train", "test"] as const).filter((split) => dataset.labelled[split][head] === 0);
 		if (without.length === 0) return [];
 		const where = without.map((split) => dataset.run.manifests[split].file).join(" and ");
-		const message = `${model.source.file} has a ${head} head, and no frame in ${where} of ${data.source.file} has labels for it`;
+		const message = `${model.source.file} has a ${head} head, but no frame in ${where} of ${data.source.file} has labels for it`;
 		return [problemAt(experiment.source, "/data", message)];
 	});
 }
@@ -155,7 +155,7 @@ function chooseBaseline(
 		if (version === null) return null;
 		const found = versions.find(({ entry }) => entry.version === version);
 		if (!found)
-			throw new InvalidInput(`The registry's history names version ${version}, and the registry doesn't hold it.`);
+			throw new InvalidInput(`The registry's history names version ${version}, but the registry doesn't have it.`);
 		return found;
 	};
 	const own = approvals.find(({ version }) => find(version)?.entry.run === run);

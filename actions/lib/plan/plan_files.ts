@@ -92,7 +92,7 @@ export function refuseOthers({ plans }: Pick<PlannedFiles, "plans">, approval: s
 	for (const { plan } of plans) {
 		if (approval === "" || approvalOf(plan) === approval) continue;
 		throw new InvalidInput(
-			`${plan.experiment.file}: planned here it is ${approvalOf(plan)}, and ${approval} was shown and approved: what it starts from, its machine or a limit has changed since. Run the workflow again, and the plan is shown anew.`,
+			`${plan.experiment.file}: the plan is now ${approvalOf(plan)}, but ${approval} was shown and approved: its starting weights, its machine or a limit has changed since. Run the workflow again to show the new plan.`,
 		);
 	}
 }
@@ -117,7 +117,7 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 	const problems = checkCombination(resolved, slices as SliceFile["slices"]);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	if (!project.reachesModels && resolved.experiment.value.weights?.run !== undefined) {
-		const message = "no run can be seen from this runner, which doesn't reach the store; name a version, or production";
+		const message = "this runner can't reach the store, so it sees no runs; use version or production instead";
 		throw new InvalidFile([problemAt(resolved.experiment.source, "/weights/run", `weights.run: ${message}`)]);
 	}
 	const history = await registry.history(resolved.experiment.value.model);
@@ -169,10 +169,14 @@ async function prepareReplay(
 	if (!wanted || !replay) return null;
 	const refuse = (key: string, message: string) =>
 		new InvalidFile([problemAt(experiment.source, `/replay/${key}`, message)]);
-	if (wanted.data === experiment.value.data) throw refuse("data", `replay.data: found ${wanted.data}, the data itself`);
+	if (wanted.data === experiment.value.data)
+		throw refuse(
+			"data",
+			`replay.data: found ${wanted.data}, which the experiment already trains on; choose other data`,
+		);
 	for (const key of ["categories", "tracks"] as const) {
 		if (JSON.stringify(replay.value[key]) === JSON.stringify(data.value[key])) continue;
-		throw refuse("data", `replay.data: ${replay.source.file} has other ${key} than ${data.source.file}`);
+		throw refuse("data", `replay.data: ${replay.source.file} must have the same ${key} as ${data.source.file}`);
 	}
 	return { dataset: await prepareDataset(project, wanted.data, replay, preparation(onImport)), share: wanted.share };
 }

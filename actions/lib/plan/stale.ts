@@ -12,7 +12,7 @@ export function refuseStale(planned: Plan, now: Plan): void {
 	if (changed.length === 0) return;
 	const { file } = now.experiment;
 	throw new InvalidInput(
-		`${listed(changed)} ${changed.length > 1 ? "have" : "has"} changed since the plan; plan it again: npx proving-ground plan ${file}`,
+		`${listed(changed)} ${changed.length > 1 ? "have" : "has"} changed since the plan. Plan again: npx proving-ground plan ${file}`,
 	);
 }
 
@@ -26,7 +26,7 @@ export function refuseEarlier(report: Report, now: Plan): void {
 	if (isSame) return;
 	const { name, file } = now.experiment;
 	throw new InvalidInput(
-		`reports/${name}/report.json is of an earlier plan than ${file} and what it names give now; plan, train and report again: npx proving-ground plan ${file}`,
+		`reports/${name}/report.json is out of date: ${file} or a file it names has changed. Plan, train and report again: npx proving-ground plan ${file}`,
 	);
 }
 

@@ -61,7 +61,7 @@ export async function findWeights(
 	});
 	// The digest that is there stays untold: the path may be of any file on this machine.
 	if (found !== wanted.sha256)
-		throw refuse("/sha256", `weights.sha256: found ${wanted.sha256}; ${what} there has another digest`);
+		throw refuse("/sha256", `weights.sha256: found ${wanted.sha256}; ${what} has another digest`);
 	return { ...how, file: place.file, location: place.folder, from: wanted.uri ?? "", manifest: found };
 }
 
@@ -104,10 +104,10 @@ async function openPlace(root: string, uri: string): Promise<{ folder: string; f
 		throw new Error(`found ${uri}; allowed: a path from the repository's root, or a file:// URI`);
 	const place = uri.startsWith("file://") ? fileURLToPath(uri) : path.resolve(root, uri);
 	const found = await stat(place).catch(() => null);
-	if (!found) throw new Error(`found ${uri}, and nothing is there`);
+	if (!found) throw new Error(`found ${uri}; nothing is there`);
 	if (!found.isDirectory()) return { folder: path.dirname(place), file: path.basename(place), digested: place };
 	const digested = path.join(place, "manifest.json");
 	if (!(await stat(digested).catch(() => null)))
-		throw new Error(`found ${uri}, a folder without manifest.json: it is no model's`);
+		throw new Error(`found ${uri}, a folder without manifest.json, so it isn't a model's`);
 	return { folder: place, file: "weights.safetensors", digested };
 }

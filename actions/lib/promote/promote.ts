@@ -33,7 +33,7 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 	const { plan, report, verdict, approve, by, now } = inputs;
 	checkEvidence(plan, report, verdict);
 	if (!verdict.passed) {
-		throw new InvalidInput(`${verdict.experiment} ended in ${verdict.outcome}: only a passed verdict is promoted.`);
+		throw new InvalidInput(`${verdict.experiment} has the verdict ${verdict.outcome}: only a passed one is promoted.`);
 	}
 	await checkArtefacts(report, store);
 	await checkBaseline(plan, registry);
@@ -104,7 +104,7 @@ export async function writePromotion(
 
 function movedOn({ experiment, baseline }: Verdict, now: number | null): string {
 	const judged = baseline === null ? "no production model" : `version ${baseline}`;
-	return `${experiment} was judged against ${judged}, and production is ${now === null ? "none" : `version ${now}`} now: plan, train and gate again (the training is adopted, only the comparison is made anew).`;
+	return `${experiment} was judged against ${judged}, but production is ${now === null ? "none" : `version ${now}`} now. Plan, train and gate again (the training is adopted; only the comparison runs again).`;
 }
 
 /** What the candidate was compared with must be the version that the registry holds under that number. */
@@ -146,7 +146,7 @@ function refuseDifferent(file: string, found: object, derived: object): void {
 /** The documents must be of one another: a verdict on another report, or a report on another plan, promotes nothing. */
 function checkEvidence(plan: Plan, report: Report, verdict: Verdict): void {
 	if (verdict.report !== sha256(documentText(report)))
-		throw new InvalidInput("verdict.json was not given on this report.json: run gate again.");
+		throw new InvalidInput("verdict.json was not made from this report.json: run gate again.");
 	if (report.evidence.plan !== digestPlan(plan))
 		throw new InvalidInput("report.json was not made from this plan.json: run report again.");
 }

@@ -164,7 +164,7 @@ export async function recordRollback(
 	// With the entry: a later version from the same file may have left its own there.
 	await writePromotion({ root: home, registry }, promotion, path.join(folder, "promotion.json"));
 	const files = await filesOf(folder, experiment);
-	const title = `Record ${model} going back to v${version}`;
+	const title = `Record the rollback of ${model} to v${version}`;
 	const name = `${model}-v${version}-again-${moment}`;
 	const body = `\`${model}\` v${version} is production again.`;
 	await propose({ files, title, name, body }, ports, base);

@@ -59,12 +59,12 @@ export interface Moment extends Asked {
 export function dueProposals(moment: Moment): { due: Due[]; waiting: string[] } {
 	const { recipes, proposed, experiments, data, publication, byHand } = moment;
 	if (publication && !data.has(publication.data)) {
-		const there = notAmong(publication.data, [...data.keys()], "there");
+		const there = notAmong(publication.data, [...data.keys()], "available");
 		throw new InvalidInput(`${publication.event}: recipes/data/${publication.data}.yaml doesn't exist; ${there}`);
 	}
 	if (byHand !== null && !recipes.some(({ name }) => name === byHand)) {
 		const names = recipes.map(({ name }) => name);
-		throw new InvalidInput(`proposal: found ${JSON.stringify(byHand)}; ${notAmong(byHand, names, "there")}`);
+		throw new InvalidInput(`proposal: found ${JSON.stringify(byHand)}; ${notAmong(byHand, names, "available")}`);
 	}
 	const ticks = recipes
 		.flatMap((recipe) => ticksOf(recipe, moment).map((tick) => ({ recipe, tick })))

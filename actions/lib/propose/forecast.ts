@@ -25,7 +25,7 @@ export async function readProposals(root: string): Promise<Pick<Moment, "recipes
 export async function showDue(root: string, now: string | undefined) {
 	const moment = new Date(now ?? Date.now());
 	if (Number.isNaN(moment.getTime()))
-		throw new InvalidInput(`--now: found ${JSON.stringify(now)}; it must be a time, as 2026-11-25T03:00:00Z.`);
+		throw new InvalidInput(`--now: found ${JSON.stringify(now)}; it must be a time, such as 2026-11-25T03:00:00Z.`);
 	const asked = { publication: null, byHand: null, now: moment, maxOpen: Number.POSITIVE_INFINITY };
 	const { due, waiting } = dueProposals({ ...(await readProposals(root)), ...asked, proposed: new Map() });
 	const lines = [

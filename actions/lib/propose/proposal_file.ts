@@ -98,15 +98,15 @@ function checkProposal({ value, source }: Loaded<Proposal>): Problem[] {
 		problems.push(problemAt(source, pointer, message, part));
 	if ("schedule" in on && !isDay(on.since))
 		at("/on/since", `on.since: found "${on.since}"; there is no such day`, "value");
-	if ("event" in on && window) at("/window", "window: an event has no day to count back from; only a schedule has");
+	if ("event" in on && window) at("/window", "window: only for a schedule; an event has no day to count back from");
 	if ("event" in on && max_open !== undefined)
 		at(
 			"/max_open",
-			"max_open: an event comes once, and nothing would bring it again after it has waited; leave it out",
+			"max_open: only for a schedule; an event comes once, so a proposal that waited would be lost; remove it",
 		);
 	if ("data" in on && on.data !== experiment.data)
-		at("/on/data", `on.data: found ${on.data}, and the experiment trains on ${experiment.data}; write that`, "value");
+		at("/on/data", `on.data: found ${on.data}; it must be ${experiment.data}, which the experiment trains on`, "value");
 	if (window && experiment.window)
-		at("/experiment/window", "experiment.window: the proposal's own window is what it is set to; keep one of them");
+		at("/experiment/window", "experiment.window: the proposal's window sets it; remove one of them");
 	return problems;
 }

@@ -27,7 +27,7 @@ const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 /** A registry in a folder of this machine. */
 export function folder(root: string): Registry {
 	const lineOf = (model: string) => {
-		if (!NAME.test(model)) throw new InvalidInput(`${JSON.stringify(model)} is no name of a line of models.`);
+		if (!NAME.test(model)) throw new InvalidInput(`${JSON.stringify(model)} can't be the name of a line of models.`);
 		return path.join(root, model);
 	};
 
@@ -67,7 +67,7 @@ export function folder(root: string): Registry {
 			if (!own)
 				throw new ServiceError(
 					"registry",
-					`Version ${approval.version} of ${model} is approved, and its folder is gone.`,
+					`Version ${approval.version} of ${model} is approved, but its folder is gone.`,
 				);
 			if (approval.previous !== (before?.digest ?? null) || approval.replaced !== (before?.approval.version ?? null))
 				throw new InvalidInput(
@@ -179,7 +179,7 @@ async function verify({ entry, location }: Version): Promise<void> {
 
 function moved(model: string, { version, replaced }: Approval, last: Approval | undefined): string {
 	const judged = replaced === null ? "no production model" : `version ${replaced}`;
-	return `Production of ${model} is version ${last?.version ?? "none"} now, and version ${version} was judged against ${judged}: judge it again.`;
+	return `Production of ${model} is version ${last?.version ?? "none"} now, but version ${version} was judged against ${judged}: judge it again.`;
 }
 
 function padded(number: number): string {

@@ -28,7 +28,7 @@ export function recorded(root: string, warn: (message: string) => void): Registr
 				if (record) found.push(record);
 			} catch (error) {
 				if (!(error instanceof InvalidInput)) throw error;
-				warn(`${error.message} Its version is left out of what this compares with.`);
+				warn(`${error.message} This plan doesn't compare with its version.`);
 			}
 		}
 		// Times of one form compare as their text does.
@@ -41,9 +41,7 @@ export function recorded(root: string, warn: (message: string) => void): Registr
 	};
 
 	const refuse = async () => {
-		throw new InvalidInput(
-			"The promotions in reports/ can be read, not changed: the registry itself is needed for that.",
-		);
+		throw new InvalidInput("The promotions in reports/ are read-only: only the registry itself can be changed.");
 	};
 
 	async function history(model: string) {
@@ -90,7 +88,7 @@ async function readRecord(folder: string): Promise<Recorded | null> {
 	const promotion = await readDocument("promotion", promotionFile!);
 	if (entry.model !== promotion.model || entry.version !== promotion.version)
 		throw new InvalidInput(
-			`${promotionFile} is of ${promotion.model} v${promotion.version}, and the entry beside it of ${entry.model} v${entry.version}.`,
+			`${promotionFile} is for ${promotion.model} v${promotion.version}, but the entry beside it is for ${entry.model} v${entry.version}.`,
 		);
 	return promotion.approved_at === null ? null : { entry, promotion };
 }

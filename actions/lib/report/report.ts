@@ -37,14 +37,14 @@ async function readMeasured(plan: Plan, evaluation: RunId, store: Store): Promis
 	const { model, id } = plan.run;
 	const key = evaluationKey(model, id, evaluation);
 	const listing = await store.get(`${key}/${MANIFEST}`);
-	if (!listing) throw new InvalidInput(`${key}/${MANIFEST}: the store lacks this file of a job that succeeded.`);
+	if (!listing) throw new InvalidInput(`${key}/${MANIFEST}: the job succeeded, but the store lacks this file.`);
 	const manifest = sha256(listing);
 	const listed = new Map(
 		(await parseManifest(listing, manifest, `${key}/${MANIFEST}`)).map(({ file, sha256 }) => [file, sha256]),
 	);
 	const read = async (file: string) => {
 		const bytes = await store.get(`${key}/${file}`);
-		if (!bytes) throw new InvalidInput(`${key}/${file}: the store lacks this file of a job that succeeded.`);
+		if (!bytes) throw new InvalidInput(`${key}/${file}: the job succeeded, but the store lacks this file.`);
 		if (sha256(bytes) !== listed.get(file))
 			throw new InvalidInput(
 				`${key}/${file}: found digest ${sha256(bytes)}; the evaluation's manifest lists ${listed.get(file) ?? "no such file"}.`,
@@ -109,7 +109,7 @@ function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluati
 	].filter(([measured, planned]) => measured !== planned);
 	for (const [measured, planned, what] of disagreements) {
 		throw new InvalidInput(
-			`eval_report.json is of the ${what} ${measured}, and the plan's is ${planned}: plan and train again.`,
+			`eval_report.json is for the ${what} ${measured}, but the plan's is ${planned}: plan and train again.`,
 		);
 	}
 	return {

@@ -9,7 +9,7 @@ import type { Store } from "../plan/store.ts";
 export function folder(root: string): Store {
 	const locate = (key: string) => {
 		if (key === "" || path.isAbsolute(key) || key.split("/").includes(".."))
-			throw new InvalidInput(`${JSON.stringify(key)} is no key of a store.`);
+			throw new InvalidInput(`${JSON.stringify(key)} can't be a key of a store.`);
 		return path.join(root, key);
 	};
 	return {

@@ -80,7 +80,7 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 			return at(`${here === "" ? "" : `${name}: `}${key} is missing${purpose ? ` (${purpose})` : ""}`);
 		}
 		case "dependencies":
-			return at(`${name}: ${params["missingProperty"]} is missing, which ${params["property"]} needs`);
+			return at(`${name}: ${params["property"]} needs ${params["missingProperty"]}, which is missing`);
 		case "type":
 			return at(`${name}: found ${show(value)}; it must be ${article(String(params["type"]))}`);
 		case "enum":
@@ -94,14 +94,14 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 		case "minLength":
 			return at(`${name}: found ${show(value)}; it must have at least ${params["limit"]} character`);
 		case "maxLength":
-			return at(`${name}: found ${String(value).length} characters; at most ${params["limit"]} are allowed`);
+			return at(`${name}: found ${String(value).length} characters; it must have at most ${params["limit"]}`);
 		case "minItems":
 		case "maxItems":
 			return at(
-				`${name}: found ${(value as unknown[]).length} items; ${error.keyword === "minItems" ? "at least" : "at most"} ${params["limit"]} are allowed`,
+				`${name}: found ${(value as unknown[]).length} items; it must have ${error.keyword === "minItems" ? "at least" : "at most"} ${params["limit"]}`,
 			);
 		case "minProperties":
-			return at(`${name}: found no key; at least ${params["limit"]} is needed`);
+			return at(`${name}: found no key; it must have at least ${params["limit"]}`);
 		case "minimum":
 		case "maximum":
 		case "exclusiveMinimum":
@@ -112,7 +112,7 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 		case "uniqueItems":
 			return at(`${name}: items ${Number(params["j"]) + 1} and ${Number(params["i"]) + 1} are the same`);
 		case "anyOf":
-			return at(`${name} has no bound; one or more of: min, max, max_drop, max_regression_percent`);
+			return at(`${name} has no bound; add one or more of: min, max, max_drop, max_regression_percent`);
 		case "oneOf": {
 			// A mapping's branches each ask for a key of their own.
 			const keys = ((parentSchema(error, schemas)["oneOf"] ?? []) as Schema[]).flatMap(
@@ -147,7 +147,7 @@ const patterns: Record<string, string> = {
 	"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, YYYY-MM-DD",
 	"^[A-Za-z0-9][A-Za-z0-9_-]*$": "a GitHub login, without an @",
 	"^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9._/-]*$": "a tag, a branch or a commit",
-	"\\S": "a text that says something",
+	"\\S": "a text that isn't blank",
 };
 
 function show(value: unknown): string {

@@ -158,10 +158,10 @@ class Reader {
 				continue;
 			}
 			const name = String(key.value);
-			if (seen.has(name)) this.problem(offset, "this key stands twice; keep one");
+			if (seen.has(name)) this.problem(offset, "this key appears twice; keep one");
 			seen.add(name);
 			if (POISONED_KEYS.has(name)) this.problem(offset, `the key ${name} is not allowed`);
-			else if (name === "<<") this.problem(offset, "the merge key << is not allowed; write the keys out");
+			else if (name === "<<") this.problem(offset, "the merge key << is not allowed; write out the keys");
 			else {
 				const child = `${pointer}/${escapePointer(name)}`;
 				this.keys.set(child, offset);
@@ -200,7 +200,7 @@ function clip(text: string): string {
 }
 
 function sentence(code: string, message: string): string {
-	if (code === "TAB_AS_INDENT") return "a tab indents this line; YAML takes spaces";
+	if (code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
 	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
 	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }

@@ -56,7 +56,7 @@ export async function evaluationRun(
 	const { model, id } = plan.run;
 	const key = modelKey(model, id);
 	const manifest = await store.get(`${key}/manifest.json`);
-	if (!manifest) throw new ServiceError("store", `${key}/manifest.json is gone, and the training had succeeded.`);
+	if (!manifest) throw new ServiceError("store", `${key}/manifest.json is gone, although the training succeeded.`);
 	const document = evaluationOf(plan, sha256(manifest), resamples);
 	return {
 		document,

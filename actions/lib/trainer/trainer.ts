@@ -68,7 +68,7 @@ export async function runTrainer(trainer: Trainer, args: readonly string[], inpu
 		env: trainerEnvironment(trainer, 1),
 		input,
 		unstartable: (reason) =>
-			`${trainer.python}: the trainer's Python can't be started (${reason}). Is the environment set up? npm start does it; in a workflow, the action setup.`,
+			`${trainer.python}: the trainer's Python can't be started (${reason}). Set up its environment: run npm start, or the setup action in a workflow.`,
 	});
 	const said = errors.trim();
 	if (code === 65) throw new InvalidInput(said || "The trainer refused its input.");

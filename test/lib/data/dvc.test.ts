@@ -182,13 +182,13 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		test("but never over a folder that somebody else made, and not used where it was changed", async () => {
 			await mkdir(path.join(root, "data/fetched"), { recursive: true });
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidFile: recipes/data/pinned.yaml:2:11 location: data/fetched is there and was not fetched by DVC for this recipe: delete it, or write another"`,
+				`"InvalidFile: recipes/data/pinned.yaml:2:11 location: data/fetched exists, but DVC didn't fetch it for this recipe: delete it, or choose another location"`,
 			);
 			await rm(path.join(root, "data/fetched"), { recursive: true });
 			await prepare(await at("v1"));
 			await writeFile(path.join(root, "data/fetched/images/t1.jpg"), "other pixels");
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidInput: ROOT/data/fetched is not what DVC pinned as PIN: it was changed since it was fetched; delete it, and it is fetched again."`,
+				`"InvalidInput: ROOT/data/fetched doesn't match DVC's pin PIN: it was changed after it was fetched; delete it to fetch it again."`,
 			);
 		});
 	});
@@ -204,8 +204,8 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 				await messageOf(readPinned(root, await recipe({ file: "data/mini.dvc" }))),
 			];
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
-				"InvalidFile: recipes/data/pinned.yaml:7:13 dvc.revision: BASE/driving-data has no branch or tag v3; there: main, moving, next, v1, v2. Did you mean v1?
-				InvalidFile: recipes/data/pinned.yaml:7:13 dvc.revision: BASE/driving-data has no commit 0123456789012345678901234567890123456789; there: main, moving, next, v1, v2
+				"InvalidFile: recipes/data/pinned.yaml:7:13 dvc.revision: BASE/driving-data has no branch or tag v3; it has: main, moving, next, v1, v2. Did you mean v1?
+				InvalidFile: recipes/data/pinned.yaml:7:13 dvc.revision: BASE/driving-data has no commit 0123456789012345678901234567890123456789; it has: main, moving, next, v1, v2
 				InvalidFile: recipes/data/pinned.yaml:6:9 dvc.path: DVC tracks nothing at data/mni in BASE/driving-data at v1; tracked: data/mini. Did you mean data/mini?
 				InvalidFile: recipes/data/pinned.yaml:6:9 dvc.path: found ../data/mini; it must be a path inside that repository
 				InvalidFile: recipes/data/pinned.yaml:5:9 data/mini.dvc: the file can't be read (ENOENT)."
@@ -231,11 +231,11 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			}
 			messages.push(await messageOf(readPinned(root, await recipe({ file: "../data/mini.dvc" }))));
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
-				"InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/other; data/mini.dvc tracks data/mini: write that
-				InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/mini; data/mini.dvc tracks mini: write that
-				InvalidFile: data/mini.dvc:1:1 md5: found d41d8cd98f00b204e9800998ecf8427e; the pin of a folder is 32 hexadecimal digits and .dir
-				InvalidFile: data/mini.dvc:1:1 md5: found nothing; the pin of a folder is 32 hexadecimal digits and .dir
-				InvalidFile: data/mini.dvc:1:1 not a .dvc file of one folder: it needs one item in outs
+				"InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/other; it must be data/mini, which data/mini.dvc tracks
+				InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/mini; it must be mini, which data/mini.dvc tracks
+				InvalidFile: data/mini.dvc:1:1 md5: found d41d8cd98f00b204e9800998ecf8427e; it must be 32 hexadecimal digits and .dir, the pin of a folder
+				InvalidFile: data/mini.dvc:1:1 md5: found nothing; it must be 32 hexadecimal digits and .dir, the pin of a folder
+				InvalidFile: data/mini.dvc:1:1 this isn't the .dvc file of one folder: it must have exactly one item in outs
 				InvalidFile: data/mini.dvc:2:1 not YAML: flow sequence in block collection must be sufficiently indented and end with a ]
 				InvalidFile: recipes/data/pinned.yaml:5:9 ../data/mini.dvc leads out of the repository"
 			`);
@@ -261,7 +261,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "ssh://-oProxyCommand=touch/called"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "http://example.com/data.git"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "file:///etc"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
-				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: it holds a name or a password, and recipes are no place for them: leave it out and set up a credential helper of git
+				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: it contains a user name or a password, which don't belong in a recipe: remove them and set up a Git credential helper
 				InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: the folder no/such/folder doesn't exist"
 			`);
 		});
@@ -281,7 +281,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			expect(known.join("\n")).toMatchInlineSnapshot(`
 				"ServiceError: recipes/data/pinned.yaml: DVC can't fetch the data from the remote gone: [Errno 2] No storage files available: FILE
 				ServiceError: recipes/data/pinned.yaml: DVC can't fetch the data from the remote down: Could not connect to the endpoint URL: "http://127.0.0.1:1/driving-data/FILE"
-				InvalidFile: recipes/data/pinned.yaml:8:11 dvc.remote: there is no DVC remote unknown there"
+				InvalidFile: recipes/data/pinned.yaml:8:11 dvc.remote: found unknown; the repository has no DVC remote of that name"
 			`);
 		});
 
@@ -290,7 +290,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			const bare = path.join(root, ".venv/bin/python");
 			const locked = path.relative(root, path.join(trainerFolder, "requirements-dvc.txt"));
 			expect(await messageOf(prepare(await at("v1"), bare))).toBe(
-				`InvalidInput: recipes/data/pinned.yaml has its data from DVC, which isn't installed: .venv/bin/python -m pip install --no-deps --require-hashes -r ${locked}`,
+				`InvalidInput: recipes/data/pinned.yaml gets its data from DVC, which isn't installed. To install it: .venv/bin/python -m pip install --no-deps --require-hashes -r ${locked}`,
 			);
 		});
 	});

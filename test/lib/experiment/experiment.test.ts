@@ -64,7 +64,7 @@ test("is told the problems of its recipes too, all at once, each on its own line
 	);
 	await writeFile(path.join(root, "experiments/mine.yaml"), accepted.replace("hydranet-small", "hydranet-huge"));
 	expect(await problems(loadExperiment("experiments/mine.yaml", { root }))).toMatchInlineSnapshot(`
-		"experiments/mine.yaml:2:9 recipes/models/hydranet-huge.yaml doesn't exist; there: hydranet-small, hydranet-tiny. Did you mean hydranet-tiny?
+		"experiments/mine.yaml:2:9 recipes/models/hydranet-huge.yaml doesn't exist; available: hydranet-small, hydranet-tiny. Did you mean hydranet-tiny?
 		recipes/machines/laptop.yaml:2:11 executor: found "locl"; allowed: local. Did you mean local?
 		recipes/machines/laptop.yaml:3:12 processes: found 0; it must be >= 1
 		recipes/machines/laptop.yaml:5:21 price_usd_per_hour: found -1; it must be >= 0"
@@ -74,7 +74,7 @@ test("is told the problems of its recipes too, all at once, each on its own line
 test("has a name of its own that a job can bear", async () => {
 	await writeFile(path.join(root, "experiments/My Experiment.yaml"), accepted);
 	expect(await problems(loadExperiment("experiments/My Experiment.yaml", { root }))).toContain(
-		'the file\'s name "My Experiment" names the experiment',
+		'the file\'s name is the name of the experiment: found "My Experiment"',
 	);
 });
 

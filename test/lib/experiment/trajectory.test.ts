@@ -70,11 +70,11 @@ describe("are gated", () => {
 			),
 		).toMatchInlineSnapshot(`
 			[
-			  "3 min_fde is the better the lower it is, and has no max_drop; use max_regression_percent",
-			  "4 ece is the better the lower it is, and has no max_drop; use max_regression_percent",
-			  "5 only what is the better the lower it is has max_regression_percent; use max_drop for map",
-			  "6 latency_p95_ms is the better the lower it is: a min would ask for a worse model; use max",
-			  "7 map is the better the higher it is: a max would ask for a worse model; use min or max_drop",
+			  "3 for min_fde, lower is better, so it has no max_drop; use max_regression_percent",
+			  "4 for ece, lower is better, so it has no max_drop; use max_regression_percent",
+			  "5 for map, higher is better: max_regression_percent is for metrics where lower is better; use max_drop",
+			  "6 for latency_p95_ms, lower is better: a min would demand a worse model; use max",
+			  "7 for map, higher is better: a max would demand a worse model; use min or max_drop",
 			]
 		`);
 	});

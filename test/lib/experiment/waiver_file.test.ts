@@ -109,8 +109,12 @@ describe("is refused in one error, on its line,", () => {
 			"3:34 waivers.0.check.slice: the data has no slice rian; its slices: ",
 		],
 		["for every slice at once", { check: '{ metric: map, slice: "*" }' }, "the data has no slice *"],
-		["without a reason", { reason: "" }, "3:5 waivers.0: reason is missing (Why the check may be let by"],
-		["with an empty reason", { reason: '"  "' }, '5:13 waivers.0.reason: found "  "; it must be a text that says'],
+		["without a reason", { reason: "" }, "3:5 waivers.0: reason is missing (Why the check may fail"],
+		[
+			"with an empty reason",
+			{ reason: '"  "' },
+			'5:13 waivers.0.reason: found "  "; it must be a text that isn\'t blank',
+		],
 		["without who grants it", { who: "" }, "3:5 waivers.0: who is missing"],
 		[
 			"granted by a mention",
@@ -147,6 +151,6 @@ describe("is refused in one error, on its line,", () => {
 
 	test("as a gate policy", async () => {
 		await writeFile(path.join(root, "experiments/mine.yaml"), accepted.replace("gates: perception", "gates: waivers"));
-		await expect(load()).rejects.toThrow("recipes/gates/waivers.yaml doesn't exist; there: perception");
+		await expect(load()).rejects.toThrow("recipes/gates/waivers.yaml doesn't exist; available: perception");
 	});
 });

@@ -91,14 +91,14 @@ describe("in a plan", () => {
 describe("is refused on its own line", () => {
 	test("where no frame of it is there", async () => {
 		expect(await refusal("window: { from: 2026-11-02, to: 2026-11-27 }\n")).toBe(
-			"experiments/mine.yaml:7:1 window: in the training manifest of recipes/data/dated.yaml the 3 frames with `captured` are of 2026-11-01 to 2026-11-29, none of 2026-11-02 to 2026-11-27",
+			"experiments/mine.yaml:7:1 window: the training manifest of recipes/data/dated.yaml has no frame from 2026-11-02 to 2026-11-27: its 3 frames with `captured` are from 2026-11-01 to 2026-11-29",
 		);
 	});
 
 	test("where no frame says when it was captured", async () => {
 		await write("data/dated/golden_train.manifest", frame("a") + frame("b"));
 		expect(await refusal(NOVEMBER)).toBe(
-			"experiments/mine.yaml:7:1 window: in the training manifest of recipes/data/dated.yaml no frame has `captured`, which says when it was taken",
+			"experiments/mine.yaml:7:1 window: the training manifest of recipes/data/dated.yaml has no frame from 2026-11-01 to 2026-11-28: no frame has `captured`, the day it was taken",
 		);
 	});
 
@@ -123,7 +123,7 @@ describe("of frames", () => {
 		await write("data/dated/golden_val.manifest", frame("v", "2026-11-01") + frame("v", "yesterday"));
 		const message = (await refusal("")).replace(root, "");
 		expect(message).toBe(
-			'/data/dated/golden_val.manifest:2:1 captured: found "yesterday"; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z',
+			'/data/dated/golden_val.manifest:2:1 captured: found "yesterday"; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z',
 		);
 	});
 

@@ -200,15 +200,15 @@ describe("is refused, once, by an issue", () => {
 		await at.judge(number, "night");
 		at.push({ [fileOf("night")]: lines("top", "another") });
 		const merged = at.merge(number);
-		await expectRefused({ night: /was changed in the merge of #1/ });
+		await expectRefused({ night: /The merge of #1 changed/ });
 		expect(await at.approvals()).toEqual([]);
-		expect(at.said.at(-1)).toMatch(/^experiments\/night\.yaml: refused: .*judged there\.` \(#1\)$/);
+		expect(at.said.at(-1)).toMatch(/^experiments\/night\.yaml: refused: .*was judged\.` \(#1\)$/);
 		const { marker, body } = at.server.issues[0]!;
 		expect(marker).toBe(`<!-- proving-ground: refused ${merged} -->`);
 		expect(body).toMatchInlineSnapshot(`
 			"\`experiments/night.yaml\`, merged with #1, was not promoted; production is what it was.
 
-			**Why:** \`experiments/night.yaml was changed in the merge of #1: it isn't the file that was judged there.\`
+			**Why:** \`The merge of #1 changed experiments/night.yaml: it isn't the file that was judged.\`
 
 			**How to go on**
 

@@ -141,7 +141,7 @@ describe("a pull request", () => {
 		const file = { message: "More", content: "", branch: "night" };
 		const { commit } = await server.call<{ commit: { sha: string } }>("PUT", `${repo}/contents/more.yaml`, file);
 		expect(await refusal()).toBe(
-			`#${server.pullRequest} was pushed to since: its head is ${commit.sha}, and ${server.sha} was planned and approved. The run of the new head takes over.`,
+			`#${server.pullRequest} has a new commit: its head is ${commit.sha}, but ${server.sha} was planned and approved. The workflow run of the new head takes over.`,
 		);
 	});
 
@@ -160,7 +160,7 @@ describe("a pull request", () => {
 			"fan-token",
 		);
 		expect(await refusal({ github, place: opened })).toBe(
-			`#${opened.number} is of a fork: it can be planned, never run.`,
+			`#${opened.number} comes from a fork: it is planned but never run.`,
 		);
 	});
 });

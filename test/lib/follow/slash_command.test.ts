@@ -110,5 +110,5 @@ test("is taken from a comment on a pull request alone", () => {
 		branch: "main",
 	});
 	for (const other of [null, {}, { ...payload, issue: { number: 7 } }, { ...payload, comment: { id: "3" } }])
-		expect(() => readCommentEvent(other)).toThrow("The event is no comment on a pull request");
+		expect(() => readCommentEvent(other)).toThrow("The event isn't a comment on a pull request");
 });

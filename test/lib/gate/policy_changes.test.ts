@@ -167,7 +167,7 @@ describe("are refused with every problem on its line", () => {
 			  [
 			    "recipes/gates/perception.yaml",
 			    5,
-			    "rules.2 has no bound; one or more of: min, max, max_drop, max_regression_percent",
+			    "rules.2 has no bound; add one or more of: min, max, max_drop, max_regression_percent",
 			  ],
 			  [
 			    "recipes/gates/perception.yaml",
@@ -195,7 +195,7 @@ describe("are refused with every problem on its line", () => {
 			  [
 			    "data/slices.yaml",
 			    2,
-			    "slices.0: where is missing (Attribute to value, or to a list of which any will do; every attribute must hold.)",
+			    "slices.0: where is missing (Attributes and their values, or lists of values. A frame must match every attribute; any value in a list matches.)",
 			  ],
 			  [
 			    "data/slices.yaml",

@@ -109,7 +109,7 @@ describe("is refused", () => {
 
 	test("of what is no name of a revision, and would be an option", async () => {
 		for (const base of ["", "--output=x", "-", "main HEAD", "main\n", ":/some", "^main"])
-			expect(await refusalOf(base)).toBe(`${JSON.stringify(base)} is no name of a revision.`);
+			expect(await refusalOf(base)).toBe(`${JSON.stringify(base)} is not the name of a revision.`);
 	});
 
 	test("where git doesn't know the revision, with what it says and how to mend it", async () => {

@@ -102,7 +102,7 @@ describe("is made", () => {
 
 	test("of no name but a whole commit's", async () => {
 		for (const name of ["main", "HEAD", "--upload-pack=touch x", "ab12", `${"a".repeat(40)}\n`, "../../etc"])
-			await expect(checkOut(root, openGit(root), name, 7)).rejects.toThrow("is no commit.");
+			await expect(checkOut(root, openGit(root), name, 7)).rejects.toThrow("is not a commit.");
 	});
 
 	test("but not of a commit that the pull request doesn't have", async () => {

@@ -104,7 +104,7 @@ describe("keeps one comment, right in the end", () => {
 		server.fault({ method: "GET", path: /comments/, worked: false, answer: limits.secondary(3600) });
 		const error = await upsert("judged").catch((error) => error);
 		expect(error).toBeInstanceOf(ServiceError);
-		expect(error.message).toMatch(/could not list comments: 403 .*GitHub takes requests again in 3600 s\./);
+		expect(error.message).toMatch(/could not list comments: 403 .*try again in 3600 s\./);
 		expect(error.cause).toMatch(/^request TEST:\d+: /);
 		expect(server.requests).toHaveLength(1);
 	});
@@ -301,7 +301,7 @@ describe("says who asks", () => {
 
 	test.each(["road", "ann/", "ann/road/x"])("and where: %s is no repository", async (repository) => {
 		await expect(openGitHub({ token: "t", repository, apiUrl: server.url, author: BOT })).rejects.toThrow(
-			"it is owner/name",
+			"it must be owner/name",
 		);
 	});
 });

@@ -226,7 +226,7 @@ describe("commits", () => {
 	test("nothing from a branch that isn't there", async () => {
 		const given = { branch: "a", base: "nowhere", message: "a", files: files("a") };
 		await expect(github.commitFiles(given)).rejects.toThrow(
-			new InvalidInput('There is no branch "nowhere" to begin from.'),
+			new InvalidInput('There is no branch "nowhere" to start from.'),
 		);
 	});
 

@@ -57,7 +57,7 @@ describe("crosses from job to job", () => {
 		const large = makePlan({ experiment: { ...plan.experiment, why: randomBytes(100_000).toString("base64") } });
 		expect(JSON.stringify(await packPlans([large, large])).length).toBeLessThan(1024 * 512);
 		await expect(packPlans([large, large, large, large])).rejects.toThrow(
-			/^4 experiments at once: their plans take \d+ characters, and a job can hand on 400000\. Split the pull request\.$/,
+			/^4 experiments at once: their plans take \d+ characters, and a job can pass on at most 400000\. Split the pull request\.$/,
 		);
 	});
 });

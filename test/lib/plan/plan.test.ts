@@ -192,14 +192,14 @@ describe("refuses data that can't serve it", () => {
 
 	test("a frame whose file is gone", async () => {
 		await rm(path.join(root, "data/mini/images/val.jpg"));
-		await expect(plan()).rejects.toThrow("images/val.jpg: named by the dataset and can't be read (ENOENT)");
+		await expect(plan()).rejects.toThrow("images/val.jpg: the dataset names this file, but it can't be read (ENOENT)");
 	});
 
 	test("a head without labels, on the experiment's own line", async () => {
 		for (const split of ["train", "test"])
 			await write(`data/mini/golden_${split}.manifest`, `${frame(split, "day", { lanes: undefined })}\n`);
 		expect(await messagesOf(plan())).toEqual([
-			"experiments/mine.yaml:3 recipes/models/hydranet-small.yaml has a lanes head, and no frame in golden_train.manifest and golden_test.manifest of recipes/data/mini.yaml has labels for it",
+			"experiments/mine.yaml:3 recipes/models/hydranet-small.yaml has a lanes head, but no frame in golden_train.manifest and golden_test.manifest of recipes/data/mini.yaml has labels for it",
 		]);
 	});
 
@@ -210,11 +210,11 @@ describe("refuses data that can't serve it", () => {
 			.replace(/( +)lanes: \{.*\n/, "$&$1trajectory: { weight: 1, class_weight: 0.5 }\n");
 		await write("recipes/models/hydranet-small.yaml", heads);
 		expect(await messagesOf(plan())).toContainEqual(
-			"experiments/mine.yaml:3 recipes/data/mini.yaml names no tracks, and recipes/models/hydranet-small.yaml has a trajectory head: choose other data, or a recipe without that head",
+			"experiments/mine.yaml:3 recipes/data/mini.yaml has no tracks, but recipes/models/hydranet-small.yaml has a trajectory head: choose other data, or a recipe without that head",
 		);
 		await write("recipes/data/mini.yaml", `${recipe}tracks: { past: 4, future: 6, step_seconds: 0.4 }\n`);
 		expect(await messagesOf(plan())).toContainEqual(
-			"experiments/mine.yaml:3 recipes/models/hydranet-small.yaml has a trajectory head, and no frame in golden_train.manifest and golden_test.manifest of recipes/data/mini.yaml has labels for it",
+			"experiments/mine.yaml:3 recipes/models/hydranet-small.yaml has a trajectory head, but no frame in golden_train.manifest and golden_test.manifest of recipes/data/mini.yaml has labels for it",
 		);
 	});
 

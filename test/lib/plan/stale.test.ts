@@ -8,7 +8,7 @@ import { makeJudged } from "../../fixtures/judged.ts";
 import { digest, makePlan, makeWaiver, waivedBy } from "../../fixtures/plan.ts";
 
 const plan = makePlan();
-const again = "plan it again: npx proving-ground plan experiments/more-night.yaml";
+const again = "Plan again: npx proving-ground plan experiments/more-night.yaml";
 
 /** The plan with other inputs of its run, by their own id. */
 function withRun(changes: Partial<Plan["run"]>, more: Partial<Plan> = {}): Plan {
@@ -109,7 +109,7 @@ describe("is refused by what has changed since", () => {
 		],
 		["the trainer", withRun({ code: digest("0") }), "the trainer's code"],
 	])("%s", (_, now, what) => {
-		expect(refusalOf(now)).toBe(`${what} has changed since the plan; ${again}`);
+		expect(refusalOf(now)).toBe(`${what} has changed since the plan. ${again}`);
 	});
 
 	test("a waiver that is gone", () => {
@@ -127,7 +127,7 @@ describe("is refused by what has changed since", () => {
 
 	test("all of it, in one sentence", () => {
 		expect(refusalOf(withRun({ seed: 1, code: digest("0") }))).toBe(
-			`experiments/more-night.yaml (seed: 0, now 1) and the trainer's code have changed since the plan; ${again}`,
+			`experiments/more-night.yaml (seed: 0, now 1) and the trainer's code have changed since the plan. ${again}`,
 		);
 	});
 });
@@ -147,7 +147,7 @@ describe("has a report", () => {
 		["author's word", makePlan({ experiment: { ...plan.experiment, why: "x" } })],
 	])("that is refused where it is of another %s", (_, now) => {
 		expect(() => refuseEarlier(report, now)).toThrow(
-			"reports/more-night/report.json is of an earlier plan than experiments/more-night.yaml and what it names give now; plan, train and report again: npx proving-ground plan experiments/more-night.yaml",
+			"reports/more-night/report.json is out of date: experiments/more-night.yaml or a file it names has changed. Plan, train and report again: npx proving-ground plan experiments/more-night.yaml",
 		);
 	});
 });

@@ -148,7 +148,7 @@ test.each([
 	[
 		"a place that isn't there",
 		`  uri: models/none\n  sha256: ${manifest("0")}\n`,
-		"8 weights.uri: found models/none, and nothing is there",
+		"8 weights.uri: found models/none; nothing is there",
 	],
 	[
 		"a place elsewhere",
@@ -158,7 +158,7 @@ test.each([
 	[
 		"other bytes",
 		`  uri: models/single.safetensors\n  sha256: ${manifest("0")}\n`,
-		`9 weights.sha256: found ${manifest("0")}; single.safetensors there has another digest`,
+		`9 weights.sha256: found ${manifest("0")}; single.safetensors has another digest`,
 	],
 ])("are refused on the author's line: %s", async (_, weights, message) => {
 	expect(await messagesOf(find(weights, history))).toEqual([`experiments/mine.yaml:${message}`]);
@@ -291,10 +291,10 @@ describe("and older data are planned", () => {
 
 	test("and refused where they can't stand in one batch with its own", async () => {
 		expect(await messagesOf(planExperiment(project, "experiments/same.yaml"))).toEqual([
-			"experiments/same.yaml:7 replay.data: found mini, the data itself",
+			"experiments/same.yaml:7 replay.data: found mini, which the experiment already trains on; choose other data",
 		]);
 		expect(await messagesOf(planExperiment(project, "experiments/blind.yaml"))).toEqual([
-			"experiments/blind.yaml:7 replay.data: recipes/data/blind.yaml has other categories than recipes/data/mini.yaml",
+			"experiments/blind.yaml:7 replay.data: recipes/data/blind.yaml must have the same categories as recipes/data/mini.yaml",
 		]);
 	});
 });

@@ -64,7 +64,7 @@ describe("makes the judged model production", () => {
 		expect(first.waived).toBeUndefined();
 		const scores = makeScores({ day: 0.2 });
 		const lost = await makeDocuments({ scores });
-		await expect(promote({ ...lost, ...judgement }, ports())).rejects.toThrow("ended in fail");
+		await expect(promote({ ...lost, ...judgement }, ports())).rejects.toThrow("has the verdict fail");
 		const documents = await makeDocuments({ scores, waived: true });
 		const promotion = await promote({ ...documents, ...judgement }, ports());
 		const waived = [
@@ -110,7 +110,7 @@ describe("refuses", () => {
 		const failed = await makeDocuments({ scores: makeScores({ night: 0.3 }) });
 		expect(failed.verdict.outcome).toBe("fail");
 		await expect(promote({ ...failed, ...judgement }, ports())).rejects.toThrow(
-			"ended in fail: only a passed verdict is promoted",
+			"has the verdict fail: only a passed one is promoted",
 		);
 		expect((await registry.history("perception-hydranet")).versions).toHaveLength(1);
 	});
@@ -119,7 +119,7 @@ describe("refuses", () => {
 		const documents = await makeDocuments({ first: true });
 		const report = { ...documents.report, scores: [] };
 		await expect(promote({ ...documents, report, ...judgement }, ports())).rejects.toThrow(
-			"verdict.json was not given on this report.json",
+			"verdict.json was not made from this report.json",
 		);
 	});
 
@@ -152,7 +152,7 @@ describe("refuses", () => {
 		const late = await makeDocuments({ name: "late", first: true });
 		await promote({ ...(await makeDocuments({ name: "baseline", first: true })), ...judgement }, ports());
 		await expect(promote({ ...late, ...judgement }, ports())).rejects.toThrow(
-			"late was judged against no production model, and production is version 1 now: plan, train and gate again (the training is adopted, only the comparison is made anew).",
+			"late was judged against no production model, but production is version 1 now. Plan, train and gate again (the training is adopted; only the comparison runs again).",
 		);
 		expect((await registry.history("perception-hydranet")).versions).toHaveLength(1);
 	});

@@ -144,8 +144,8 @@ describe("is left", () => {
 		);
 		expect(await again()).toBe(true);
 		const branch = `proving-ground/record/${LINE}-v1-again-20260105060708000`;
-		expect((await pulls()).find(([title]) => title!.includes("going back"))).toEqual([
-			`Record ${LINE} going back to v1`,
+		expect((await pulls()).find(([title]) => title!.includes("rollback"))).toEqual([
+			`Record the rollback of ${LINE} to v1`,
 			branch,
 			"main",
 		]);

@@ -98,7 +98,7 @@ describe("on a schedule", () => {
 		expect(look(new Map([["propose/weekly-2026-w48", "closed"]]))).toEqual([]);
 		const unknown = readEvent("workflow_dispatch", { inputs: { proposal: "weakly" } });
 		expect(() => dueProposals({ ...moment, ...unknown, now: new Date(), proposed: none })).toThrow(
-			'proposal: found "weakly"; there: weekly. Did you mean weekly?',
+			'proposal: found "weakly"; available: weekly. Did you mean weekly?',
 		);
 	});
 
@@ -233,7 +233,7 @@ describe("on an event", () => {
 			"a revision without an end",
 			"dataset.published",
 			{ data: "pinned", revision: "v".repeat(70_000) },
-			/revision: found 70000 characters; at most 200/,
+			/revision: found 70000 characters; it must have at most 200/,
 		],
 		[
 			"more than there is",
@@ -259,7 +259,7 @@ describe("on an event", () => {
 			"data that aren't there",
 			"dataset.published",
 			{ data: "pined", revision: "v1" },
-			"dataset.published: recipes/data/pined.yaml doesn't exist; there: pinned, scenes, scenes-more-night. Did you mean pinned?",
+			"dataset.published: recipes/data/pined.yaml doesn't exist; available: pinned, scenes, scenes-more-night. Did you mean pinned?",
 		],
 	])("refuse %s in one line", async (_, action, client_payload, message) => {
 		const moment = await read({ fresh: proposal(on, fresh), mined: proposal({ event: "slice.mined" }) });

@@ -261,12 +261,12 @@ describe("what was recorded in reports/", () => {
 		[
 			"of two versions",
 			{ promotion: { version: 7 } },
-			"reports/odd/promotion.json is of line v7, and the entry beside it",
+			"reports/odd/promotion.json is for line v7, but the entry beside it",
 		],
 		[
 			"of two lines",
 			{ promotion: { model: "road" } },
-			"promotion.json is of road v2, and the entry beside it of line v2",
+			"promotion.json is for road v2, but the entry beside it is for line v2",
 		],
 	])("leaves a record out that is %s, once, by its file's name, and keeps the others", async (_, changes, message) => {
 		await leave(1, 1);
@@ -278,7 +278,7 @@ describe("what was recorded in reports/", () => {
 	});
 
 	test("can't be changed", async () => {
-		const message = "The promotions in reports/ can be read, not changed: the registry itself is needed for that.";
+		const message = "The promotions in reports/ are read-only: only the registry itself can be changed.";
 		await expect(open().register(makeEntry("one"), { model: "", evaluation: "" })).rejects.toThrow(message);
 		await expect(open().approve("line", approval(1, null))).rejects.toThrow(message);
 	});

@@ -75,23 +75,23 @@ describe("refuses documents that don't belong together", () => {
 		[
 			"another evaluation",
 			{ ...evaluation, run: "other-0000000000000000" },
-			"is of the evaluation other-0000000000000000",
+			"is for the evaluation other-0000000000000000",
 		],
 		[
 			"another run",
 			{ ...evaluation, candidate: { ...evaluation.candidate, run: "other-0000000000000000" } },
-			"is of the run other-0000000000000000",
+			"is for the run other-0000000000000000",
 		],
 		[
 			"another production model",
 			{ ...evaluation, production: { ...evaluation.production!, manifest: `sha256:${"0".repeat(64)}` } },
-			"is of the production model sha256:000",
+			"is for the production model sha256:000",
 		],
-		["no production model", { ...evaluation, production: null }, "is of the production model null"],
+		["no production model", { ...evaluation, production: null }, "is for the production model null"],
 		[
 			"other data",
 			{ ...evaluation, data: { ...evaluation.data, version: `sha256:${"0".repeat(64)}` } },
-			"is of the data version sha256:000",
+			"is for the data version sha256:000",
 		],
 	])("%s", (_, report, message) => {
 		expect(() => makeReport(plan, jobs, { ...measured, report }, root)).toThrow(message);
@@ -130,7 +130,7 @@ describe("reads what the evaluation left", () => {
 	test("and nothing without its manifest, which a job writes last", async () => {
 		const store = await leave(measured.report);
 		await rm(store.locate(`${key}/manifest.json`));
-		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow("manifest.json: the store lacks this file");
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow("manifest.json: the job succeeded, but the store lacks this file");
 	});
 
 	test("and nothing before it has succeeded, saying in which states the jobs are", async () => {

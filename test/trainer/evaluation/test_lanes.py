@@ -128,7 +128,7 @@ def test_never_hit_a_line_of_one_point() -> None:
 
 
 def test_refuse_lines_that_are_no_numbers_or_absent() -> None:
-    with pytest.raises(ValueError, match=r"^frame 0: a lane has a point that is no finite number"):
+    with pytest.raises(ValueError, match=r"^frame 0: a lane has a point that isn't finite"):
         evaluate([([upright(np.nan)], [upright(50)])])
-    with pytest.raises(ValueError, match=r"^frame 0: the lanes are labelled, and none are predicted"):
+    with pytest.raises(ValueError, match=r"^frame 0: the lanes are labelled, but none are predicted"):
         evaluate([(None, [upright(50)])])

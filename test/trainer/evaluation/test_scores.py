@@ -129,9 +129,9 @@ def changed_labels(name: str) -> Statistics:
 
 def test_are_of_every_frame_of_the_manifest_or_refused() -> None:
     statistics = measure_sample(1, 6)
-    with pytest.raises(ValueError, match="of 6 frames, and not of each of the manifest's 7"):
+    with pytest.raises(ValueError, match="cover 6 frames, but the manifest has 7"):
         score(statistics, [], 7)
-    with pytest.raises(ValueError, match="of 6 frames, and not of each of the manifest's 5"):
+    with pytest.raises(ValueError, match="cover 6 frames, but the manifest has 5"):
         compare(statistics, None, [], resamples=100, seed=1, total_frames=5)
     with pytest.raises(ValueError, match="the slice night is over 5 frames; the manifest has 6"):
         score(statistics, [part("night", np.ones(5, dtype=bool))], 6)

@@ -83,7 +83,7 @@ def test_are_none_where_every_pixel_is_ignored() -> None:
         (np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), "the predicted mask is (2, 3)"),
         (np.full((2, 2), 4, np.uint8), np.zeros((2, 2), np.uint8), "the predicted mask has the class 4"),
         (np.zeros((2, 2), np.uint8), np.full((2, 2), 7, np.uint8), "the labelled mask has the class 7"),
-        (None, np.zeros((2, 2), np.uint8), "the mask is labelled, and none is predicted"),
+        (None, np.zeros((2, 2), np.uint8), "the mask is labelled, but none is predicted"),
     ],
 )
 def test_refuse_masks_that_do_not_fit(predicted: np.ndarray | None, labelled: np.ndarray, message: str) -> None:

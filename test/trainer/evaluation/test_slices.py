@@ -75,7 +75,7 @@ def test_are_those_that_the_run_was_planned_with(tmp_path: Path) -> None:
     load(tmp_path, text)
     expected = digest(tmp_path / "slices.yaml")
     assert len(load(tmp_path, text, expected)) == 1
-    with pytest.raises(Refused, match="not what the run was planned with"):
+    with pytest.raises(Refused, match="it has changed since the run was planned"):
         load(tmp_path, text + "# one word more\n", expected)
     with pytest.raises(Refused, match="can't be read"):
         load_slices(tmp_path / "absent.yaml", None, CATEGORIES)
@@ -100,12 +100,12 @@ def test_name_every_problem_with_its_place_what_was_found_and_what_is_allowed(tm
     assert (
         refusal(tmp_path, text)
         == """\
-slices.yaml:2:9: found Night Time for name; allowed: small letters, digits and single hyphens, at most 40
-slices.yaml:5:22: found 3 for timeofday; allowed: a string, or a list of at least one, in quotes if need be
+slices.yaml:2:9: found Night Time for name; allowed: lower-case letters, digits, single hyphens, at most 40 characters
+slices.yaml:5:22: found 3 for timeofday; allowed: a string, or a list of at least one, in quotes if needed
 slices.yaml:5:34: found nothing for weather; allowed: a string, or a list of at least one
-slices.yaml:5:57: found true for scene; allowed: a string, in quotes if need be
+slices.yaml:5:57: found true for scene; allowed: a string, in quotes if needed
 slices.yaml:6:3: found the key categroy; allowed: name, where, category, protected (did you mean category?)
-slices.yaml:7:3: found the slice night twice; each name stands once
+slices.yaml:7:3: found the slice night twice; keep one
 slices.yaml:7:54: found pedestrain for category; allowed: vehicle, pedestrian (did you mean pedestrian?)
 slices.yaml:7:77: found yes for protected; allowed: true or false
 slices.yaml:8:3: name is missing
@@ -120,7 +120,7 @@ slices.yaml:14:22: found a mapping for timeofday; allowed: a string, or a list o
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "slices.yaml: the file is empty; it has one key, slices, with a list"),
+        ("", "slices.yaml: the file is empty; it must have one key, slices, with a list"),
         ("- a\n", "slices.yaml:1:1: found a list for slices.yaml; allowed: a mapping with slices"),
         ("slices: night\n", "slices.yaml:1:9: found night for slices; allowed: a list of slices"),
         ("slice: []\n", "slices.yaml:1:1: found the key slice; allowed: slices (did you mean slices?)"),

@@ -165,7 +165,7 @@ class Trap:
 
 def test_run_no_pickle_that_a_file_holds(tmp_path: Path) -> None:
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match=r"pickle\.npz: the file is damaged, or no file of statistics"):
+    with pytest.raises(ValueError, match=r"pickle\.npz: the file is damaged, or isn't a file of statistics"):
         Statistics.load(tmp_path / "pickle.npz")
     member = io.BytesIO()
     np.lib.format.write_array_header_1_0(member, {"descr": "|O", "fortran_order": False, "shape": (1,)})
@@ -209,7 +209,7 @@ def add_boxes(**changes: np.ndarray) -> Evaluator:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scores": np.array([np.nan])}, "score of the predicted boxes has a value that is no finite number"),
+        ({"scores": np.array([np.nan])}, "score of the predicted boxes has a value that isn't finite"),
         ({"scores": np.ones(2)}, "score has 2 values for 1 predicted boxes"),
         ({"boxes": np.array([[1.0, 2.0, np.inf, 6.0]])}, "the predicted boxes are not all four finite numbers"),
         ({"boxes": np.array([[1.0, 2.0, 3.0]])}, "the predicted boxes are not all four finite numbers"),

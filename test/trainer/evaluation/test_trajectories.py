@@ -199,13 +199,13 @@ def test_are_not_compared_over_other_tracks() -> None:
 @pytest.mark.parametrize(
     ("futures", "scores", "message"),
     [
-        (None, None, "the tracks are labelled, and none are predicted"),
+        (None, None, "the tracks are labelled, but none are predicted"),
         (np.zeros((1, 3, 4, 2)), np.zeros((1, 3)), r"the futures \(1, 3, 4, 2\) are not \[T, K, F, 2\] for"),
         (np.zeros((2, 3, 5, 2)), np.zeros((2, 3)), r"the futures \(2, 3, 5, 2\) are not \[T, K, F, 2\] for"),
         (np.zeros((2, 0, 4, 2)), np.zeros((2, 0)), r"the futures \(2, 0, 4, 2\) are not"),
         (np.zeros((2, 3, 4, 2)), np.zeros((2, 4)), r"the tracks' scores \(2, 4\) are not one for each future"),
-        (np.full((2, 3, 4, 2), np.nan), np.zeros((2, 3)), "a track has a value that is no finite number"),
-        (np.zeros((2, 3, 4, 2)), np.full((2, 3), np.inf), "a track has a value that is no finite number"),
+        (np.full((2, 3, 4, 2), np.nan), np.zeros((2, 3)), "a track has a value that isn't finite"),
+        (np.zeros((2, 3, 4, 2)), np.full((2, 3), np.inf), "a track has a value that isn't finite"),
     ],
 )
 def test_are_refused_where_they_would_be_wrong(

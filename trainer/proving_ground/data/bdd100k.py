@@ -41,7 +41,7 @@ def choose_frames(
     if not chosen:
         raise Refused(
             f"{labels}: splits.{split} asks for frames of {wanted['split']!r} after the first {skip}, "
-            f"and there are {len(of_split)} of them."
+            f"but there are only {len(of_split)} of them."
         )
     return chosen
 
@@ -85,7 +85,9 @@ def scale_box(
         sides = [float(box[side]) for side in ("x1", "y1", "x2", "y2")]
         category = str(label["category"])
     except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"frame {frame}: a label is no box with category, x1, y1, x2 and y2: {label}.") from error
+        raise Refused(
+            f"frame {frame}: a label must be a box with category, x1, y1, x2 and y2, but found {label}."
+        ) from error
     clipped = fit_box(sides, scale, size)
     if clipped is None:
         return None

@@ -32,7 +32,8 @@ def import_coco(spec: dict[str, Any], out: Path) -> None:
     absent = [name for name in spec["categories"]["detection"] if name not in known]
     if absent:
         raise Refused(
-            f"{', '.join(files)}: categories.detection names {', '.join(absent)}; they have {', '.join(sorted(known))}."
+            f"{', '.join(files)}: categories.detection names {', '.join(absent)}, "
+            f"which they lack; they have {', '.join(sorted(known))}."
         )
     chosen = {}
     for split in SPLITS:
@@ -52,15 +53,17 @@ def read_annotations(file: Path) -> Annotations:
     value = read_json(file)
     lists = ("images", "annotations", "categories")
     if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in lists):
-        raise Refused(f"{file}: not COCO's annotations: it has the lists {', '.join(lists)}.")
+        raise Refused(f"{file}: not COCO's annotations: it must have the lists {', '.join(lists)}.")
     for name in lists:
         for number, entry in enumerate(value[name]):
             if not isinstance(entry, dict):
-                raise Refused(f"{file}, {name}[{number}]: found {shorten(entry)}; it is an object.")
+                raise Refused(f"{file}, {name}[{number}]: found {shorten(entry)}; it must be an object.")
     categories = by_id(file, "categories", value["categories"])
     for place, category in categories.items():
         if not isinstance(category.get("name"), str):
-            raise Refused(f"{file}, category {place}: found the name {shorten(category.get('name'))}; it is a string.")
+            raise Refused(
+                f"{file}, category {place}: found the name {shorten(category.get('name'))}; it must be a string."
+            )
     boxes: dict[int, list[dict[str, Any]]] = {place: [] for place in by_id(file, "images", value["images"])}
     for number, annotation in enumerate(value["annotations"]):
         place = f"{file}, annotations[{number}] (id {shorten(annotation.get('id'))})"
@@ -76,9 +79,9 @@ def by_id(file: Path, name: str, entries: list[dict[str, Any]]) -> dict[int, dic
     for number, entry in enumerate(entries):
         place = entry.get("id")
         if type(place) is not int:
-            raise Refused(f"{file}, {name}[{number}]: found the id {shorten(place)}; it is a whole number.")
+            raise Refused(f"{file}, {name}[{number}]: found the id {shorten(place)}; it must be a whole number.")
         if place in found:
-            raise Refused(f"{file}, {name}[{number}]: the id {place} is there twice.")
+            raise Refused(f"{file}, {name}[{number}]: the id {place} appears twice.")
         found[place] = entry
     return found
 
@@ -89,14 +92,14 @@ def check_annotation(
     """Refuse an annotation without an image, a category, or a box x, y, width, height."""
     for name, allowed in (("image_id", images), ("category_id", categories)):
         if type(annotation.get(name)) is not int or annotation[name] not in allowed:
-            raise Refused(f"{place}: found the {name} {shorten(annotation.get(name))}, which the file hasn't.")
+            raise Refused(f"{place}: found the {name} {shorten(annotation.get(name))}, which isn't in the file.")
     box = annotation.get("bbox")
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) and min(box[2:]) >= 0):
         raise Refused(
-            f"{place}: found the bbox {shorten(box)}; it is x, y, width and height, the last two not negative."
+            f"{place}: found the bbox {shorten(box)}; it must be x, y, width and height, the last two not negative."
         )
     if annotation.get("iscrowd", 0) not in (0, 1):
-        raise Refused(f"{place}: found iscrowd {shorten(annotation['iscrowd'])}; it is 0 or 1.")
+        raise Refused(f"{place}: found iscrowd {shorten(annotation['iscrowd'])}; it must be 0 or 1.")
 
 
 def take_frame(
@@ -114,7 +117,7 @@ def take_frame(
         )
     attributes = entry.get("attributes") or {}
     if not isinstance(attributes, dict) or not all(isinstance(text, str) for text in attributes.values()):
-        raise Refused(f"{place}: found the attributes {shorten(attributes)}; it is an object of strings.")
+        raise Refused(f"{place}: found the attributes {shorten(attributes)}; it must be an object of strings.")
     return {
         "source-ref": f"images/{name}.jpg",
         "width": size[0],

@@ -42,12 +42,14 @@ def choose(entries: Sequence[Any], split: str, wanted: dict[str, Any], place: st
     skip = wanted.get("skip", 0)
     chosen = list(entries[skip : skip + wanted.get("frames", len(entries))])
     if not chosen:
-        raise Refused(f"{place}: splits.{split} asks for frames after the first {skip}, and there are {len(entries)}.")
+        raise Refused(
+            f"{place}: splits.{split} asks for frames after the first {skip}, but there are only {len(entries)}."
+        )
     return chosen
 
 
 def inside(folder: Path, name: object, place: str) -> Path:
     """Path of a file that an entry names in a folder; raises Refused for a name that leads out of it."""
     if not isinstance(name, str) or not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise Refused(f"{place}: found the file name {name!r}; it is a path inside {folder}.")
+        raise Refused(f"{place}: found the file name {name!r}; it must be a path inside {folder}.")
     return folder / name

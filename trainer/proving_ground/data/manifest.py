@@ -55,7 +55,7 @@ class Frame:
 def read_manifest(file: Path, expected: str | None, categories: list[str]) -> list[Frame]:
     """Read a manifest; raises Refused with the line for what can't be taken, or where its digest isn't `expected`."""
     if expected is not None and digest(file) != expected:
-        raise Refused(f"{file}: its content is not what the run was planned with ({expected}): plan again")
+        raise Refused(f"{file}: it has changed since the run was planned (with {expected}): plan again")
     frames = [frame for _, frame in read_lines(file, categories)]
     if not frames:
         raise Refused(f"{file}: the manifest has no frames")
@@ -96,19 +96,19 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
 def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     """Check one line's value; raises Refused, KeyError or TypeError."""
     if not isinstance(value, dict):
-        raise Refused(f"found {shorten(value)}; a frame is an object")
+        raise Refused(f"found {shorten(value)}; a frame must be an object")
     attributes = value.get("attributes") or {}
     if not isinstance(attributes, dict) or not all(isinstance(text, str) for text in attributes.values()):
-        raise Refused(f"attributes: found {shorten(attributes)}; it is an object of strings")
+        raise Refused(f"attributes: found {shorten(attributes)}; it must be an object of strings")
     tracks, sequence = parse_tracks(value.get("tracks")), value.get("sequence")
     if sequence is not None and not (isinstance(sequence, str) and sequence):
-        raise Refused(f"sequence: found {shorten(sequence)}; it is the name of a drive")
+        raise Refused(f"sequence: found {shorten(sequence)}; it must be the name of a drive")
     captured = parse_captured(value.get("captured"))
     if "source-ref" not in value and "id" in value:
         return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence, captured=captured)
     for side in ("width", "height"):
         if "source-ref" in value and (type(value[side]) is not int or value[side] < 1):
-            raise Refused(f"{side}: found {shorten(value[side])}; it is a whole number of pixels, 1 or more")
+            raise Refused(f"{side}: found {shorten(value[side])}; it must be a whole number of pixels, 1 or more")
     segmentation = value.get("segmentation-ref")
     return Frame(
         source=parse_path("source-ref", value["source-ref"]),
@@ -138,29 +138,29 @@ def parse_captured(value: object) -> date | None:
         return datetime.fromisoformat(f"{day}T{time}{offset or 'Z'}").astimezone(UTC).date()
     except ValueError as error:
         raise Refused(
-            f"captured: found {shorten(value)}; it is a day or a time, as 2026-11-01 or 2026-11-01T08:30:00Z"
+            f"captured: found {shorten(value)}; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z"
         ) from error
 
 
 def parse_tracks_alone(value: dict[str, Any], attributes: dict[str, str], tracks: list[dict[str, Any]] | None) -> Frame:
     """A frame without an image: an id and tracks, and nothing that is measured in pixels."""
     if not isinstance(value["id"], str) or not value["id"]:
-        raise Refused(f"id: found {shorten(value['id'])}; it is a string")
+        raise Refused(f"id: found {shorten(value['id'])}; it must be a string")
     if tracks is None:
         raise KeyError("tracks")
     for name in ("width", "height", "detection", "segmentation-ref", "lanes"):
         if value.get(name) is not None:
-            raise Refused(f"{name}: the frame has an id and no source-ref, so it has tracks alone")
+            raise Refused(f"{name}: a frame with an id and no source-ref may only have tracks")
     return Frame(source=value["id"], attributes=attributes, tracks=tracks)
 
 
 def parse_path(name: str, value: object) -> str:
     """A path inside the dataset's folder, as it is; raises Refused for one that leads elsewhere."""
     if not isinstance(value, str) or not value:
-        raise Refused(f"{name}: found {shorten(value)}; it is a path inside the dataset's folder")
+        raise Refused(f"{name}: found {shorten(value)}; it must be a path inside the dataset's folder")
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts:
-        raise Refused(f"{name}: {value!r} leads out of the dataset's folder; it is a path inside it")
+        raise Refused(f"{name}: {value!r} leads out of the dataset's folder; it must be a path inside it")
     return value
 
 
@@ -175,9 +175,9 @@ def parse_detection(labels: object, categories: list[str] | None) -> list[dict[s
                 f"detection[{number}]: found the category {label['category']!r}; allowed: {', '.join(categories)}"
             )
         if not isinstance(label["category"], str) or not isinstance(label.get("crowd", False), bool):
-            raise Refused(f"detection[{number}]: category is a string, crowd is true or false")
+            raise Refused(f"detection[{number}]: category must be a string, and crowd true or false")
         if not (box[2] > box[0] and box[3] > box[1]):
-            raise Refused(f"detection[{number}]: the box {box} has no area; it is x1, y1, x2, y2")
+            raise Refused(f"detection[{number}]: the box {box} has no area; it must be x1, y1, x2, y2")
     return labels
 
 
@@ -196,24 +196,24 @@ def parse_tracks(tracks: object) -> list[dict[str, Any]] | None:
             if len(track[part]) < least:
                 raise Refused(f"tracks[{number}].{part}: found {len(track[part])} points; allowed: {least} or more")
         if not isinstance(track.get("category", ""), str):
-            raise Refused(f"tracks[{number}].category: found {shorten(track['category'])}; it is a string")
+            raise Refused(f"tracks[{number}].category: found {shorten(track['category'])}; it must be a string")
     return tracks
 
 
 def check_list(name: str, value: object) -> list[Any]:
     """The list, or an empty one where there is none; raises Refused for anything else."""
     if value is not None and not isinstance(value, list):
-        raise Refused(f"{name}: found {shorten(value)}; it is a list")
+        raise Refused(f"{name}: found {shorten(value)}; it must be a list")
     return value or []
 
 
 def check_points(name: str, points: object) -> None:
     """Refuse what is no list of points of two finite numbers."""
     if not isinstance(points, list):
-        raise Refused(f"{name}: found {shorten(points)}; it is a list of points [x, y]")
+        raise Refused(f"{name}: found {shorten(points)}; it must be a list of points [x, y]")
     for number, point in enumerate(points):
         if not (isinstance(point, list) and len(point) == 2 and is_number(point[0]) and is_number(point[1])):
-            raise Refused(f"{name}[{number}]: found {shorten(point)}; a point is [x, y], two finite numbers")
+            raise Refused(f"{name}[{number}]: found {shorten(point)}; a point must be [x, y], two finite numbers")
 
 
 def is_number(value: object) -> bool:

@@ -145,7 +145,7 @@ def check_profile(document: Any, where: str) -> dict[str, Any]:
     """
     try:
         if document["schema"] != 1:
-            raise Refused(f"{where}: a data profile of schema {document['schema']!r}; this version reads 1.")
+            raise Refused(f"{where}: the data profile has schema {document['schema']!r}, but this version reads 1.")
         good = all(isinstance(document[key], kind) for key, kind in (("name", str), ("version", str), ("frames", int)))
         good = good and len(document["image_size"]) == 2
         for column, item in document["columns"].items():

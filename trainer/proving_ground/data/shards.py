@@ -33,7 +33,7 @@ def pack(dataset: Path, out: Path, megabytes: int) -> str:
         Refused: the dataset can't be taken, or `out` holds something else.
     """
     if megabytes < 1:
-        raise Refused(f"shards of {megabytes} megabytes: allowed: 1 or more.")
+        raise Refused(f"found {megabytes} megabytes for a shard; it must be 1 or more.")
     frames = {split: list(read_lines(dataset / manifest_of(split), None)) for split in SPLITS}
     storage = open_storage(dataset)
     files = {name: digest_bytes(storage.read(name)) for name in files_of(frames)}
@@ -41,9 +41,9 @@ def pack(dataset: Path, out: Path, megabytes: int) -> str:
     if out.exists():
         found = read_index(out)["dataset"] if (out / INDEX).is_file() else "no shards"
         if found != packed:
-            raise Refused(f"{out}: holds {found}, and these shards would be {packed}; delete it to make them.")
+            raise Refused(f"{out}: holds {found}, but these shards would be {packed}; delete it to make them.")
         open_storage(out)
-        return f"{out}: holds these shards already ({packed})."
+        return f"{out}: already holds these shards ({packed})."
 
     def read(name: str) -> bytes:
         content = storage.read(name)
@@ -166,7 +166,7 @@ def verify_shards(folder: Path) -> int:
     for shard, expected in index["shards"].items():
         found = digest(folder / shard)
         if found != expected:
-            raise Refused(f"{folder / shard}: its digest is {found}, and {INDEX} names {expected}.")
+            raise Refused(f"{folder / shard}: its digest is {found}, but {INDEX} names {expected}.")
     places = read_places(folder, index)
     open_storage(folder)
     for split in SPLITS:

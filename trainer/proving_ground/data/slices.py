@@ -50,7 +50,7 @@ def load_slices(file: Path, expected: str | None, categories: Sequence[str]) -> 
     except OSError as error:
         raise Refused(f"{file}: the slices can't be read ({error.strerror})") from error
     if expected is not None and digest_bytes(content) != expected:
-        raise Refused(f"{file}: its content is not what the run was planned with ({expected}): plan again")
+        raise Refused(f"{file}: it has changed since the run was planned (with {expected}): plan again")
     reader = Reader()
     slices = reader.slices(parse(file, content), tuple(categories))
     if reader.problems:
@@ -98,7 +98,7 @@ def parse(file: Path, content: bytes) -> yaml.Node:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if document is None:
-        raise Refused(f"{file}: the file is empty; it has one key, slices, with a list")
+        raise Refused(f"{file}: the file is empty; it must have one key, slices, with a list")
     return document
 
 
@@ -125,7 +125,7 @@ class Reader:
         for node in found["slices"].value:
             item = self.slice(node, categories)
             if item["name"] in names:
-                self.problem(node, f"found the slice {item['name']} twice; each name stands once")
+                self.problem(node, f"found the slice {item['name']} twice; keep one")
             if item["name"] is not None:
                 names.add(item["name"])
             slices.append(item)
@@ -138,7 +138,7 @@ class Reader:
         if "name" in found:
             name = self.text(found["name"], "name", "a string")
             if name is not None and not (NAME.fullmatch(name) and len(name) <= MAX_NAME):
-                allowed = f"small letters, digits and single hyphens, at most {MAX_NAME}"
+                allowed = f"lower-case letters, digits, single hyphens, at most {MAX_NAME} characters"
                 self.refuse(found["name"], "name", allowed)
             item["name"] = name
         if "where" in found:
@@ -196,7 +196,7 @@ class Reader:
         """A string, or None and a problem."""
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
         if not isinstance(node, yaml.ScalarNode) or (plain and NO_STRING.fullmatch(node.value)):
-            self.refuse(node, key, f"{allowed}, in quotes if need be" if plain else allowed)
+            self.refuse(node, key, f"{allowed}, in quotes if needed" if plain else allowed)
             return None
         return node.value
 

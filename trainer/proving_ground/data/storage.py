@@ -58,7 +58,7 @@ class Storage:
             )
         header = content[:BLOCK]
         if header[MAGIC] != b"ustar" or header[SIZE_FIELD] != b"%011o" % size:
-            raise Refused(f"{self.folder / shard}: at {offset} isn't {name} of {size} bytes: the shard is damaged.")
+            raise Refused(f"{self.folder / shard}: found no {name} of {size} bytes at {offset}: the shard is damaged.")
         return content[BLOCK:]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def open_storage(folder: Path) -> Storage:
         except OSError as error:
             raise Refused(f"{folder / shard}: can't be read ({error.strerror}).") from error
         if found < end:
-            raise Refused(f"{folder / shard}: is cut short: it has {found} bytes, and {INDEX} names byte {end}.")
+            raise Refused(f"{folder / shard}: is cut short: it has {found} bytes, but {INDEX} names byte {end}.")
     return Storage(folder, places)
 
 
@@ -102,7 +102,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         if not isinstance(index.get(name), kind):
             raise Refused(f"{folder / INDEX}: {name} is missing or of another type; make the shards again.")
     if not all(map(SHARD.fullmatch, index["shards"])):
-        raise Refused(f"{folder / INDEX}: shards are shards/<split>-<number>.tar; make the shards again.")
+        raise Refused(f"{folder / INDEX}: shards must be named shards/<split>-<number>.tar; make the shards again.")
     return index
 
 
@@ -119,6 +119,8 @@ def read_places(folder: Path, index: dict[str, Any]) -> dict[str, Place]:
             and place[1] >= BLOCK
             and place[2] >= 0
         ):
-            raise Refused(f"{folder / INDEX}: {name} has the place {place}; it is a listed shard, an offset, a size.")
+            raise Refused(
+                f"{folder / INDEX}: {name} has the place {place}; it must be a listed shard, an offset, a size."
+            )
         places[name] = (place[0], place[1], place[2])
     return places

@@ -26,7 +26,10 @@ def import_trajectories(spec: dict[str, Any], out: Path) -> None:
         stems = [file.stem for file in files]
         for stem in stems:
             if stems.count(stem) > 1:
-                raise Refused(f"splits.{split}: two tables are named {stem}, and frames are named for their table.")
+                raise Refused(
+                    f"splits.{split}: two tables are named {stem}; give each its own name, because "
+                    "frames are named after their table."
+                )
         lines[split] = [line for file in files for line in frames_of(file, spec["past"], spec["future"])]
         if not lines[split]:
             raise Refused(
@@ -70,7 +73,7 @@ def read_table(file: Path) -> np.ndarray:
     for wrong in np.flatnonzero(~(whole.all(axis=1) & (np.abs(table) <= LARGEST).all(axis=1)))[:1]:
         raise Refused(
             f"{file}, line {numbers[wrong]}: found {lines[numbers[wrong] - 1]!r}; "
-            "frame and id are whole numbers, x and y finite ones."
+            "frame and id must be whole numbers, x and y finite ones."
         )
     return sort_table(file, table, numbers)
 
@@ -79,11 +82,11 @@ def parse_row(line: str, place: str) -> list[float]:
     """Four numbers."""
     cells = line.split()
     if len(cells) != 4:
-        raise Refused(f"{place}: found {len(cells)} columns; a row has four: frame, id, x and y.")
+        raise Refused(f"{place}: found {len(cells)} columns; a row must have four: frame, id, x and y.")
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:
-        raise Refused(f"{place}: found {line!r}; frame, id, x and y are numbers.") from error
+        raise Refused(f"{place}: found {line!r}; frame, id, x and y must be numbers.") from error
 
 
 def sort_table(file: Path, table: np.ndarray, numbers: list[int]) -> np.ndarray:
@@ -94,7 +97,7 @@ def sort_table(file: Path, table: np.ndarray, numbers: list[int]) -> np.ndarray:
         # Equal rows keep the file's order, so the second of them is the later line.
         first, second = numbers[order[twice]], numbers[order[twice + 1]]
         frame, agent = (int(value) for value in table[twice, :2])
-        raise Refused(f"{file}, line {second}: frame {frame} of id {agent} is there twice, first in line {first}.")
+        raise Refused(f"{file}, line {second}: frame {frame} of id {agent} appears twice, first in line {first}.")
     return table
 
 

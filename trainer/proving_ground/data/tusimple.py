@@ -73,10 +73,10 @@ def read_labels(file: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             raise Refused(f"{place}: not JSON: {error}.") from error
         if not isinstance(value, dict) or not {"lanes", "h_samples", "raw_file"} <= value.keys():
-            raise Refused(f"{place}: found {shorten(value)}; a frame has lanes, h_samples and raw_file.")
+            raise Refused(f"{place}: found {shorten(value)}; a frame must have lanes, h_samples and raw_file.")
         rows = read_numbers(value["h_samples"], f"{place}: h_samples")
         if not isinstance(value["lanes"], list):
-            raise Refused(f"{place}: lanes: found {shorten(value['lanes'])}; it is a list of lists of numbers.")
+            raise Refused(f"{place}: lanes: found {shorten(value['lanes'])}; it must be a list of lists of numbers.")
         lanes = [read_lane(lane, rows, f"{place}: lanes[{at}]") for at, lane in enumerate(value["lanes"])]
         frames.append({"image": value["raw_file"], "lanes": lanes, "place": place})
     return frames
@@ -85,7 +85,7 @@ def read_labels(file: Path) -> list[dict[str, Any]]:
 def read_numbers(value: object, place: str) -> np.ndarray:
     """A list of finite numbers as [N] float64."""
     if not isinstance(value, list) or not all(map(is_number, value)):
-        raise Refused(f"{place}: found {shorten(value)}; it is a list of finite numbers.")
+        raise Refused(f"{place}: found {shorten(value)}; it must be a list of finite numbers.")
     return np.array(value, dtype=np.float64)
 
 
@@ -96,7 +96,7 @@ def read_lane(value: object, rows: np.ndarray, place: str) -> np.ndarray:
         raise Refused(f"{place}: found {len(columns)} columns for {len(rows)} h_samples.")
     wrong = (columns < 0) & (columns != ABSENT)
     if wrong.any():
-        raise Refused(f"{place}: found the column {columns[wrong][0]:g}; it is 0 or more, or {ABSENT} for none.")
+        raise Refused(f"{place}: found the column {columns[wrong][0]:g}; it must be 0 or more, or {ABSENT} for none.")
     lane = np.stack([columns, rows], axis=1)[columns != ABSENT]
     return lane[np.argsort(-lane[:, 1], kind="stable")]
 
@@ -115,7 +115,7 @@ def pair_masks(wanted: dict[str, Any]) -> list[dict[str, Any]]:
     images, masks = (set(names_in(folder)) for folder in folders)
     for name in sorted(images ^ masks):
         found, absent = folders if name in images else folders[::-1]
-        raise Refused(f"{found / name}: there is no {name} in {absent}; an image and its mask have the same name.")
+        raise Refused(f"{found / name}: there is no {name} in {absent}; an image and its mask must have the same name.")
     return [{"image": name, "lanes": None, "place": str(folders[1] / name)} for name in sorted(masks)]
 
 
@@ -135,7 +135,9 @@ def mask_lanes(file: Path, size: tuple[int, int]) -> list[np.ndarray]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise Refused(f"{file}: can't be read as a mask ({error}).") from error
     if mask.shape != (size[1], size[0]):
-        raise Refused(f"{file}: the mask is {mask.shape}; it is one value for each of {size[0]}x{size[1]} pixels.")
+        raise Refused(
+            f"{file}: the mask is {mask.shape}; it must have one value for each of {size[0]}x{size[1]} pixels."
+        )
     return [mask_lane(mask == value, f"{file}: the value {value}") for value in np.unique(mask) if value != 0]
 
 
@@ -145,7 +147,7 @@ def mask_lane(pixels: np.ndarray, place: str) -> np.ndarray:
     rows = np.flatnonzero(counts)[::-1]
     runs = (np.diff(pixels[rows].astype(np.int8), axis=1, prepend=0) == 1).sum(axis=1)
     if (runs > 1).mean() > MAX_BROKEN:
-        raise Refused(f"{place} has several stretches in most of its rows; each lane has a value of its own.")
+        raise Refused(f"{place} has several stretches in most of its rows; each lane needs its own value.")
     kept = rows[np.unique(np.linspace(0, len(rows) - 1, MASK_POINTS).round().astype(np.int64))]
     middles = (pixels[kept] * (np.arange(pixels.shape[1]) + 0.5)).sum(axis=1) / counts[kept]
     return np.stack([middles, kept + 0.5], axis=1)

@@ -71,7 +71,7 @@ def tabulate(statistics: Statistics, total: int) -> Tables:
     columns = statistics.columns
     frames = columns["frames/frame"]
     if not np.array_equal(frames, np.arange(total)):
-        raise ValueError(f"the statistics are of {len(frames)} frames, and not of each of the manifest's {total}")
+        raise ValueError(f"the statistics cover {len(frames)} frames, but the manifest has {total}")
     found, truth = boxes_of(columns, "detections"), boxes_of(columns, "truth")
     matches = match(found, columns["detections/score"], truth, columns["truth/crowd"])
     confusion = np.zeros((total, len(statistics.classes), len(statistics.classes)), dtype=np.int64)

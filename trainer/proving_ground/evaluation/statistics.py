@@ -149,7 +149,7 @@ class Statistics:
                 content = {name: stored[name] for name in stored.files}
         # A wrong byte ends in any of a dozen errors of zip, of its compressions and of numpy's own header.
         except Exception as error:
-            raise Refused(f"{path}: the file is damaged, or no file of statistics at all: {error}") from error
+            raise Refused(f"{path}: the file is damaged, or isn't a file of statistics: {error}") from error
         if str(content.pop("format", None)) != FORMAT:
             raise Refused(f"{path}: not a file of frame statistics")
         version = str(content.pop("version", None))
@@ -216,14 +216,14 @@ class Evaluator:
             )
         if labelled["segmentation"]:
             if prediction.segmentation is None:
-                raise ValueError("the mask is labelled, and none is predicted")
+                raise ValueError("the mask is labelled, but none is predicted")
             matrix = confusion(prediction.segmentation, target.segmentation, len(self.classes))
             tables["confusion"] = {"matrix": matrix[None]}
         if labelled["lanes"]:
             if prediction.lanes is None:
-                raise ValueError("the lanes are labelled, and none are predicted")
+                raise ValueError("the lanes are labelled, but none are predicted")
             if not all(np.isfinite(line).all() for line in [*prediction.lanes, *target.lanes]):
-                raise ValueError("a lane has a point that is no finite number")
+                raise ValueError("a lane has a point that isn't finite")
             counts = count_lanes(prediction.lanes, target.lanes, (target.width, target.height))
             tables["lane_counts"] = {"counts": np.array([counts])}
             rated = rate_lanes(prediction.lanes, target.lanes, (target.width, target.height))
@@ -258,7 +258,7 @@ def box_columns(
         if len(values) != len(boxes):
             raise ValueError(f"{name} has {len(values)} values for {len(boxes)} {what} boxes")
         if not np.isfinite(values).all():
-            raise ValueError(f"{name} of the {what} boxes has a value that is no finite number")
+            raise ValueError(f"{name} of the {what} boxes has a value that isn't finite")
     if boxes.shape != (len(boxes), 4) or not np.isfinite(boxes).all():
         raise ValueError(f"the {what} boxes are not all four finite numbers")
     w, h = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]

@@ -29,7 +29,7 @@ def count_tracks(futures: np.ndarray | None, scores: np.ndarray | None, labelled
     and for what is no finite number.
     """
     if futures is None or scores is None:
-        raise ValueError("the tracks are labelled, and none are predicted")
+        raise ValueError("the tracks are labelled, but none are predicted")
     if labelled.ndim != 3 or futures.ndim != 4 or futures.shape[::2] != labelled.shape[:2] or not futures.shape[1]:
         raise ValueError(
             f"the futures {futures.shape} are not [T, K, F, 2] for the labelled [T, F, 2] {labelled.shape}"
@@ -37,7 +37,7 @@ def count_tracks(futures: np.ndarray | None, scores: np.ndarray | None, labelled
     if futures.shape[:2] != scores.shape:
         raise ValueError(f"the tracks' scores {scores.shape} are not one for each future of {futures.shape[:2]}")
     if not all(np.isfinite(values).all() for values in (futures, scores, labelled)):
-        raise ValueError("a track has a value that is no finite number")
+        raise ValueError("a track has a value that isn't finite")
     distance = np.linalg.norm(futures.astype(np.float64) - labelled[:, None], axis=-1)
     average, final = distance.mean(axis=-1), distance[..., -1]
     likely = scores.argmax(axis=1)[:, None]
