@@ -9,6 +9,7 @@ import { namesIn } from "../lib/experiment/files.ts";
 import { judge } from "../lib/gate/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "../lib/generated/documents.d.ts";
 import { isCommitted } from "../lib/git/changed_files.ts";
+import { nameOf } from "../lib/metrics.ts";
 import { distinctProblems, type PlanOptions, planExperiment } from "../lib/plan/plan_files.ts";
 import { refuseEarlier, refuseStale } from "../lib/plan/stale.ts";
 import type { Project } from "../lib/project.ts";
@@ -75,7 +76,7 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 	const document = await makePlan(context, file);
 	const written = document.experiment.file;
 	if ((await isCommitted(context.project.root, written)) === false)
-		context.say(`${written} isn't committed as it is: a pull request would plan what is committed.`);
+		context.say(`${written} has changes that aren't committed: a pull request would plan the committed file.`);
 	return { document, text: planText(document) };
 }
 
@@ -196,7 +197,7 @@ export async function history(context: Context, model: string | undefined): Prom
 			const approval = approvals.find(({ version }) => version === entry.version);
 			const state = entry.version === production ? "production" : approval ? "replaced" : "pending";
 			const scores = ["map", "miou", "lane_f1", "min_fde"].flatMap((metric) =>
-				entry.scores[metric] == null ? [] : [`${metric} ${entry.scores[metric].toFixed(3)}`],
+				entry.scores[metric] == null ? [] : [`${nameOf(metric)} ${entry.scores[metric].toFixed(3)}`],
 			);
 			const waived = entry.waived ? `  waived ${entry.waived.length}` : "";
 			lines.push(
@@ -308,7 +309,9 @@ async function renewReport(context: Context, file: string, { experiment, run, ba
 		throw new InvalidInput(
 			`${file}: it was judged against ${name(before)}, which is ${name(current?.version)} by now, and planned again it is another training (${plan.run.id}, not ${run}): plan and train it.`,
 		);
-	context.say(`${nameOfFile(file)}: ${name(before)} has become ${name(current?.version)}: compared anew`);
+	context.say(
+		`${nameOfFile(file)}: production moved on, from ${name(before)} to ${name(current?.version)}: comparing again`,
+	);
 	await write(context, file, "plan", plan);
 	const jobs = await follow(context, plan);
 	await write(context, file, "jobs", jobs);
