@@ -75,10 +75,10 @@ test("stage by stage does the same, prints documents with --json, and ends in 1 
 	const judged = await run("--json", "gate", file);
 	expect(judged.code).toBe(1);
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "fail", baseline: 1 });
-	expect((await run("comment", file)).out).toContain("`second` failed, worse than allowed: overall");
+	expect((await run("comment", file)).out).toContain("`second` failed 1 of 1 check: mAP ");
 	const refused = await run("promote", file);
 	expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("not promoted: fail") });
-	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}map/);
+	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}mAP/);
 });
 
 test("lets a model through whose failed check somebody else waived, and says so from the verdict to the history", async () => {
@@ -94,13 +94,15 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	const card = () => readFile(path.join(root, "reports/second/model_card.md"), "utf8");
 	// Outside a repository of git nobody is known to be the author.
 	expect(await gate()).toMatchObject({ code: 1, out: expect.stringContaining("fail (0 checks passed, 1 failed") });
-	expect((await run("comment", file)).out).toContain("author is not known by login");
+	expect((await run("comment", file)).out).toContain("author's GitHub login is not known");
 	expect(await gate("--author", "Ann")).toMatchObject({ code: 1 });
 	expect(await card()).not.toContain("## Waived checks");
 
 	expect(await gate("--author", "bob")).toMatchObject({ code: 0, out: expect.stringContaining("pass with 1 waived") });
 	expect(await card()).toContain("waived by `ann` until `9999-12-31` (line 2): `nobody is that good`");
-	expect((await run("comment", file)).out).toContain("`second` passed with 1 waived check: ");
+	expect((await run("comment", file)).out).toContain(
+		"`second` passed 0 of 1 check against production v1; waived: mAP ",
+	);
 	const promoted = await run("promote", file);
 	expect(promoted).toMatchObject({ code: 0, out: "promoted: small-line v2 replaced v1 with 1 waived check\n" });
 	const history = (await run("history", "small-line")).out.split("\n");
@@ -108,7 +110,7 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	expect(history[1]).toMatch(/^small-line v2 {2}production {2}second {2}.* {2}waived 1 {2}approved by/);
 	await rm(waivers);
 	expect((await run("promote", "experiments/first.yaml")).out).toBe(
-		"was promoted as small-line v1, and has been replaced: production is v2\n",
+		"small-line v1 was promoted and replaced since: production is v2\n",
 	);
 });
 
@@ -134,7 +136,7 @@ test("judges against what is production by now, from stored statistics, where th
 		expect(await run(stage, file)).toMatchObject({ code: 2, err });
 	await writeFile(path.join(root, file), written);
 	const judged = await run("--json", "gate", file);
-	expect(judged.err).toContain("production v2 has become production v3: compared anew");
+	expect(judged.err).toContain("production moved on, from production v2 to production v3: comparing again");
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "pass", baseline: 3 });
 	const report = JSON.parse(await readFile(path.join(root, "reports/open/report.json"), "utf8")) as Report;
 	// Three experiments have been the same training with other seeds; the second has started from weights.
@@ -158,11 +160,11 @@ test("judges against what is production by now, from stored statistics, where th
 	const { statistics } = JSON.parse(await readFile(path.join(folder, "eval_report.json"), "utf8")) as EvalReport;
 	expect(statistics.map(({ of }) => of)).toEqual(["candidate", "production"]);
 	expect(statistics.map(({ evaluation }) => evaluation)).not.toContain(report.evaluation);
-	expect((await run("gate", file)).err).not.toContain("compared anew");
+	expect((await run("gate", file)).err).not.toContain("comparing again");
 	expect((await run("promote", file)).out).toBe("promoted: small-line v4 replaced v3\n");
 	// What has been promoted was judged, even where another model has replaced it.
 	for (const promoted of [file, "experiments/other.yaml"])
-		expect((await run("gate", promoted)).err).not.toContain("compared anew");
+		expect((await run("gate", promoted)).err).not.toContain("comparing again");
 });
 
 test("backtests a policy on slices that nobody has measured, from stored statistics", async () => {

@@ -61,7 +61,8 @@ def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any])
         "## Intended use",
         "",
         f"Perception for driving: {', '.join(model['architecture']['heads'])}. It was evaluated on the data "
-        "above only; how it does with other cameras, places or weather is unknown. It is not a safety function by itself.",
+        "above only; how it does with other cameras, places or weather is unknown. It is not a safety function by "
+        "itself.",
         "",
         *io_lines(model),
         "",
@@ -214,8 +215,8 @@ def caveats(report: dict[str, Any]) -> list[str]:
     smoke = report["training"]["checks"]["determinism"]
     if smoke and not smoke["agrees"]:
         lines.append(
-            f"- Training is not deterministic here: {smoke['steps']} steps run twice differ by {smoke['difference']:.1e} "
-            "of the largest weight."
+            f"- Training is not deterministic here: {smoke['steps']} steps run twice differ by "
+            f"{smoke['difference']:.1e} of the largest weight."
         )
     for name, count in report["data"]["objects"].items():
         if count == 0:

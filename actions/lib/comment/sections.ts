@@ -3,6 +3,7 @@ import {
 	actualText,
 	boundText,
 	familySentence,
+	figureAt,
 	framesText,
 	outcomeText,
 	scoreText,
@@ -99,8 +100,7 @@ function settingText(value: unknown): string {
 const MAX_WHY = 400;
 
 /** The order of `worstFirst`, in words. */
-const ORDER =
-	": blocking checks first, then failures, then by how far each is beyond its limit (as a share of the limit)";
+const ORDER = " (order: blocking, failed, then furthest beyond the limit, as a share of it)";
 
 /** The checks that did not pass, worst first. */
 export function checksSection(verdict: Verdict, table: Show): string {
@@ -158,8 +158,8 @@ export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict)
 	if (fallen.length === 0) return "";
 	const share = (score: Score) => gain(score)! / Math.max(Math.abs(score.production ?? 0), 1e-6);
 	const worst = fallen.toSorted((a, b) => share(a) - share(b)).slice(0, MOST_FALLEN);
-	const named = worst.map(
-		(score) => `${scoreText(score, code)} (${change(score.delta, decimalsOf(score.metric))}${unitOf(score.metric)})`,
+	const named = worst.map((score) =>
+		figureAt(score, `${change(score.delta, decimalsOf(score.metric))}${unitOf(score.metric)}`),
 	);
 	const one = fallen.length === 1;
 	const left = fallen.length - worst.length;

@@ -131,7 +131,7 @@ async function rescoreEvaluation(trainer: Trainer, folder: string, slices: strin
 /** Checks whose outcome, or whose say in the verdict, is another. */
 function differences(before: Verdict["checks"], after: Verdict["checks"]): BacktestRow["changed"] {
 	const nameOf = ({ metric, slice, bound }: Verdict["checks"][number]) => JSON.stringify([metric, slice, bound]);
-	const shown = (check: Verdict["checks"][number] | undefined) => (check ? outcomeWords(check) : "not asked");
+	const shown = (check: Verdict["checks"][number] | undefined) => (check ? outcomeWords(check) : "no rule");
 	const [old, now] = [before, after].map((checks) => new Map(checks.map((check) => [nameOf(check), check])));
 	return [...new Set([...old!.keys(), ...now!.keys()])].flatMap((name) => {
 		const [was, is] = [old!.get(name), now!.get(name)];

@@ -42,9 +42,12 @@ export function foundText(check: Check): string {
 
 /** What a check measured and where, without its limit. */
 export function measuredAt(check: Check): string {
-	const { actual, metric, slice } = check;
-	const measured = actual === null ? "not measured" : measuredText(check, actual);
-	return `${nameOf(metric, code)} ${measured} ${onText(slice, code)}`;
+	return figureAt(check, check.actual === null ? "not measured" : measuredText(check, check.actual));
+}
+
+/** A figure of a metric and where it is measured, in Markdown. */
+export function figureAt({ metric, slice }: Pick<Check, "metric" | "slice">, shown: string): string {
+	return `${nameOf(metric, code)} ${shown} ${onText(slice, code)}`;
 }
 
 /** A metric and where it is measured: `mAP on night`. Names of slices and classes are untrusted text, and go through `quote`. */

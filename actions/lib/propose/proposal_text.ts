@@ -69,7 +69,7 @@ function costText({ resolved }: ProposalRecipe, plan: Plan | string): string {
 	if (typeof plan === "string")
 		return `${limit} No estimate yet (${code(plan)}); the plan in this pull request will have one.`;
 	const { estimate, run, data } = plan;
-	const size = `${data.splits.train.frames} training frames, ${run.train.epochs} epochs`;
+	const size = `${counted(data.splits.train.frames, "training frame")}, ${counted(run.train.epochs, "epoch")}`;
 	if (estimate.seconds === null) return `${limit} No estimate (${code(estimate.basis)}); ${size}.`;
 	const money = price === 0 || estimate.cost_usd === null ? "" : `, $${estimate.cost_usd.toFixed(2)}`;
 	const minutes = Math.max(1, Math.round(estimate.seconds / 60));

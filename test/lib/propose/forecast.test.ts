@@ -53,7 +53,7 @@ test("plans what is due as it would stand in the repository, and leaves the repo
 		data: { splits: { train: { frames: 1 } } },
 	});
 	expect(renderProposal(due!, plan)).toContain(
-		"How much of that is not known (`no run of this line to go by; stopped after 10 minutes`); 1 training frames, 2 epochs.",
+		"No estimate (`no earlier run of this line; stopped after 10 minutes`); 1 training frame, 2 epochs.",
 	);
 	expect(await listing()).toEqual(before);
 });

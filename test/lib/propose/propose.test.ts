@@ -301,7 +301,7 @@ describe("in the body of the pull request", () => {
 			proposed: none,
 		});
 		const plan = makePlan({
-			estimate: { seconds: 720, cost_usd: 1.5, max_cost_usd: 9, basis: "version 1's time a training frame" },
+			estimate: { seconds: 720, cost_usd: 1.5, max_cost_usd: 9, basis: "time per training frame of version 1" },
 		});
 		return due.flatMap((each) => [renderProposal(each, HOSTILE), renderProposal(each, plan)]);
 	}
