@@ -309,9 +309,7 @@ async function renewReport(context: Context, file: string, { experiment, run, ba
 		throw new InvalidInput(
 			`${file}: it was judged against ${name(before)}, which is ${name(current?.version)} by now, and planned again it is another training (${plan.run.id}, not ${run}): plan and train it.`,
 		);
-	context.say(
-		`${nameOfFile(file)}: production moved on, from ${name(before)} to ${name(current?.version)}: comparing again`,
-	);
+	context.say(`${nameOfFile(file)}: production changed: comparing again with ${name(current?.version)}`);
 	await write(context, file, "plan", plan);
 	const jobs = await follow(context, plan);
 	await write(context, file, "jobs", jobs);

@@ -127,9 +127,12 @@ function passedTitle(name: string, verdict: Verdict, promotion: Promotion | unde
 	const { length: unsure } = checks.filter((check) => check.outcome === "inconclusive" && !check.waived);
 	const first = baseline === null ? "; there is no production model yet" : "";
 	const open = unsure > 0 ? `; ${unsure} ${unsure === 1 ? "is" : "are"} inconclusive, which the policy allows` : "";
-	const letBy = waived.length > 0 ? `; waived: ${placesText(waived)}` : "";
+	const passed =
+		waived.length > 0
+			? `passed${waivedWords(waived.length)}: ${placesText(waived)}; ${passedText(verdict)} passed`
+			: `passed ${passedText(verdict)}`;
 	const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
-	return `✅ ${name} passed ${passedText(verdict)}${first}${open}${letBy}.${promoted}`;
+	return `✅ ${name} ${passed}${first}${open}.${promoted}`;
 }
 
 /** How many checks passed, and against which model. */

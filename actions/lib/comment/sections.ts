@@ -359,7 +359,7 @@ export function metricsFold({ policy }: Plan, report: Report | undefined, table:
 	const metrics = [...(report?.scores ?? []), ...policy.rules].map(({ metric }) => metric);
 	const rows = legendOf(metrics).map(({ key, meaning }) => [nameOf(key, code), code(key), meaning]);
 	const head = ["metric", "key", "meaning"];
-	return rows.length === 0 ? "" : fold("Metrics", table({ head, align: "lll", rows, rest: "index.html" }));
+	return rows.length === 0 ? "" : fold("Metrics explained", table({ head, align: "lll", rows, rest: "index.html" }));
 }
 
 /** Where the model comes from, by digest. */

@@ -32,7 +32,7 @@ export function metricsFold(metrics: readonly string[]): ComponentChild {
 		nameOf(key),
 		[`${meaning}. In a policy: `, h("code", {}, key)],
 	]);
-	return known.length === 0 ? null : fold("What the metrics mean", facts(known));
+	return known.length === 0 ? null : fold("Metrics explained", facts(known));
 }
 
 export interface Column {

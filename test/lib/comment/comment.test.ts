@@ -196,7 +196,7 @@ describe("is one document that a reviewer can decide from", () => {
 		const documents = makeWaived();
 		const text = renderComment({ ...documents, promotion: { ...makePromotion(documents) } });
 		expect(text.split("\n")[1]).toBe(
-			"### ✅ `more-night` passed 3 of 4 checks against production v1; waived: mAP −0.200 on `day`. Promoted as v2.",
+			"### ✅ `more-night` passed with 1 waived check: mAP −0.200 on `day`; 3 of 4 checks against production v1 passed. Promoted as v2.",
 		);
 		expect(text).not.toContain("no worse than");
 		expect(checkRunOf(documents, "abc")).toMatchObject({

@@ -153,7 +153,7 @@ describe("on an event", () => {
 			replaced: "v2",
 		});
 		expect(due!.title).toBe("mined: perception-hydranet on pinned at v3, for the slice night-pedestrian");
-		expect(renderProposal(due!, "no plan")).toContain("300 frames of the slice `night-pedestrian` were mined");
+		expect(renderProposal(due!, "no plan")).toContain("300 frames of the slice `night-pedestrian` mined");
 		const form = readEvent("workflow_dispatch", {
 			inputs: { event: "slice.mined", ...payload, frames: "300", proposal: "" },
 		});
