@@ -328,11 +328,11 @@ async function makePromotion(
 	documents: { plan: Plan; report: Report; verdict: Verdict },
 	options: Options,
 ): Promise<{ promotion: Promotion; text: string }> {
-	const { registry, store } = context.project;
+	const { registry } = context.project;
 	const { model } = documents.verdict;
 	const before = (await registry.history(model)).approvals.length;
 	const inputs = { ...documents, approve: !options.pending, by: options.by ?? "unknown", now: new Date() };
-	const promotion = await promoteModel(inputs, { registry, store });
+	const promotion = await promoteModel(inputs, context.project);
 	const written = await writePromotion(context.project, promotion, reportFile(context, file, "promotion.json"));
 	const { approvals } = await registry.history(model);
 	const production = approvals.length > before ? null : (approvals.at(-1)?.version ?? null);

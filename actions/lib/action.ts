@@ -31,6 +31,7 @@ export async function runAction(body: () => Promise<void>): Promise<void> {
 function showError(error: unknown): void {
 	if (error instanceof InvalidFile) {
 		for (const problem of error.problems) annotate(problem);
+		if (error.cause) core.info(plainText(error.cause instanceof Error ? `${error.cause.stack}` : String(error.cause)));
 		return;
 	}
 	if (error instanceof InvalidInput) {

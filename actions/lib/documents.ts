@@ -5,11 +5,14 @@ import path from "node:path";
 import type { ErrorObject, ValidateFunction } from "ajv";
 import writeFileAtomic from "write-file-atomic";
 import { InvalidInput } from "./errors.ts";
+import { syncFolder } from "./files.ts";
 import type {
+	Approval,
 	Entry,
 	EvalReport,
 	Figures,
 	Jobs,
+	Manifest,
 	Plan,
 	Promotion,
 	Report,
@@ -27,6 +30,8 @@ export interface DocumentTypes {
 	verdict: Verdict;
 	promotion: Promotion;
 	entry: Entry;
+	approval: Approval;
+	manifest: Manifest;
 }
 export type DocumentName = keyof DocumentTypes;
 
@@ -41,6 +46,8 @@ const validators: Record<DocumentName, () => Promise<{ default: ValidateFunction
 	verdict: () => import("./generated/validate_verdict.js"),
 	promotion: () => import("./generated/validate_promotion.js"),
 	entry: () => import("./generated/validate_entry.js"),
+	approval: () => import("./generated/validate_approval.js"),
+	manifest: () => import("./generated/validate_manifest.js"),
 };
 
 /** Reads a document; throws InvalidInput naming the file and what is wrong with it. */
@@ -89,6 +96,7 @@ export async function writeDocument<N extends DocumentName>(
 	await checkDocument(name, value, file);
 	await mkdir(path.dirname(file), { recursive: true });
 	await writeFileAtomic(file, documentText(value));
+	await syncFolder(path.dirname(file));
 	return file;
 }
 

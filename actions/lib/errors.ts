@@ -15,8 +15,8 @@ export interface Problem {
 export class InvalidFile extends Error {
 	readonly problems: readonly Problem[];
 
-	constructor(problems: readonly Problem[]) {
-		super(problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.message}`).join("\n"));
+	constructor(problems: readonly Problem[], cause?: unknown) {
+		super(problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.message}`).join("\n"), { cause });
 		this.name = "InvalidFile";
 		this.problems = problems;
 	}
@@ -39,4 +39,11 @@ export class ServiceError extends Error {
 		this.name = "ServiceError";
 		this.service = service;
 	}
+}
+
+/** An error in a sentence for those who can't act on it; what is none of the three is a bug of ours. */
+export function sentenceOf(error: unknown): string {
+	if (error instanceof InvalidFile || error instanceof InvalidInput) return error.message;
+	if (error instanceof ServiceError) return `${error.service}: ${error.message}`;
+	return `A bug in Proving Ground: ${error instanceof Error ? error.message : String(error)}`;
 }

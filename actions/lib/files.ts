@@ -17,12 +17,23 @@ export async function createFile(file: string, bytes: string | Uint8Array): Prom
 		}
 		// A link, unlike a rename, fails where the name is taken.
 		await link(beside, file);
+		await syncFolder(path.dirname(file));
 		return true;
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
 		throw error;
 	} finally {
 		await rm(beside, { force: true });
+	}
+}
+
+/** Makes the names in a folder last: after a power cut a new name may be gone although its file was synced. */
+export async function syncFolder(folder: string): Promise<void> {
+	const handle = await open(folder, "r");
+	try {
+		await handle.sync();
+	} finally {
+		await handle.close();
 	}
 }
 

@@ -72,11 +72,24 @@ describe("are planned one after the other", () => {
 		}
 	});
 
-	test("but what is no mistake of a file's ends it all", async () => {
+	test("and what is no mistake of its author's keeps one file, is told on it, and fails the step", async () => {
 		const project = await openProject(root);
-		await expect(planAll(project, ["experiments/gone.yaml"])).rejects.toThrow("gone.yaml: the file can't be read");
-		const registry = { ...project.registry, history: () => Promise.reject(new Error("the registry is away")) };
-		await expect(planAll({ ...project, registry }, ["experiments/first.yaml"])).rejects.toThrow("the registry is away");
+		const { registry } = project;
+		let asked = 0;
+		const history = (model: string) =>
+			asked++ === 0 ? Promise.reject(new TypeError("x is undefined")) : registry.history(model);
+		const planned = await planAll({ ...project, registry: { ...registry, history } }, [
+			"experiments/gone.yaml",
+			"experiments/first.yaml",
+			"experiments/second.yaml",
+		]);
+		expect(planned.plans.map(({ plan }) => plan.experiment.name)).toEqual(["second"]);
+		expect(planned.refused.map(({ file, problems }) => [file, problems[0]!.message])).toEqual([
+			["experiments/gone.yaml", expect.stringContaining("gone.yaml: the file can't be read")],
+			["experiments/first.yaml", "A bug in Proving Ground: x is undefined"],
+		]);
+		expect(() => refuseProblems(planned)).toThrow(InvalidFile);
+		expect(planned.failures).toHaveLength(2);
 	});
 });
 
@@ -87,7 +100,7 @@ describe("are run only as they were approved", () => {
 	test("where an approval was asked for at all", () => {
 		refuseOthers(planned, "");
 		refuseOthers(planned, approvalOf(plan));
-		refuseOthers({ plans: [], refused: [] }, "sha256:anything");
+		refuseOthers({ plans: [] }, "sha256:anything");
 	});
 
 	test.each([

@@ -8,7 +8,7 @@ import { renderComment, renderProblems } from "./comment.ts";
 const MAX_SUMMARY = 1_000_000;
 
 /** The comment of each experiment, or its problems, one after the other, as many as fit. */
-export function summarisePlans({ plans, refused }: PlannedFiles): string {
+export function summarisePlans({ plans, refused }: Pick<PlannedFiles, "plans" | "refused">): string {
 	const sections = [
 		...refused.map(({ file, problems }) => renderProblems(nameOfFile(file), problems)),
 		...plans.map(({ plan }) => renderComment({ plan, approval: shortApproval(approvalOf(plan)) })),

@@ -1,5 +1,5 @@
 // A merge that is taken back becomes production going back: the model that it promoted is replaced by the one that it had replaced.
-import { ServiceError } from "../errors.ts";
+import { sentenceOf } from "../errors.ts";
 import type { Entry, Promotion } from "../generated/documents.d.ts";
 import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
@@ -32,6 +32,8 @@ export async function revertMerge(
 ): Promise<boolean> {
 	const { number, head, base } = pull;
 	const files = await filesBefore(pull, git);
+	// Another pull request may have made something else of one.
+	for (const { path } of files) if ((await blob("HEAD", path, git)) !== (await blob(head.sha, path, git))) return false;
 	if (files.length === 0) return false;
 	const branch = `${ROLLBACKS}${number}`;
 	const title = `Roll back #${number}`;
@@ -43,47 +45,81 @@ export async function revertMerge(
 }
 
 /** The experiments that a pull request has changed, as they were where it left the branch, however it was merged. */
-async function filesBefore({ number, head, base }: PullRequest, git: Git) {
-	await git("cat-file", "-e", `${head.sha}^{commit}`).catch(() =>
-		git("fetch", "--quiet", "--no-tags", "origin", `refs/pull/${number}/head`),
-	);
-	const left = (await git("merge-base", base.sha, head.sha)).trim();
-	const changed = (await git("diff", "--name-status", "-z", "--no-renames", left, head.sha, "--", EXPERIMENTS)).split(
-		"\0",
-	);
-	const blob = async (revision: string, path: string) =>
-		(await git("rev-parse", "--verify", "--quiet", `${revision}:${path}`).catch(() => "")).trim();
+async function filesBefore(pull: PullRequest, git: Git): Promise<{ path: string; content: string | null }[]> {
+	const left = await whereItLeft(pull, git);
+	const range = [left, pull.head.sha, "--", EXPERIMENTS];
+	const changed = (await git("diff", "--name-status", "-z", "--no-renames", ...range)).split("\0");
 	const files: { path: string; content: string | null }[] = [];
 	for (let index = 0; index + 1 < changed.length; index += 2) {
 		const [status, path] = [changed[index], changed[index + 1]!];
-		// Another pull request has made something else of it.
-		if ((await blob("HEAD", path)) !== (await blob(head.sha, path))) return [];
 		files.push({ path, content: status === "A" ? null : await git("show", `${left}:${path}`) });
 	}
 	return files;
 }
 
-/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Says what it did, and what services have withheld from which line. Safe to repeat. */
+/** The commit at which a pull request left the branch; its own commits are fetched where they aren't there. */
+async function whereItLeft({ number, head, base }: PullRequest, git: Git): Promise<string> {
+	await git("cat-file", "-e", `${head.sha}^{commit}`).catch(() =>
+		git("fetch", "--quiet", "--no-tags", "origin", `refs/pull/${number}/head`),
+	);
+	return (await git("merge-base", base.sha, head.sha)).trim();
+}
+
+async function blob(revision: string, path: string, git: Git): Promise<string> {
+	return (await git("rev-parse", "--verify", "--quiet", `${revision}:${path}`).catch(() => "")).trim();
+}
+
+/** Whether a pull request is what revertMerge() opens: by us, and with exactly its changes. Anybody who may push can name a branch so, or push to one. */
+async function isRollback(pull: PullRequest, { git, github }: Pick<RollbackPorts, "git" | "github">): Promise<boolean> {
+	const [, taken] = /^([1-9]\d*)$/.exec(pull.head.ref.slice(ROLLBACKS.length)) ?? [];
+	if (!taken || pull.author !== github.author || pull.head.fork) return false;
+	const original = await github.pullRequest(Number(taken));
+	const left = await whereItLeft(pull, git);
+	const changed = (await git("diff", "--name-only", "-z", "--no-renames", left, pull.head.sha))
+		.split("\0")
+		.filter(Boolean);
+	const files = await filesBefore(original, git);
+	if (files.length === 0 || changed.length !== files.length) return false;
+	const before = await whereItLeft(original, git);
+	for (const { path } of files) {
+		if (!changed.includes(path)) return false;
+		if ((await blob(pull.head.sha, path, git)) !== (await blob(before, path, git))) return false;
+	}
+	return true;
+}
+
+/** The pull requests that were merged into the branch as rollbacks, and a line on each that only bears a rollback's name. */
+async function mergedRollbacks(
+	ports: Pick<RollbackPorts, "git" | "github">,
+	branch: string,
+): Promise<{ rollbacks: PullRequest[]; told: string[] }> {
+	const rollbacks: PullRequest[] = [];
+	const told: string[] = [];
+	for (const pull of await ports.github.pullRequestsFrom(ROLLBACKS)) {
+		if (!pull.merged || pull.base.ref !== branch) continue;
+		if (await isRollback(pull, ports)) rollbacks.push(pull);
+		else
+			told.push(`#${pull.number}: its branch has the name of a rollback, its changes aren't one's: production stays`);
+	}
+	return { rollbacks, told };
+}
+
+/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Returns the rollbacks that were merged, what it did, and what has failed for which line. Safe to repeat. */
 export async function rollBackMerged(
 	ports: RollbackPorts,
 	options: RollbackOptions,
-): Promise<{ told: string[]; failures: ServiceError[] }> {
-	// Anybody who may push can merge one into a branch of their own.
-	const asked = (await ports.github.pullRequestsFrom(ROLLBACKS)).filter(
-		({ merged, base }) => merged && base.ref === options.branch,
-	);
-	const told: string[] = [];
-	const failures: ServiceError[] = [];
+): Promise<{ rollbacks: PullRequest[]; told: string[]; failures: unknown[] }> {
+	const { rollbacks, told } = await mergedRollbacks(ports, options.branch);
+	const failures: unknown[] = [];
 	for (const model of await ports.project.registry.lines()) {
 		try {
-			await rollBackLine(model, asked, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });
+			await rollBackLine(model, rollbacks, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });
 		} catch (error) {
-			if (!(error instanceof ServiceError)) throw error;
 			failures.push(error);
-			told.push(`${model}: could not be rolled back: ${error.message}`);
+			told.push(`${model}: could not be rolled back: ${sentenceOf(error)}`);
 		}
 	}
-	return { told, failures };
+	return { rollbacks, told, failures };
 }
 
 /** Takes one line back as far as is asked, for one pull request may have brought several of its models; records each step, and what an interrupted run has left. */

@@ -2,7 +2,7 @@
 import { cp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { title } from "../comment/comment.ts";
-import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
+import { InvalidFile, InvalidInput, ServiceError, sentenceOf } from "../errors.ts";
 import type { Jobs, Plan } from "../generated/documents.d.ts";
 import { checkOut } from "../git/checkouts.ts";
 import type { Git } from "../git/git.ts";
@@ -15,7 +15,7 @@ import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts"
 import { code } from "../text/markdown.ts";
 import { followJobs, lookAtJobs, unseenJobs } from "../train/train.ts";
 import { judgeEvaluation } from "./follow.ts";
-import { ROLLBACKS, rollBackMerged } from "./rollback.ts";
+import { rollBackMerged } from "./rollback.ts";
 import { showExperiment } from "./showing.ts";
 
 export interface SettlePorts {
@@ -49,19 +49,21 @@ export type Settled =
 
 /** Settles every experiment that was merged in the last days, oldest first, since each promotion is what the next is judged against. Safe to repeat. */
 export async function settleMerged(ports: SettlePorts, options: SettleOptions): Promise<Settled[]> {
-	const { told, failures } = await rollBackMerged(ports, options);
+	const { rollbacks, told, failures } = await rollBackMerged(ports, options);
 	for (const line of told) options.say(line);
 	const settled: Settled[] = [];
+	const isRollback = new Set(rollbacks.map(({ number }) => number));
 	for (const merged of await listMerged(ports, options)) {
+		// What a rollback brings back was judged when it was new, and is production by the rollback.
+		if (merged.pull && isRollback.has(merged.pull.number)) continue;
 		try {
 			const one = await settleOne(merged, ports, options);
 			settled.push(one);
-			options.say(sentenceOf(one));
+			options.say(outcomeText(one));
 		} catch (error) {
-			// What a service withholds from one model keeps no other back; the step fails in the end, and the next run tries again.
-			if (!(error instanceof ServiceError)) throw error;
+			// What fails for one model, a service or we ourselves, keeps no other back; the step fails in the end, and the next run tries again.
 			failures.push(error);
-			options.say(`${merged.file}: could not be settled: ${error.message}`);
+			options.say(`${merged.file}: could not be settled: ${sentenceOf(error)}`);
 		}
 	}
 	if (failures[0]) throw failures[0];
@@ -96,17 +98,18 @@ async function listMerged({ git, github }: SettlePorts, { branch, days }: Settle
 		const own = found.filter(({ base }) => base.ref === branch);
 		pulls.set(commit, own.find(({ mergeCommit }) => mergeCommit === commit) ?? own[0] ?? null);
 	}
-	const merged = [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
-	// What a rollback brings back was judged when it was new, and is production by the rollback.
-	return merged.filter(({ pull }) => !pull?.head.ref.startsWith(ROLLBACKS));
+	return [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
 }
 
 async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
 	try {
 		return await promoteMerged(merged, ports, options);
 	} catch (error) {
-		if (!(error instanceof InvalidFile || error instanceof InvalidInput)) throw error;
-		return refuseMerged(merged, ports, { why: code(error.message), of: merged.commit });
+		if (error instanceof ServiceError) throw error;
+		const refused = await refuseMerged(merged, ports, { why: code(sentenceOf(error)), of: merged.commit });
+		if (error instanceof InvalidFile || error instanceof InvalidInput) return refused;
+		// A bug that one file trips over: people read of it in the issue, and we in the log.
+		throw error;
 	}
 }
 
@@ -329,7 +332,7 @@ async function refuseMerged(
 	return { file, is: "refused", why, issue: number };
 }
 
-function sentenceOf(settled: Settled): string {
+function outcomeText(settled: Settled): string {
 	switch (settled.is) {
 		case "promoted":
 			return `${settled.file}: promoted as ${settled.model} v${settled.version}`;

@@ -169,6 +169,8 @@ export interface Documents {
   verdict?: Verdict;
   promotion?: Promotion;
   entry?: Entry;
+  approval?: Approval;
+  manifest?: Manifest;
   experiment?: Experiment;
   model?: Model;
   slice_file?: SliceFile;
@@ -1426,6 +1428,10 @@ export interface Report {
    */
   evidence: {
     plan: string;
+    /**
+     * Digest of the evaluation's manifest, which lists its documents; absent from reports of earlier versions, which can't be promoted.
+     */
+    evaluation?: string;
     eval_report: string;
     figures: string;
   };
@@ -1695,6 +1701,10 @@ export interface Entry {
   run: string;
   evaluation: string;
   manifest: string;
+  /**
+   * Digest of the manifest of the evaluation that the model was judged on.
+   */
+  evaluation_manifest: string;
   verdict: string;
   report: string;
   registered_at: string;
@@ -1750,6 +1760,60 @@ export interface Entry {
    * Checks that a waiver let by; absent where there were none.
    */
   waived?: VerdictWaivedCheck[];
+}
+/**
+ * One change of production in a line of models. Each names the one before it by digest.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "approval".
+ */
+export interface Approval {
+  schema: 1;
+  version: number;
+  replaced: number | null;
+  manifest: string;
+  verdict: string;
+  approved_by: string;
+  approved_at: string;
+  /**
+   * Digest of the version's entry.json when it was approved.
+   */
+  entry: string;
+  /**
+   * Digest of the approval before this one; null for the first.
+   */
+  previous: string | null;
+}
+/**
+ * The files that a job left in a folder, each with its digest. A job writes it last.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "manifest".
+ */
+export interface Manifest {
+  schema: 1;
+  run: string;
+  /**
+   * @minItems 1
+   */
+  files: [
+    {
+      /**
+       * Path inside the folder.
+       */
+      file: string;
+      sha256: string;
+      bytes: number;
+    },
+    ...{
+      /**
+       * Path inside the folder.
+       */
+      file: string;
+      sha256: string;
+      bytes: number;
+    }[]
+  ];
 }
 /**
  * One experiment: the recipes it names and where it differs from them. The file's name is the experiment's name.

@@ -12,6 +12,7 @@ import { workflows } from "./workflows.ts";
 export async function openGitHub(options: GitHubOptions): Promise<GitHub> {
 	const client = await connect(options);
 	return {
+		author: options.author,
 		...comments(client),
 		...checks(client),
 		...labels(client),

@@ -73,6 +73,8 @@ export type Reaction = "+1" | "-1" | "laugh" | "confused" | "heart" | "hooray" |
 
 /** Every method reads all pages, is safe to repeat, ends right after lost answers and races, and throws one ServiceError where it can't. */
 export interface GitHub {
+	/** The login under which this writes. */
+	readonly author: string;
 	/** Makes or changes the one comment that begins with the marker and is ours; leaves what is there where `keep` says so of it. */
 	upsertComment(pullRequest: number, marker: string, body: string, keep?: (shown: string) => boolean): Promise<Written>;
 	/** The texts of our comments that begin so, oldest first. */

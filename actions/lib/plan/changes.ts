@@ -1,5 +1,6 @@
 // The plan and what the registry remembers of production become the settings that differ between them.
 import type { Entry, Plan, PlanChange, PlanSlice, RunTrain } from "../generated/documents.d.ts";
+import { flatten } from "./leaves.ts";
 
 /** The settings in which a run differs from a model of the registry. */
 export function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
@@ -32,12 +33,4 @@ export function entryData(
 	const { name, version, dvc } = run.data;
 	const counted = slices.map((slice) => [slice.name, { frames: slice.frames, objects: slice.objects }]);
 	return { name, version, dvc, splits, slices: Object.fromEntries(counted) };
-}
-
-/** The leaves of nested mappings, by their path. */
-export function flatten(value: unknown, path = "", into = new Map<string, unknown>()): Map<string, unknown> {
-	if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-		for (const [key, child] of Object.entries(value)) flatten(child, path ? `${path}.${key}` : key, into);
-	} else into.set(path, Array.isArray(value) ? value.join(", ") : value);
-	return into;
 }

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { type Dataset, type Preparation, prepareDataset } from "../data/dataset.ts";
 import { writeDocument } from "../documents.ts";
-import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
+import { InvalidFile, InvalidInput, type Problem, sentenceOf } from "../errors.ts";
 import { authorsOf, type Known } from "../experiment/author.ts";
 import { checkCombination } from "../experiment/combination.ts";
 import { loadExperiment } from "../experiment/experiment.ts";
@@ -55,36 +55,40 @@ export interface PlannedFiles {
 	plans: { plan: Plan; path: string }[];
 	/** Files that can't be planned. */
 	refused: { file: string; problems: readonly Problem[] }[];
+	/** What kept one of them that its author can't mend: a service that failed, a bug of ours. */
+	failures: unknown[];
 }
 
-/** Plans experiment files one after the other and writes their plans; a file with mistakes doesn't keep the others. */
+/** Plans experiment files one after the other and writes their plans; a file that can't be planned, for whatever reason, doesn't keep the others. */
 export async function planAll(
 	project: PlanPorts,
 	files: readonly string[],
 	options: PlanOptions = {},
 ): Promise<PlannedFiles> {
-	const planned: PlannedFiles = { plans: [], refused: [] };
+	const planned: PlannedFiles = { plans: [], refused: [], failures: [] };
 	for (const file of files) {
 		try {
 			const plan = await planExperiment(project, file, options);
 			const place = path.join(documentsOf(project.root, plan.experiment.name), "plan.json");
 			planned.plans.push({ plan, path: await writeDocument("plan", plan, place) });
 		} catch (error) {
-			if (!(error instanceof InvalidFile)) throw error;
-			planned.refused.push({ file, problems: error.problems });
+			const isAuthors = error instanceof InvalidFile;
+			const problems = isAuthors ? error.problems : [{ file, line: 1, column: 1, message: sentenceOf(error) }];
+			planned.refused.push({ file, problems });
+			if (!isAuthors) planned.failures.push(error);
 		}
 	}
 	return planned;
 }
 
 /** Throws InvalidFile with every problem of every file that couldn't be planned, where there is one. */
-export function refuseProblems({ refused }: PlannedFiles): void {
+export function refuseProblems({ refused, failures }: PlannedFiles): void {
 	const problems = refused.flatMap((file) => file.problems);
-	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
+	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems), failures[0]);
 }
 
 /** Throws InvalidInput where a plan isn't the one whose approval was given; an empty approval stands for none asked. */
-export function refuseOthers({ plans }: PlannedFiles, approval: string): void {
+export function refuseOthers({ plans }: Pick<PlannedFiles, "plans">, approval: string): void {
 	for (const { plan } of plans) {
 		if (approval === "" || approvalOf(plan) === approval) continue;
 		throw new InvalidInput(
@@ -129,6 +133,8 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
+	const opponent = history.versions.find(({ entry }) => entry.version === plan.baseline?.version);
+	if (opponent) await registry.verify(opponent);
 	// Where the weights can't be read, what starts the training plans again and asks.
 	if (!plan.weights || !project.reachesModels || options.transfer === false) return plan;
 	// Shapes are compared before anything starts.

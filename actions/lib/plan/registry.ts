@@ -23,10 +23,12 @@ export interface Registry {
 	lines(): Promise<string[]>;
 	/** The production version of a line; null before the first promotion. */
 	current(model: string): Promise<Version | null>;
-	/** Adds a version, whole or not at all; the same evaluation always gets the same version: safe to repeat. */
-	register(entry: Omit<Entry, "version">, files: Record<string, string>): Promise<Version>;
-	/** Makes a version production if `replaced` still is; approving what is production already changes nothing. */
+	/** Adds a version, whole or not at all, of the files that the manifests of both folders list; the same evaluation always gets the same version: safe to repeat. Throws InvalidInput where a file isn't the listed one. */
+	register(entry: Omit<Entry, "version">, files: { model: string; evaluation: string }): Promise<Version>;
+	/** Makes a version production if `replaced` still is and its files are those of its entry; approving what is production already changes nothing. */
 	approve(model: string, approval: Approval): Promise<Approval>;
+	/** Throws InvalidInput where a version's files aren't those that its entry names. */
+	verify(version: Version): Promise<void>;
 	/** Every version, oldest first, and every promotion, oldest first. */
 	history(model: string): Promise<{ versions: Version[]; approvals: Approval[] }>;
 }

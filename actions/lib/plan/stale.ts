@@ -1,7 +1,7 @@
 // A plan and what planning again gives become what has changed between them, named by the files that say so.
 import { InvalidInput } from "../errors.ts";
 import type { Plan, Report } from "../generated/documents.d.ts";
-import { flatten } from "./changes.ts";
+import { leaves } from "./leaves.ts";
 
 /** Settings that a sentence names of one file. */
 const MOST = 3;
@@ -118,17 +118,6 @@ function differences(before: unknown, now: unknown): string[] {
 			const [was, is] = [old, own].map((of) => String(of.get(path) ?? "") || "none");
 			return `${path}${`${was}${is}`.length > 40 ? "" : `: ${was}, now ${is}`}`;
 		});
-}
-
-/** Lists of mappings are told by their place in the list; nothing at all has no leaves. */
-function leaves(value: unknown): Map<string, unknown> {
-	const found = flatten(
-		JSON.parse(JSON.stringify(value ?? null), (_, inner) =>
-			Array.isArray(inner) && inner.some((item) => typeof item === "object") ? { ...inner } : inner,
-		),
-	);
-	found.delete("");
-	return found;
 }
 
 function settings(found: readonly string[]): string {

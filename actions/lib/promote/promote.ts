@@ -1,13 +1,16 @@
 // A passed verdict becomes production: the very bytes that were judged, checked by digest, in the place of the model they were judged against.
 import path from "node:path";
+import { MANIFEST, parseManifest } from "../artefacts.ts";
 import { documentText, sha256, writeDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
+import { judge } from "../gate/gate.ts";
 import { waivedOf } from "../gate/waivers.ts";
 import type { Entry, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
 import { entryData } from "../plan/changes.ts";
+import { leaves } from "../plan/leaves.ts";
 import type { Registry } from "../plan/registry.ts";
 import { evaluationKey, modelKey, type Store } from "../plan/store.ts";
-import { digestPlan, fromRoot } from "../report/report.ts";
+import { digestPlan, fromRoot, makeReportAgain } from "../report/report.ts";
 
 export interface PromoteInputs {
 	plan: Plan;
@@ -33,6 +36,8 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 		throw new InvalidInput(`${verdict.experiment} ended in ${verdict.outcome}: only a passed verdict is promoted.`);
 	}
 	await checkArtefacts(report, store);
+	await checkBaseline(plan, registry);
+	await judgeAgain(inputs, store);
 	const { model } = verdict;
 	const before = (await registry.current(model))?.entry.version ?? null;
 	if (plan.promoted === null && before !== verdict.baseline) {
@@ -46,6 +51,7 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 		model: store.locate(modelKey(model, report.run)),
 		evaluation: store.locate(evaluationKey(model, report.run, report.evaluation)),
 	});
+	checkEntry(entry, version.entry);
 	const recorded = {
 		schema: 1 as const,
 		experiment: verdict.experiment,
@@ -101,6 +107,42 @@ function movedOn({ experiment, baseline }: Verdict, now: number | null): string 
 	return `${experiment} was judged against ${judged}, and production is ${now === null ? "none" : `version ${now}`} now: plan, train and gate again (the training is adopted, only the comparison is made anew).`;
 }
 
+/** What the candidate was compared with must be the version that the registry holds under that number. */
+async function checkBaseline({ experiment: { model, file }, baseline }: Plan, registry: Registry): Promise<void> {
+	if (baseline === null) return;
+	const { versions } = await registry.history(model);
+	const known = versions.find(({ entry }) => entry.version === baseline.version)?.entry;
+	for (const key of ["run", "manifest"] as const) {
+		if (known?.[key] === baseline[key]) continue;
+		throw new InvalidInput(
+			`plan.json: baseline.${key}: found ${baseline[key]}; the registry's v${baseline.version} has ${known?.[key] ?? "no entry"}. Plan again: npx proving-ground plan ${file}`,
+		);
+	}
+}
+
+/** Files can be edited: the report is made again from the store, and the verdict given again on it. Throws InvalidInput where a file says otherwise. */
+async function judgeAgain({ plan, report, verdict, now }: PromoteInputs, store: Store) {
+	// Another seed may have been trained since; it moves no outcome.
+	const again = { ...(await makeReportAgain(plan, report, store)), seeds: report.seeds };
+	refuseDifferent("report.json", report, again);
+	refuseDifferent("verdict.json", verdict, judge(again as Report, now));
+}
+
+function refuseDifferent(file: string, found: object, derived: object): void {
+	const [own, expected] = [found, derived].map((value) => leaves(value));
+	const paths = [...new Set([...own!.keys(), ...expected!.keys()])];
+	const differing = paths.filter((path) => own!.get(path) !== expected!.get(path));
+	if (differing.length === 0) return;
+	const named = differing.slice(0, 3).map((path) => {
+		const [was, is] = [own, expected].map((values) => JSON.stringify(values!.get(path)) ?? "nothing");
+		return `${path}: found ${was}, expected ${is}`;
+	});
+	const more = differing.length > 3 ? ` and ${differing.length - 3} more` : "";
+	throw new InvalidInput(
+		`${file} differs from what the store and the policy give now (${named.join("; ")}${more}): nothing is promoted. Run report and gate again.`,
+	);
+}
+
 /** The documents must be of one another: a verdict on another report, or a report on another plan, promotes nothing. */
 function checkEvidence(plan: Plan, report: Report, verdict: Verdict): void {
 	if (verdict.report !== sha256(documentText(report)))
@@ -110,20 +152,33 @@ function checkEvidence(plan: Plan, report: Report, verdict: Verdict): void {
 }
 
 /** The bytes in the store must be those that were evaluated: every file of the manifest, by digest. */
-async function checkArtefacts(report: Report, store: Store): Promise<void> {
-	const key = modelKey(report.experiment.model, report.run);
-	const manifest = await store.get(`${key}/manifest.json`);
-	if (!manifest || sha256(manifest) !== report.manifest) {
-		throw new InvalidInput(
-			`${key}/manifest.json is not the one that was judged (${report.manifest}): nothing is promoted.`,
-		);
-	}
-	const { files } = JSON.parse(Buffer.from(manifest).toString("utf8")) as { files: { file: string; sha256: string }[] };
-	for (const { file, sha256: digest } of files) {
+async function checkArtefacts({ experiment: { model }, run, manifest }: Report, store: Store): Promise<void> {
+	const key = modelKey(model, run);
+	const listing = await store.get(`${key}/${MANIFEST}`);
+	if (!listing) throw new InvalidInput(`${key}/${MANIFEST}: the store lacks this file: nothing is promoted.`);
+	for (const { file, sha256: expected } of await parseManifest(listing, manifest, `${key}/${MANIFEST}`)) {
 		const bytes = await store.get(`${key}/${file}`);
-		if (!bytes || sha256(bytes) !== digest)
-			throw new InvalidInput(`${key}/${file} is not the file that was judged: nothing is promoted.`);
+		const found = bytes ? sha256(bytes) : "no such file";
+		if (found !== expected)
+			throw new InvalidInput(
+				`${key}/${file} is not the file that was judged (found ${found}, expected ${expected}): nothing is promoted.`,
+			);
 	}
+}
+
+/** What the registry holds of this evaluation must be what was measured now; only the verdict on it may be another, by a later policy. */
+function checkEntry(derived: Omit<Entry, "version">, { version, ...held }: Entry): void {
+	const ofNow = ({ registered_at: _, verdict: __, report: ___, waived: ____, ...measured }: Omit<Entry, "version">) =>
+		measured;
+	refuseDifferent(`the registry's entry of ${derived.model} v${version}`, ofNow(held), ofNow(derived));
+}
+
+/** What anchors the evaluation's bytes in the registry. */
+function evaluationManifest({ evidence, experiment }: Report): string {
+	if (evidence.evaluation) return evidence.evaluation;
+	throw new InvalidInput(
+		`report.json was written by an earlier version and doesn't name its evaluation's manifest. Report again: npx proving-ground report ${experiment.file}`,
+	);
 }
 
 function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "version"> {
@@ -136,6 +191,7 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		run: verdict.run,
 		evaluation: verdict.evaluation,
 		manifest: verdict.manifest,
+		evaluation_manifest: evaluationManifest(report),
 		verdict: sha256(documentText(verdict)),
 		report: verdict.report,
 		registered_at: now.toISOString(),

@@ -1,12 +1,26 @@
 // A folder keeps the versions of each line of models: v000001/ whole or absent, approvals/000001.json one after the other.
 import { randomUUID } from "node:crypto";
-import { cp, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { documentText, parseDocument } from "../documents.ts";
+import { copyFolder, verifyFolder } from "../artefacts.ts";
+import { documentText, parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import { createFile } from "../files.ts";
-import type { Entry } from "../generated/documents.d.ts";
+import { createFile, syncFolder } from "../files.ts";
+import type { Approval as ApprovalRecord, Entry } from "../generated/documents.d.ts";
 import type { Approval, Registry, Version } from "../plan/registry.ts";
+
+/** A version as it lies there: its entry with the digest of its file. */
+interface Held extends Version {
+	digest: string;
+	file: string;
+}
+
+/** An approval as it lies there. */
+interface Recorded {
+	approval: ApprovalRecord;
+	digest: string;
+	file: string;
+}
 
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
@@ -17,26 +31,60 @@ export function folder(root: string): Registry {
 		return path.join(root, model);
 	};
 
-	async function versions(model: string): Promise<Version[]> {
+	async function versions(model: string): Promise<Held[]> {
 		const line = lineOf(model);
 		const found = (await namesIn(line)).filter((name) => /^v\d{6}$/.test(name)).sort();
 		return Promise.all(
 			found.map(async (name) => {
 				const file = path.join(line, name, "entry.json");
-				return {
-					entry: await parseDocument("entry", await readFile(file), file),
-					location: path.join(line, name, "model"),
-				};
+				const bytes = await readFile(file);
+				const entry = await parseDocument("entry", bytes, file);
+				if (entry.model !== model || `v${padded(entry.version)}` !== name)
+					throw new InvalidInput(`${file}: found the entry of ${entry.model} v${entry.version}.`);
+				return { entry, digest: sha256(bytes), file, location: path.join(line, name, "model") };
 			}),
 		);
 	}
 
-	async function approvals(model: string): Promise<Approval[]> {
+	/** The line as its records tell it; throws InvalidInput where one of them isn't what those beside it name by digest. */
+	async function readLine(model: string): Promise<{ versions: Held[]; approvals: Recorded[] }> {
 		const folder = path.join(lineOf(model), "approvals");
-		const found = (await namesIn(folder)).filter((name) => /^\d{6}\.json$/.test(name)).sort();
-		return Promise.all(
-			found.map(async (name) => JSON.parse(await readFile(path.join(folder, name), "utf8")) as Approval),
+		// Before the versions: whoever approves has registered first.
+		const names = (await namesIn(folder)).filter((name) => /^\d{6}\.json$/.test(name)).sort();
+		const approvals = await Promise.all(
+			names.map(async (name) => {
+				const file = path.join(folder, name);
+				const bytes = await readFile(file);
+				return { file, digest: sha256(bytes), approval: await parseDocument("approval", bytes, file) };
+			}),
 		);
+		const held = await versions(model);
+		for (const [index, { file, approval }] of approvals.entries()) {
+			const before = approvals[index - 1];
+			const own = held.find(({ entry }) => entry.version === approval.version);
+			if (path.basename(file) !== `${padded(index + 1)}.json`)
+				throw new InvalidInput(`${file}: the approval ${padded(index + 1)} before it is gone.`);
+			if (!own)
+				throw new ServiceError(
+					"registry",
+					`Version ${approval.version} of ${model} is approved, and its folder is gone.`,
+				);
+			if (approval.previous !== (before?.digest ?? null) || approval.replaced !== (before?.approval.version ?? null))
+				throw new InvalidInput(
+					`${before?.file ?? file}: it was changed after the approval that follows it, or isn't the one that came before.`,
+				);
+			if (approval.entry !== own.digest || approval.manifest !== own.entry.manifest)
+				throw new InvalidInput(`${own.file}: found digest ${own.digest}; ${approval.entry} was approved.`);
+		}
+		return { versions: held, approvals };
+	}
+
+	async function history(model: string): Promise<{ versions: Version[]; approvals: Approval[] }> {
+		const { versions, approvals } = await readLine(model);
+		return {
+			versions: versions.map(({ entry, location }) => ({ entry, location })),
+			approvals: approvals.map(approvalOf),
+		};
 	}
 
 	/** Claims the next number for an evaluation; whoever asks for the same evaluation gets the same number. */
@@ -60,12 +108,9 @@ export function folder(root: string): Registry {
 		},
 
 		async current(model) {
-			const last = (await approvals(model)).at(-1);
-			if (!last) return null;
-			const found = (await versions(model)).find(({ entry }) => entry.version === last.version);
-			if (!found)
-				throw new ServiceError("registry", `Version ${last.version} of ${model} is approved, and its folder is gone.`);
-			return found;
+			const { versions, approvals } = await history(model);
+			const last = approvals.at(-1);
+			return versions.find(({ entry }) => entry.version === last?.version) ?? null;
 		},
 
 		async register(entry, files) {
@@ -75,44 +120,61 @@ export function folder(root: string): Registry {
 			const place = path.join(line, `v${padded(version)}`);
 			const known = (await versions(entry.model)).find((other) => other.entry.version === version);
 			if (known) return known;
-			const beside = path.join(line, `.tmp-${randomUUID()}`);
+			const beside = path.join(line, `.tmp-${padded(version)}-${randomUUID()}`);
 			try {
-				for (const [name, source] of Object.entries(files))
-					await cp(source, path.join(beside, name), { recursive: true });
+				await copyFolder(files.model, entry.manifest, path.join(beside, "model"));
+				await copyFolder(files.evaluation, entry.evaluation_manifest, path.join(beside, "evaluation"));
 				const document: Entry = { ...entry, version };
-				await writeFile(path.join(beside, "entry.json"), documentText(document));
-				await syncTree(beside);
+				await createFile(path.join(beside, "entry.json"), documentText(document));
+				await syncFolders(beside);
 				// A folder is renamed onto a name that is free, or not at all: the entry is whole from its first instant.
 				await rename(beside, place);
+				await syncFolder(line);
 				return { entry: document, location: path.join(place, "model") };
 			} catch (error) {
-				const code = (error as NodeJS.ErrnoException).code;
-				if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
-				return (await versions(entry.model)).find((other) => other.entry.version === version)!;
+				// Another process was quicker, and may have removed this one's copy.
+				const winner = (await versions(entry.model)).find((other) => other.entry.version === version);
+				if (!winner) throw error;
+				return winner;
 			} finally {
-				await rm(beside, { recursive: true, force: true });
+				await discardCopies(line, version, beside);
 			}
 		},
 
 		async approve(model, approval) {
-			const before = await approvals(model);
-			const last = before.at(-1);
-			if (last && last.version === approval.version) return last;
-			if ((last?.version ?? null) !== approval.replaced) throw new InvalidInput(moved(model, approval, last));
-			if (!(await versions(model)).some(({ entry }) => entry.version === approval.version)) {
-				throw new InvalidInput(`${model} has no version ${approval.version}: it can't be approved.`);
-			}
-			const file = path.join(lineOf(model), "approvals", `${padded(before.length + 1)}.json`);
-			if (await createFile(file, documentText(approval))) return approval;
-			const winner = (await approvals(model)).at(-1);
+			const { versions, approvals } = await readLine(model);
+			const last = approvals.at(-1);
+			if (last && last.approval.version === approval.version) return approvalOf(last);
+			if ((last?.approval.version ?? null) !== approval.replaced)
+				throw new InvalidInput(moved(model, approval, last?.approval));
+			const own = versions.find(({ entry }) => entry.version === approval.version);
+			if (!own) throw new InvalidInput(`${model} has no version ${approval.version}: it can't be approved.`);
+			if (own.entry.manifest !== approval.manifest)
+				throw new InvalidInput(
+					`${own.file}: found the manifest ${own.entry.manifest}; ${approval.manifest} was judged.`,
+				);
+			await verify(own);
+			const record = { schema: 1 as const, ...approval, entry: own.digest, previous: last?.digest ?? null };
+			const file = path.join(lineOf(model), "approvals", `${padded(approvals.length + 1)}.json`);
+			if (await createFile(file, documentText(record))) return approval;
+			const winner = (await history(model)).approvals.at(-1);
 			if (winner?.version === approval.version) return winner;
 			throw new InvalidInput(moved(model, approval, winner));
 		},
 
-		async history(model) {
-			return { versions: await versions(model), approvals: await approvals(model) };
-		},
+		verify,
+		history,
 	};
+}
+
+function approvalOf({ approval: { schema: _, entry: __, previous: ___, ...approval } }: Recorded): Approval {
+	return approval;
+}
+
+/** The files of a version must be those that its entry names. */
+async function verify({ entry, location }: Version): Promise<void> {
+	await verifyFolder(location, entry.manifest);
+	await verifyFolder(path.join(path.dirname(location), "evaluation"), entry.evaluation_manifest);
 }
 
 function moved(model: string, { version, replaced }: Approval, last: Approval | undefined): string {
@@ -131,12 +193,19 @@ async function namesIn(folder: string): Promise<string[]> {
 	});
 }
 
-/** Brings files to the disk before the name that vouches for them. */
-async function syncTree(folder: string): Promise<void> {
-	for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-		if (!entry.isFile()) continue;
-		const handle = await open(path.join(entry.parentPath, entry.name), "r");
-		await handle.sync();
-		await handle.close();
+/** Removes copies of a version that were never finished: this call's own, and once the version is there those of calls that were killed. */
+async function discardCopies(line: string, version: number, own: string): Promise<void> {
+	const isThere = (await namesIn(line)).includes(`v${padded(version)}`);
+	const names = (await namesIn(line)).filter((name) => name.startsWith(`.tmp-${padded(version)}-`));
+	for (const name of names) {
+		const copy = path.join(line, name);
+		if (isThere || copy === own) await rm(copy, { recursive: true, force: true });
 	}
+}
+
+/** Brings names to the disk before the name that vouches for them; the files were synced when they were written. */
+async function syncFolders(folder: string): Promise<void> {
+	for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }))
+		if (entry.isDirectory()) await syncFolder(path.join(entry.parentPath, entry.name));
+	await syncFolder(folder);
 }

@@ -76,6 +76,8 @@ export function recorded(root: string, warn: (message: string) => void): Registr
 		},
 		register: refuse,
 		approve: refuse,
+		// The files lie where this can't see them; the job that reads them checks each by its digest.
+		async verify() {},
 		history,
 	};
 }

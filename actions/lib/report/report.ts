@@ -1,9 +1,11 @@
 // The plan, its jobs and what the trainer measured become one report: all that the gate and the comment read.
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { MANIFEST, parseManifest } from "../artefacts.ts";
 import { documentText, parseDocument, sha256, writeDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { EvalReport, Figures, Jobs, Plan, Report } from "../generated/documents.d.ts";
+import type { RunId } from "../plan/identity.ts";
 import { evaluationKey, type Store } from "../plan/store.ts";
 import { isEvaluated } from "../train/train.ts";
 import { findSeeds } from "./seeds.ts";
@@ -12,6 +14,8 @@ import { findSeeds } from "./seeds.ts";
 export interface Evaluation {
 	report: EvalReport;
 	digest: string;
+	/** Digest of the manifest that lists the documents. */
+	manifest: string;
 	figures: Figures;
 	figuresDigest: string;
 	card: string;
@@ -21,32 +25,44 @@ export interface Evaluation {
 
 /** Reads what the evaluation left in the store, and what other seeds of both models left there; throws InvalidInput where it hasn't succeeded. */
 export async function readEvaluation(plan: Plan, jobs: Jobs, store: Store): Promise<Evaluation> {
-	const { run } = plan;
-	if (!isEvaluated(jobs)) {
-		const states = jobs.jobs
-			.map((job) => `${job.kind} ${job.state}${job.diagnosis ? ` (${job.diagnosis})` : ""}`)
-			.join(", ");
-		throw new InvalidInput(`${jobs.experiment}: there is nothing to report yet: ${states}.`);
-	}
-	const key = evaluationKey(run.model, run.id, jobs.evaluation!);
-	const [bytes, drawn, card] = await Promise.all(
-		["eval_report.json", "figures.json", "model_card.md"].map((file) => store.get(`${key}/${file}`)),
+	if (isEvaluated(jobs)) return readMeasured(plan, jobs.evaluation!, store);
+	const states = jobs.jobs
+		.map((job) => `${job.kind} ${job.state}${job.diagnosis ? ` (${job.diagnosis})` : ""}`)
+		.join(", ");
+	throw new InvalidInput(`${jobs.experiment}: there is nothing to report yet: ${states}.`);
+}
+
+/** An evaluation's documents, each as its manifest lists it: what was edited since is refused and named. */
+async function readMeasured(plan: Plan, evaluation: RunId, store: Store): Promise<Evaluation> {
+	const { model, id } = plan.run;
+	const key = evaluationKey(model, id, evaluation);
+	const listing = await store.get(`${key}/${MANIFEST}`);
+	if (!listing) throw new InvalidInput(`${key}/${MANIFEST}: the store lacks this file of a job that succeeded.`);
+	const manifest = sha256(listing);
+	const listed = new Map(
+		(await parseManifest(listing, manifest, `${key}/${MANIFEST}`)).map(({ file, sha256 }) => [file, sha256]),
 	);
-	if (!bytes || !drawn || !card) {
-		throw new InvalidInput(
-			`${key}: the store lacks eval_report.json, figures.json or model_card.md of a job that succeeded.`,
-		);
-	}
-	const report = await parseDocument("eval_report", bytes, `${key}/eval_report.json`);
-	const figuresDigest = sha256(drawn);
+	const read = async (file: string) => {
+		const bytes = await store.get(`${key}/${file}`);
+		if (!bytes) throw new InvalidInput(`${key}/${file}: the store lacks this file of a job that succeeded.`);
+		if (sha256(bytes) !== listed.get(file))
+			throw new InvalidInput(
+				`${key}/${file}: found digest ${sha256(bytes)}; the evaluation's manifest lists ${listed.get(file) ?? "no such file"}.`,
+			);
+		return bytes;
+	};
+	const [bytes, drawn, card] = await Promise.all(["eval_report.json", "figures.json", "model_card.md"].map(read));
+	const report = await parseDocument("eval_report", bytes!, `${key}/eval_report.json`);
+	const figuresDigest = sha256(drawn!);
 	if (figuresDigest !== report.artefacts.find(({ name }) => name === "figures")?.sha256)
 		throw new InvalidInput(`${key}/figures.json is not what the evaluation wrote: its digest is ${figuresDigest}.`);
 	return {
 		report,
-		digest: sha256(bytes),
-		figures: await parseDocument("figures", drawn, `${key}/figures.json`),
+		digest: sha256(bytes!),
+		manifest,
+		figures: await parseDocument("figures", drawn!, `${key}/figures.json`),
 		figuresDigest,
-		card: Buffer.from(card).toString("utf8"),
+		card: Buffer.from(card!).toString("utf8"),
 		seeds: await findSeeds(plan, report, store),
 	};
 }
@@ -57,11 +73,36 @@ export function digestPlan(plan: Plan): string {
 	return sha256(documentText(judged));
 }
 
+/** What a report tells of jobs and places: which evaluation it is of, what the jobs took, where production and the artefacts lie. */
+type Circumstances = Pick<Report, "measured_at" | "spent" | "files"> & {
+	evaluation: RunId | null;
+	baseline: { location: string } | null;
+};
+
 /** Joins the documents; throws InvalidInput where they don't belong together. `root` is the repository. */
 export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: string): Report {
+	const circumstances = {
+		evaluation: jobs.evaluation,
+		baseline: plan.baseline && { location: fromRoot(root, plan.baseline.location) },
+		measured_at: jobs.jobs.find(({ kind }) => kind === "evaluate")?.started_at ?? null,
+		spent: spentOn(jobs),
+		files: jobs.jobs.map((job) => ({
+			name: job.kind === "train" ? "model" : "evaluation",
+			location: fromRoot(root, job.output),
+		})),
+	};
+	return joinReport(plan, circumstances, measured);
+}
+
+/** A report made again from the plan and the store; only times, cost and places, on which no verdict rests, are taken from the one at hand. */
+export async function makeReportAgain(plan: Plan, report: Report, store: Store): Promise<Report> {
+	return joinReport(plan, report, await readMeasured(plan, report.evaluation, store));
+}
+
+function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluation): Report {
 	const { report: evaluation, digest, figures, figuresDigest, seeds } = measured;
 	const disagreements = [
-		[evaluation.run, jobs.evaluation, "evaluation"],
+		[evaluation.run, circumstances.evaluation, "evaluation"],
 		[evaluation.candidate.run, plan.run.id, "run"],
 		[evaluation.production?.manifest ?? null, plan.baseline?.manifest ?? null, "production model"],
 		[evaluation.data.version, plan.run.data.version, "data version"],
@@ -77,7 +118,7 @@ export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: s
 		run: plan.run.id,
 		evaluation: evaluation.run,
 		manifest: evaluation.candidate.manifest,
-		baseline: plan.baseline && { ...plan.baseline, location: fromRoot(root, plan.baseline.location) },
+		baseline: plan.baseline && { ...plan.baseline, location: circumstances.baseline?.location ?? "" },
 		changes: plan.changes,
 		policy: plan.policy,
 		data: {
@@ -94,16 +135,13 @@ export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: s
 		exports: evaluation.exports,
 		training: evaluation.training,
 		figures,
-		measured_at: jobs.jobs.find(({ kind }) => kind === "evaluate")?.started_at ?? null,
-		spent: spentOn(jobs),
+		measured_at: circumstances.measured_at,
+		spent: circumstances.spent,
 		code: plan.run.code,
 		seed: plan.run.seed,
 		...(seeds ? { seeds } : {}),
-		evidence: { plan: digestPlan(plan), eval_report: digest, figures: figuresDigest },
-		files: jobs.jobs.map((job) => ({
-			name: job.kind === "train" ? "model" : "evaluation",
-			location: fromRoot(root, job.output),
-		})),
+		evidence: { plan: digestPlan(plan), evaluation: measured.manifest, eval_report: digest, figures: figuresDigest },
+		files: circumstances.files,
 	};
 }
 

@@ -6,6 +6,9 @@ import { escapePointer, type Source } from "./yaml.ts";
 
 type Schema = Record<string, unknown>;
 
+/** So many problems of a file are told: nobody reads more, and each takes a search for the name that was meant. */
+const MOST = 100;
+
 /** Checks a parsed file against its schema; `schemas` are those that error paths may lead into, by $id. */
 export function checkSchema(source: Source, validate: ValidateFunction, schemas: readonly Schema[]): Problem[] {
 	if (source.value === undefined || validate(source.value)) return [];
@@ -13,10 +16,13 @@ export function checkSchema(source: Source, validate: ValidateFunction, schemas:
 	const errors = (validate.errors ?? []).filter(
 		(error) => !["if", "const"].includes(error.keyword) && !/\/(oneOf|anyOf)\/\d/.test(error.schemaPath),
 	);
-	return errors
-		.filter((error) => !isToldAlready(source, error) && !isOfWrongType(error, errors))
+	const told = errors.filter((error) => !isToldAlready(source, error) && !isOfWrongType(error, errors));
+	const problems = told
+		.slice(0, MOST)
 		.map((error) => explain(source, error, schemas))
 		.sort((a, b) => a.line - b.line || a.column - b.column);
+	if (told.length > MOST) problems.push(problemAt(source, "", `and ${told.length - MOST} more problems`));
+	return problems;
 }
 
 /** A problem at a pointer of a file. */
@@ -124,15 +130,14 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 function parentSchema(error: ErrorObject, schemas: readonly Schema[]): Schema {
 	const [id = "", pointer = ""] = error.schemaPath.split("#");
 	const root = schemas.find((schema) => schema["$id"] === id) ?? schemas[0]!;
-	return (lookUp(root, pointer.slice(0, pointer.lastIndexOf("/"))) ?? {}) as Schema;
+	// A schema's path is a fragment of a URI, a value's is not.
+	return (lookUp(root, decodeURIComponent(pointer.slice(0, pointer.lastIndexOf("/")))) ?? {}) as Schema;
 }
 
 function lookUp(value: unknown, pointer: string): unknown {
 	let current = value;
 	for (const part of pointer.split("/").slice(1)) {
-		current = (current as Record<string, unknown> | undefined)?.[
-			decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~")
-		];
+		current = (current as Record<string, unknown> | undefined)?.[part.replaceAll("~1", "/").replaceAll("~0", "~")];
 	}
 	return current;
 }

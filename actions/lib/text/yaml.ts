@@ -1,9 +1,11 @@
 // A YAML file that a person wrote becomes a plain value and the place of each of its parts, or the list of what is wrong with it.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseAllDocuments } from "yaml";
 import type { Problem } from "../errors.ts";
 
-/** Small anchors and plain keys cost the parser quadratic time: beyond this size a file is refused unread. */
+/** Small anchors cost the parser quadratic time: beyond this size a file is refused unread. */
 const MAX_BYTES = 64 * 1024;
+/** Hundreds of slices have a third of this; what 64 KiB can hold would keep a processor busy for seconds. */
+const MAX_TOKENS = 30_000;
 /** Keys that a later merge would write into every object's prototype. */
 const POISONED_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -28,6 +30,10 @@ export function parseYaml(file: string, text: string): Source {
 		reader.problem(0, `the file has ${bytes} bytes; at most ${MAX_BYTES} are read`);
 		return reader.source(undefined);
 	}
+	if (hasTooManyTokens(text)) {
+		reader.problem(0, `the file has more than ${MAX_TOKENS} words and marks; split it`);
+		return reader.source(undefined);
+	}
 	try {
 		return reader.source(reader.read(text));
 	} catch (error) {
@@ -35,6 +41,13 @@ export function parseYaml(file: string, text: string): Source {
 		reader.problem(0, "the file is nested too deeply to be read");
 		return reader.source(undefined);
 	}
+}
+
+/** Splitting a text into tokens is cheap; building values and their places from them isn't. */
+function hasTooManyTokens(text: string): boolean {
+	let tokens = 0;
+	for (const _ of new Lexer().lex(text)) if (++tokens > MAX_TOKENS) return true;
+	return false;
 }
 
 class Reader {
@@ -53,19 +66,14 @@ class Reader {
 	}
 
 	read(text: string): unknown {
-		const documents = parseAllDocuments(text, {
-			lineCounter: this.lines,
-			intAsBigInt: true,
-			prettyErrors: false,
-			merge: false,
-			logLevel: "silent",
-		});
+		const documents = this.parse(text);
+		if (documents === null) return undefined;
 		if (!Array.isArray(documents) || documents.length === 0) {
 			this.problem(0, "the file is empty");
 			return undefined;
 		}
 		const [document, second] = documents;
-		if (second) this.problem(second.range[0], "a second document starts here; a file holds one");
+		if (second) this.problem(second.range?.[0] ?? 0, "a second document starts here; a file holds one");
 		// The parser's recursion ends in errors that say nothing to an author.
 		if (document!.errors.some((error) => error.message.includes("call stack"))) throw new RangeError("nesting");
 		// One slip makes the parser lose its way: what it says after the first few is about itself.
@@ -81,6 +89,25 @@ class Reader {
 			return undefined;
 		}
 		return this.plain(contents, "");
+	}
+
+	private parse(text: string): ReturnType<typeof parseAllDocuments> | null {
+		try {
+			return parseAllDocuments(text, {
+				lineCounter: this.lines,
+				intAsBigInt: true,
+				prettyErrors: false,
+				merge: false,
+				// The parser compares each key with all before it: 15,500 keys take it two seconds. mapping() counts them.
+				uniqueKeys: false,
+				logLevel: "silent",
+			});
+		} catch (error) {
+			if (error instanceof RangeError) throw error;
+			// Some tags make the parser stumble; none is allowed.
+			this.problem(0, `not YAML that can be read: ${(error as Error).message}`);
+			return null;
+		}
 	}
 
 	source(value: unknown): Source {
@@ -109,7 +136,11 @@ class Reader {
 		}
 		if (node.anchor)
 			this.problem(offset, `the anchor &${node.anchor} is not allowed; write the value out where it is used`);
-		if (node.tag) this.problem(offset, `the tag ${node.tag} is not allowed; plain values need none`);
+		if (node.tag) {
+			this.problem(offset, `the tag ${node.tag} is not allowed; plain values need none`);
+			// What a tag makes of a value needn't be text, a number, a list or a mapping.
+			return undefined;
+		}
 		if (isMap(node)) return this.mapping(node, pointer);
 		if (isSeq(node)) return node.items.map((item, index) => this.plain(item as Node, `${pointer}/${index}`));
 		if (isScalar(node)) return this.scalar(node.value, offset);
@@ -118,6 +149,7 @@ class Reader {
 
 	private mapping(node: import("yaml").YAMLMap, pointer: string): Record<string, unknown> {
 		const value: Record<string, unknown> = {};
+		const seen = new Set<string>();
 		for (const pair of node.items) {
 			const key = pair.key as Node | null;
 			const offset = key?.range?.[0] ?? 0;
@@ -126,6 +158,8 @@ class Reader {
 				continue;
 			}
 			const name = String(key.value);
+			if (seen.has(name)) this.problem(offset, "this key stands twice; keep one");
+			seen.add(name);
 			if (POISONED_KEYS.has(name)) this.problem(offset, `the key ${name} is not allowed`);
 			else if (name === "<<") this.problem(offset, "the merge key << is not allowed; write the keys out");
 			else {
@@ -166,7 +200,6 @@ function clip(text: string): string {
 }
 
 function sentence(code: string, message: string): string {
-	if (code === "DUPLICATE_KEY") return "this key stands twice; keep one";
 	if (code === "TAB_AS_INDENT") return "a tab indents this line; YAML takes spaces";
 	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
 	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;

@@ -311,7 +311,11 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			"model: line\nrecipe: hydranet-small\ndata: pinned\nmachine: laptop\ngates: lenient\nwhy: a test\n",
 		);
 		const history: Awaited<ReturnType<Registry["history"]>> = { versions: [], approvals: [] };
-		const project = { root, trainer: { python, folder: trainerFolder }, registry: { history: async () => history } };
+		const project = {
+			root,
+			trainer: { python, folder: trainerFolder },
+			registry: { history: async () => history, verify: async () => {} },
+		};
 		const planned = () => planExperiment({ ...project, tracking } as unknown as Project, "experiments/mine.yaml");
 		await at("v1");
 		const before = await planned();

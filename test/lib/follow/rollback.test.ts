@@ -80,6 +80,22 @@ test("restores nothing over what somebody has changed since", async () => {
 	expect(commits).toEqual([]);
 });
 
+const BOT = "github-actions[bot]";
+/** The pull request that brought `night`, and the head of what takes it back. */
+let original: PullRequest;
+let takenBack: string;
+
+/** Brings `night` by a merge; returns its commit. */
+async function bring(): Promise<string> {
+	const base = await commit("before", { "other.yaml": "" });
+	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	original = pullOf(brought, base);
+	run("checkout", "--quiet", "-b", "rollback");
+	takenBack = await commit("Roll back #4", { "night.yaml": null });
+	run("checkout", "--quiet", "main");
+	return brought;
+}
+
 /** Lines whose v2 and v3, of `night`, were brought by a commit and replaced v1 and v2; v3 only where that is wished. */
 function linesOf(
 	brought: string | null,
@@ -117,7 +133,8 @@ function linesOf(
 		createTag: async (name: string, sha: string) => void tags.set(name, sha),
 		pullRequestsFrom: async (prefix: string) => (prefix === ROLLBACKS ? merged : []),
 		pullRequestsOf: async () => [{ number: 4 }],
-		pullRequest: async () => ({ mergedBy: "bob" }),
+		pullRequest: async (number: number) => (number === 9 ? { mergedBy: "bob" } : original),
+		author: BOT,
 		commitFiles: async () => "created",
 		openPullRequest: async () => ({ number: 9, created: true }),
 		emit: async (_: string, payload: object) => void events.push(payload),
@@ -133,52 +150,71 @@ async function rollBack(brought: string | null, merged: Partial<PullRequest>[] =
 	const { approved, rolled } = linesOf(brought, merged, { replaced });
 	return { ...(await rolled()), approved };
 }
-const asked = (number: number, merged = true, ref = "main") =>
+const asked = (number: number, { merged = true, ref = "main", author = BOT, head = takenBack } = {}) =>
 	({
-		...{ number: 9, merged, author: "x", base: { ref, sha: "" } },
-		head: { ref: `${ROLLBACKS}${number}`, sha: "", fork: false },
+		...{ number: 9, merged, author, base: { ref, sha: original.head.sha } },
+		head: { ref: `${ROLLBACKS}${number}`, sha: head, fork: false },
 	}) as PullRequest;
 
 test("makes what was replaced production again when the pull request of a rollback is merged", async () => {
-	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	const brought = await bring();
 	const { told, approved } = await rollBack(brought, [asked(4)]);
 	expect(told).toEqual(["m: rolled back from v2 to v1"]);
 	expect(approved).toMatchObject([{ version: 1, replaced: 2, approved_by: "bob" }]);
-	expect((await rollBack(brought, [asked(4, false)])).approved).toEqual([]);
+	expect((await rollBack(brought, [asked(4, { merged: false })])).approved).toEqual([]);
 	expect((await rollBack(brought, [asked(5)])).approved).toEqual([]);
 	// Into another branch.
-	expect((await rollBack(brought, [asked(4, true, "scratch")])).approved).toEqual([]);
+	expect((await rollBack(brought, [asked(4, { ref: "scratch" })])).approved).toEqual([]);
 	expect((await rollBack(null, [asked(4)])).approved).toEqual([]);
 	expect((await rollBack(brought, [asked(4)], null)).told[0]).toContain("had replaced no model");
 });
 
 test("takes all back that one pull request has brought to a line, and each once", async () => {
-	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	const brought = await bring();
 	const { approved, events, rolled } = linesOf(brought, [asked(4)], { third: true });
 	expect((await rolled()).told).toEqual(["m: rolled back from v3 to v2", "m: rolled back from v2 to v1"]);
 	expect(approved).toMatchObject([
 		{ version: 2, replaced: 3 },
 		{ version: 1, replaced: 2 },
 	]);
-	expect(await rolled()).toEqual({ told: [], failures: [] });
+	expect(await rolled()).toMatchObject({ told: [], failures: [] });
 	expect(events).toHaveLength(2);
 });
 
 test("records what it did when a service has failed meanwhile, and keeps no other line back", async () => {
-	const brought = await commit("merged", { "night.yaml": "why: night\n" });
+	const brought = await bring();
 	const { approved, events, rolled } = linesOf(brought, [asked(4)], { lines: ["a", "m"] });
 	const commitFiles: GitHub["commitFiles"] = async ({ branch }) => {
 		if (branch.includes("/a-v1")) throw new ServiceError("GitHub", "no answer");
 		return "created";
 	};
 	const { told, failures } = await rolled({ commitFiles });
-	expect(told).toEqual(["a: could not be rolled back: no answer", "m: rolled back from v2 to v1"]);
+	expect(told).toEqual(["a: could not be rolled back: GitHub: no answer", "m: rolled back from v2 to v1"]);
 	expect(failures).toHaveLength(1);
 	expect(events).toMatchObject([{ model: "m", version: 1, replaced: 2 }]);
 	expect((await rolled()).told).toEqual(["a: rolled back from v2 to v1"]);
 	expect(events).toMatchObject([{ model: "m" }, { model: "a", version: 1, replaced: 2 }]);
 	expect(approved).toHaveLength(2);
 	expect((await rolled()).told).toEqual([]);
+});
+
+test("leaves production where a pull request only has the name of a rollback", async () => {
+	const brought = await bring();
+	const unlike = ["#9: its branch has the name of a rollback, its changes aren't one's: production stays"];
+	const left = async (pull: PullRequest) => {
+		const { told, approved } = await rollBack(brought, [pull]);
+		expect(approved).toEqual([]);
+		expect(told).toEqual(unlike);
+	};
+	// Opened by a person.
+	await left(asked(4, { author: "mallory" }));
+	run("checkout", "--quiet", "-b", "typo", brought);
+	await left(asked(4, { head: await commit("a typo", { "other.yaml": "x\n" }) }));
+	// Pushed to after it was opened.
+	run("checkout", "--quiet", "rollback");
+	await left(asked(4, { head: await commit("and more", { "other.yaml": "x\n" }) }));
+	await left({ ...asked(4), head: { ref: `${ROLLBACKS}4x`, sha: takenBack, fork: false } });
+	expect((await rollBack(brought, [asked(4)])).approved).toHaveLength(1);
 });
 
 test("does so when a revert has removed the experiment since, and not when it was tidied up, or long before", async () => {

@@ -135,7 +135,7 @@ describe("refuses", () => {
 		const documents = await makeDocuments({ first: true });
 		await writeFile(store.locate(`${keyOf(documents)}/weights.safetensors`), "other weights");
 		await expect(promote({ ...documents, ...judgement }, ports())).rejects.toThrow(
-			"weights.safetensors is not the file that was judged: nothing is promoted",
+			/weights\.safetensors is not the file that was judged \(found sha256:\w+, expected sha256:\w+\): nothing is promoted/,
 		);
 		expect((await registry.history("perception-hydranet")).versions).toEqual([]);
 	});
@@ -144,7 +144,7 @@ describe("refuses", () => {
 		const documents = await makeDocuments({ first: true });
 		await writeFile(store.locate(`${keyOf(documents)}/manifest.json`), "{}");
 		await expect(promote({ ...documents, ...judgement }, ports())).rejects.toThrow(
-			"manifest.json is not the one that was judged",
+			/manifest\.json: found digest sha256:\w+; expected sha256:/,
 		);
 	});
 

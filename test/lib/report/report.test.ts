@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText, sha256, writeDocument } from "../../../actions/lib/documents.ts";
+import type { EvalReport } from "../../../actions/lib/generated/documents.d.ts";
 import { evaluationKey, type Store } from "../../../actions/lib/plan/store.ts";
 import { digestPlan, makeReport, readEvaluation } from "../../../actions/lib/report/report.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
 import { makeEvaluation, makeScores } from "../../fixtures/evaluation.ts";
-import { makeMeasured } from "../../fixtures/judged.ts";
+import { makeMeasured, measuredFiles } from "../../fixtures/judged.ts";
 import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
 
 const plan = makePlan();
@@ -100,32 +101,36 @@ describe("refuses documents that don't belong together", () => {
 describe("reads what the evaluation left", () => {
 	const key = evaluationKey(plan.run.model, plan.run.id, evaluation.run);
 
-	const pinned = {
-		...evaluation,
-		artefacts: [{ name: "figures" as const, file: "figures.json", sha256: measured.figuresDigest }],
-	};
-
-	async function leave(report: unknown, figures: unknown = measured.figures): Promise<Store> {
+	/** Leaves an evaluation with the manifest that lists it; `edited` is put in the place of a file afterwards. */
+	async function leave(report: EvalReport, edited: Record<string, string> = {}): Promise<Store> {
 		const store = folder(temporary);
-		await store.put(`${key}/eval_report.json`, documentText(report));
-		await store.put(`${key}/figures.json`, documentText(figures));
-		await store.put(`${key}/model_card.md`, "# card\n");
+		const files = { ...measuredFiles(report, measured.figures), ...edited };
+		for (const [file, text] of Object.entries(files)) await store.put(`${key}/${file}`, text);
 		return store;
 	}
 
-	test("from the store, with the digest of the bytes", async () => {
-		expect(await readEvaluation(plan, jobs, await leave(pinned))).toEqual({
-			...measured,
-			report: pinned,
-			digest: sha256(documentText(pinned)),
-		});
+	test("from the store, with the digests of the bytes and of the manifest that lists them", async () => {
+		expect(await readEvaluation(plan, jobs, await leave(measured.report))).toEqual(measured);
 	});
 
-	test("and no figures that the evaluation didn't write", async () => {
-		const other = { ...measured.figures, examples: [] };
-		await expect(readEvaluation(plan, jobs, await leave(pinned, other))).rejects.toThrow(
+	test.each(["eval_report.json", "figures.json", "model_card.md"])("and no %s that was edited since", async (file) => {
+		const store = await leave(measured.report, { [file]: "{}\n" });
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
+			`${key}/${file}: found digest ${sha256("{}\n")}; the evaluation's manifest lists sha256:`,
+		);
+	});
+
+	test("and no figures but those that the report names", async () => {
+		const store = await leave({ ...measured.report, artefacts: [] });
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
 			"figures.json is not what the evaluation wrote: its digest is sha256:",
 		);
+	});
+
+	test("and nothing without its manifest, which a job writes last", async () => {
+		const store = await leave(measured.report);
+		await rm(store.locate(`${key}/manifest.json`));
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow("manifest.json: the store lacks this file");
 	});
 
 	test("and nothing before it has succeeded, saying in which states the jobs are", async () => {
@@ -136,7 +141,7 @@ describe("reads what the evaluation left", () => {
 	});
 
 	test("and no document of another form", async () => {
-		const store = await leave({ ...evaluation, scores: [{ metric: "map" }] });
+		const store = await leave({ ...evaluation, scores: [{ metric: "map" }] } as never);
 		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
 			"not a eval_report.json of this version: /scores/0 must have required property 'slice'",
 		);

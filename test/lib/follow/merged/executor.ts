@@ -4,6 +4,7 @@ import type { EvalReport, RunEvaluate, RunTrain } from "../../../../actions/lib/
 import { evaluationKey, modelKey, type Store } from "../../../../actions/lib/plan/store.ts";
 import type { Executor, Job, Run } from "../../../../actions/lib/train/executor.ts";
 import { makeEvaluation, makeFigures, makeScore, spreadOf } from "../../../fixtures/evaluation.ts";
+import { manifestText } from "../../../fixtures/judged.ts";
 import { makeJob, makePlan } from "../../../fixtures/plan.ts";
 
 export interface InstantExecutor extends Executor {
@@ -50,9 +51,8 @@ export function instantExecutor(store: Store): InstantExecutor {
 
 async function leaveModel({ id, model }: RunTrain, store: Store): Promise<void> {
 	const weights = `weights of ${id}`;
-	const files = [{ file: "weights.safetensors", sha256: sha256(weights), bytes: weights.length }];
 	await store.put(`${modelKey(model, id)}/weights.safetensors`, weights);
-	await store.put(`${modelKey(model, id)}/manifest.json`, documentText({ schema: 1, run: id, files }));
+	await store.put(`${modelKey(model, id)}/manifest.json`, manifestText(id, { "weights.safetensors": weights }));
 }
 
 async function leaveEvaluation(document: RunEvaluate, store: Store, qualityOf: (run: string) => number): Promise<void> {
@@ -95,8 +95,8 @@ async function leaveEvaluation(document: RunEvaluate, store: Store, qualityOf: (
 		],
 	};
 	const folder = evaluationKey(model, candidate.run, id);
-	await store.put(`${folder}/eval_report.json`, documentText(report));
-	await store.put(`${folder}/figures.json`, figures);
-	await store.put(`${folder}/model_card.md`, `# ${document.experiment}\n`);
-	await store.put(`${folder}/manifest.json`, documentText({ schema: 1, run: id, files: [] }));
+	const card = `# ${document.experiment}\n`;
+	const files = { "eval_report.json": documentText(report), "figures.json": figures, "model_card.md": card };
+	for (const [file, text] of Object.entries({ ...files, "manifest.json": manifestText(id, files) }))
+		await store.put(`${folder}/${file}`, text);
 }

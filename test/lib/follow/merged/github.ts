@@ -4,6 +4,9 @@ import type { Commit, GitHub, PullRequest } from "../../../../actions/lib/github
 type Issue = Parameters<GitHub["openIssue"]>[0];
 type Pull = PullRequest & { commits: string[] };
 
+/** Who writes for us. */
+export const BOT = "github-actions[bot]";
+
 /** What GitHub holds. */
 export class Server {
 	readonly pulls: Pull[] = [];
@@ -19,9 +22,9 @@ export class Server {
 	readonly writes: string[] = [];
 
 	/** Opens a pull request of a head that left main at the base. */
-	open(head: string, base: string, ref: string): Pull {
+	open(head: string, base: string, ref: string, author = "bob"): Pull {
 		const pull: Pull = {
-			...{ number: this.pulls.length + 1, title: ref, author: "bob", state: "open", merged: false, draft: false },
+			...{ number: this.pulls.length + 1, title: ref, author, state: "open", merged: false, draft: false },
 			...{ head: { sha: head, ref, fork: false }, base: { sha: base, ref: "main" }, labels: [] },
 			...{ mergedBy: null, mergeCommit: null, commits: [head] },
 		};
@@ -49,6 +52,7 @@ export class Server {
 				return act(...args);
 			};
 		const github: Partial<GitHub> = {
+			author: BOT,
 			pullRequest: async (number) => this.of(number),
 			pullRequestsOf: async (sha) => pulls.filter(({ commits }) => commits.includes(sha)),
 			pullRequestsFrom: async (prefix) => pulls.filter(({ head }) => head.ref.startsWith(prefix)),
@@ -63,7 +67,7 @@ export class Server {
 				return "created" as const;
 			}),
 			openPullRequest: write("openPullRequest", ({ branch }: { branch: string }) => ({
-				number: this.open("", "", branch).number,
+				number: this.open("", "", branch, BOT).number,
 				created: true,
 			})),
 			emit: write("emit", (type: string, payload: Record<string, unknown>) => void events.push({ type, payload })),

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { ROLLBACKS } from "../../../../actions/lib/follow/rollback.ts";
 import { type Settled, settleMerged } from "../../../../actions/lib/follow/settle.ts";
 import type { Plan } from "../../../../actions/lib/generated/documents.d.ts";
 import { checkOut } from "../../../../actions/lib/git/checkouts.ts";
@@ -14,7 +15,7 @@ import { followJobs } from "../../../../actions/lib/train/train.ts";
 import { createGit, type Files, mergeCommit, writeCommit } from "../../../system/github/git.ts";
 import { files as recipes } from "../../../system/project.ts";
 import { type InstantExecutor, instantExecutor } from "./executor.ts";
-import { Server } from "./github.ts";
+import { BOT, Server } from "./github.ts";
 
 /** A policy that asks for some quality, and for no less than production has. */
 export const gates = `description: As good as production
@@ -106,9 +107,14 @@ export class Repository {
 	}
 
 	/** Opens a pull request with these files; gives its number. */
-	open(files: Files, ref = "proposed"): number {
+	open(files: Files, ref = "proposed", author = "bob"): number {
 		const base = this.sha();
-		return this.server.open(writeCommit(this.git, base, files, "Propose", "bob"), base, ref).number;
+		return this.server.open(writeCommit(this.git, base, files, "Propose", "bob"), base, ref, author).number;
+	}
+
+	/** Merges what `/rollback` opens for a pull request, with the files as they were before it. */
+	rollBack(number: number, files: Files): void {
+		this.merge(this.open(files, `${ROLLBACKS}${number}`, BOT));
 	}
 
 	/** Plans, trains and evaluates an experiment of a pull request, as its workflow does. */
