@@ -99,7 +99,7 @@ async function mergedRollbacks(
 		if (!pull.merged || pull.base.ref !== branch) continue;
 		if (await isRollback(pull, ports)) rollbacks.push(pull);
 		else
-			told.push(`#${pull.number}: its branch has the name of a rollback, its changes aren't one's: production stays`);
+			told.push(`#${pull.number}: its branch is named like a rollback, but its changes aren't one: production stays`);
 	}
 	return { rollbacks, told };
 }

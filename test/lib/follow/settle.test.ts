@@ -368,7 +368,7 @@ describe("is left", () => {
 			"experiments/odd.yaml: could not be settled: A bug in Proving Ground: x is undefined",
 			"experiments/first.yaml: promoted as line v1",
 		]);
-		expect(at.server.issues.map(({ title }) => title)).toEqual(["odd was merged and not promoted"]);
+		expect(at.server.issues.map(({ title }) => title)).toEqual(["odd was merged but not promoted"]);
 		expect(at.server.issues[0]!.body).toContain("`A bug in Proving Ground: x is undefined`");
 	});
 

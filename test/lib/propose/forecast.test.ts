@@ -68,7 +68,9 @@ test("says why there can be no plan here", async () => {
 	expect(await forecastPlan(project, due!)).toBe(
 		".proving-ground/data/mini: the dataset of the data recipe mini isn't there, and the recipe names no importer to make it.",
 	);
-	expect(await forecastPlan(project, { ...due!, replaced: "v1" })).toBe("the data are fetched when the pull request is planned");
+	expect(await forecastPlan(project, { ...due!, replaced: "v1" })).toBe(
+		"the data are fetched when the pull request is planned",
+	);
 });
 
 test("shows what is due, from any moment, by the experiments that are there", async () => {
