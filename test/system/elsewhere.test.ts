@@ -1,4 +1,4 @@
-// Another repository, made of exactly the files that the README's section names, from a pull request to production
+// Another repository, made of exactly the files that the guide to actions names, from a pull request to production
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -9,13 +9,13 @@ import { parse } from "yaml";
 import { runAction } from "../actions/runner.ts";
 import { checkRequest } from "../contract/github/operations.ts";
 import type { Run } from "./act.ts";
-import { commentEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
+import { commentEvent, dispatchEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
 import { BOT } from "./github-server.ts";
 import { repository } from "./project.ts";
 import { openRepository, type Place, workflowFiles } from "./repository.ts";
 
-const readme = readFileSync(path.join(repository, "README.md"), "utf8");
-const section = /^## Start in your own repository.*?(?=^## )/ms.exec(readme)![0];
+const guide = readFileSync(path.join(repository, "actions/README.md"), "utf8");
+const section = /^## Start in your own repository.*?(?=^## |(?![\s\S]))/ms.exec(guide)![0];
 /** The files by their path: each block's first line is its name. */
 const files = Object.fromEntries(
 	[...section.matchAll(/^```yaml\n(# (\S+)\n.*?)^```$/gms)].map(([, text, name]) => [name!, text!]),
@@ -107,7 +107,7 @@ test("promotes it when it is merged, with a tag, a record and an event", async (
 	const before = place.origin.sha("main");
 	const after = await place.origin.merge(first.number);
 	const ran = await place.run("follow.yml", await pushEvent(place.github, place.origin, before, after));
-	expect(conclusions(ran), ran.log).toEqual({ ...others, settle: "success" });
+	expect(conclusions(ran), ran.log).toEqual({ ...others, follow: "success", settle: "success" });
 	expect(place.origin.git("tag", "--list", "model/*", "--format=%(refname:short) %(objectname)")).toBe(
 		`model/perception/v1 ${after}`,
 	);
@@ -121,6 +121,8 @@ test("runs of its second file on each event what the event is for", async () => 
 		conclusions(await place.run("follow.yml", await scheduleEvent(place.github, cron)));
 	const crons = (parse(files[".github/workflows/follow.yml"]!) as { on: { schedule: { cron: string }[] } }).on.schedule;
 	expect(await scheduled(crons[0]!.cron)).toEqual({ ...others, follow: "success" });
+	const promoted = await dispatchEvent(place.github, "model.promoted", { model: "perception", version: 1 }, BOT);
+	expect(conclusions(await place.run("follow.yml", promoted))).toEqual({ ...others, follow: "success" });
 	expect(await scheduled(crons[1]!.cron)).toEqual({ ...others, settle: "success", propose: "success" });
 	const said = { body: "/explain miou overall" };
 	const written = await place.github.call<{ id: number }>(

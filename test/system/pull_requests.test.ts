@@ -188,7 +188,7 @@ test("shows its progress while it trains, tells others of its line, and is stopp
 	const running = happens(slow.number, "opened");
 	const id = await trains("slow");
 	const other = await open("other", experiment({ more: "seed: 3\n" }));
-	await place.run("follow.yml", await scheduleEvent(place.github, "*/10 * * * *"));
+	await place.run("follow.yml", await scheduleEvent(place.github, "41 * * * *"));
 	const [comment] = await comments(slow.number);
 	expect(comment!.body).toMatch(/⏳ `slow` is running: `(train|validate)`/);
 	expect(comment!.body).toMatch(/`[█░]{20}` \*\*\d+ %\*\* · `(train|validate)` · epoch \d+ of 2000/);

@@ -168,7 +168,7 @@ function hint(status: number | undefined, headers: Record<string, string | undef
 	const reset = headers["x-ratelimit-remaining"] === "0" ? Number(headers["x-ratelimit-reset"]) : null;
 	const after = headers["retry-after"] ?? (reset && Math.max(0, Math.ceil(reset - Date.now() / 1000)));
 	if (after !== null) return ` The rate limit is reached; GitHub takes requests again in ${Number(after)} s.`;
-	return " Has the token the permissions that the action's README names? Personal tokens can't write check runs.";
+	return " Does the token have the permissions in the action's README? Personal tokens can't write check runs.";
 }
 
 /** GitHub may give a text back with other line ends and without trailing space. */
