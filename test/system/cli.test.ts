@@ -47,9 +47,7 @@ test("takes an experiment through every stage, and a second time adopts what is 
 	const again = await run("run", "experiments/first.yaml");
 	expect(again).toMatchObject({ code: 0, out: "first: small-line v1 is already production\n" });
 	expect(again.err).toContain("was promoted as v1");
-	expect(again.err).toContain(
-		"train succeeded (adopted: it was there already), evaluate succeeded (adopted: it was there already)",
-	);
+	expect(again.err).toContain("train succeeded (adopted: already there), evaluate succeeded (adopted: already there)");
 	for (const file of ["report.json", "model_card.md", "promotion.json"])
 		await readFile(path.join(root, "reports/first", file));
 });
