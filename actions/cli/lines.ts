@@ -1,5 +1,6 @@
 // Documents become one line each, for a terminal.
 import { windowWords } from "../lib/experiment/window.ts";
+import { scoreText } from "../lib/gate/check_words.ts";
 import { waivedWords } from "../lib/gate/waivers.ts";
 import type { Jobs, Plan, Promotion, Verdict } from "../lib/generated/documents.d.ts";
 import { seedsToRun } from "../lib/report/noise.ts";
@@ -37,7 +38,7 @@ function changesText(changes: Plan["changes"]): string {
 export function jobsText({ jobs }: Jobs): string {
 	return jobs
 		.map((job) => {
-			const adopted = job.adopted ? " (adopted: it was there already)" : "";
+			const adopted = job.adopted ? " (adopted: already there)" : "";
 			const took = job.seconds === null ? "" : ` in ${Math.round(job.seconds)} s`;
 			return `${job.kind} ${job.state}${job.adopted ? adopted : took}${job.diagnosis ? `: ${job.diagnosis}` : ""}`;
 		})
@@ -46,15 +47,13 @@ export function jobsText({ jobs }: Jobs): string {
 
 /** The outcome, its counts and what was lost. */
 export function verdictText({ outcome, checks, counts }: Verdict): string {
-	const failed = [
-		...new Set(checks.filter((check) => check.blocking).map((check) => `${check.metric} ${check.slice ?? "overall"}`)),
-	];
+	const failed = [...new Set(checks.filter((check) => check.blocking).map((check) => scoreText(check)))];
 	const lost =
 		failed.length > 0
 			? `: ${failed.slice(0, 12).join(", ")}${failed.length > 12 ? ` and ${failed.length - 12} more` : ""}`
 			: "";
 	const seeds = seedsToRun(checks, (text) => text);
-	const noise = seeds ? `; nearer to a bound than the noise of training: to know more, run ${seeds}` : "";
+	const noise = seeds ? `; closer to a limit than the training noise: to find out, run ${seeds}` : "";
 	const tally = `${counted(counts.pass, "check")} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.no_baseline} without a baseline`;
 	return `${outcome}${waivedWords(counts.waived)} (${tally})${lost}${noise}`;
 }
@@ -66,8 +65,8 @@ export function promotionText(
 ): string {
 	const words = waivedWords(waived.length);
 	if (status === "pending") return `registered as ${model} v${version}, pending${words}`;
-	if (production === version) return `production of ${model} is v${version} already${words}`;
+	if (production === version) return `${model} v${version} is already production${words}`;
 	if (production !== null)
-		return `was promoted as ${model} v${version}${words}, and has been replaced: production is v${production}`;
+		return `${model} v${version}${words} was promoted and replaced since: production is v${production}`;
 	return `promoted: ${model} v${version}${replaced === null ? " is its first production model" : ` replaced v${replaced}`}${words}`;
 }

@@ -9,6 +9,7 @@ import { namesIn } from "../lib/experiment/files.ts";
 import { judge } from "../lib/gate/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "../lib/generated/documents.d.ts";
 import { isCommitted } from "../lib/git/changed_files.ts";
+import { nameOf } from "../lib/metrics.ts";
 import { distinctProblems, type PlanOptions, planExperiment } from "../lib/plan/plan_files.ts";
 import { refuseEarlier, refuseStale } from "../lib/plan/stale.ts";
 import type { Project } from "../lib/project.ts";
@@ -196,7 +197,7 @@ export async function history(context: Context, model: string | undefined): Prom
 			const approval = approvals.find(({ version }) => version === entry.version);
 			const state = entry.version === production ? "production" : approval ? "replaced" : "pending";
 			const scores = ["map", "miou", "lane_f1", "min_fde"].flatMap((metric) =>
-				entry.scores[metric] == null ? [] : [`${metric} ${entry.scores[metric].toFixed(3)}`],
+				entry.scores[metric] == null ? [] : [`${nameOf(metric)} ${entry.scores[metric].toFixed(3)}`],
 			);
 			const waived = entry.waived ? `  waived ${entry.waived.length}` : "";
 			lines.push(

@@ -5,6 +5,7 @@ import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Known } from "./experiment/author.ts";
 import type { Place } from "./follow/showing.ts";
+import { scoreText } from "./gate/check_words.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
 import { changedExperiments } from "./git/changed_files.ts";
 import { type Git, openGit } from "./git/git.ts";
@@ -136,12 +137,12 @@ export function sayProgress(jobs: Jobs): void {
 
 /** Puts each check that blocks on the line of the policy that asks for it, and each waiver that has no effect on its own. */
 export function annotateChecks({ checks, policy, waivers }: Verdict): void {
-	for (const { metric, slice, why, line } of waivers?.idle ?? []) {
-		const title = plainLine(`${metric} ${slice ?? "overall"}: the waiver has no effect`);
+	for (const { why, line, ...check } of waivers?.idle ?? []) {
+		const title = plainLine(`${scoreText(check)}: the waiver has no effect`);
 		core.warning(plainText(why), { title, file: waivers!.file, startLine: line });
 	}
 	for (const check of checks.filter(({ blocking }) => blocking)) {
-		const title = plainLine(`${check.metric} ${check.slice ?? "overall"}: ${check.outcome}`);
+		const title = plainLine(`${scoreText(check)}: ${check.outcome}`);
 		const message = plainText([check.why, nearText(check)].filter(Boolean).join(" "));
 		core.error(message, { title, file: policy.file, startLine: check.line });
 	}

@@ -67,7 +67,7 @@ test("writes the summary, one comment and one check run", async () => {
 	const [only, ...more] = await comments();
 	expect(more).toEqual([]);
 	expect(only!.body.trimEnd()).toBe(ran.outputs["body"]!.trimEnd());
-	expect(ran.summary).toContain("passed: 4 of 4 checks against production v1 hold");
+	expect(ran.summary).toContain("passed 4 of 4 checks against production v1.");
 	expect(await checks()).toEqual([
 		expect.objectContaining({ name: "proving-ground / more-night", status: "completed", conclusion: "success" }),
 	]);
@@ -94,7 +94,7 @@ test("changes the same comment and check run from planned to running to judged",
 	const ran = await comment({ ...makeJudged(makeScores({ night: 0.2 })) });
 	expect(ran.outputs).toMatchObject({ comment: "updated", "check-run": "updated" });
 	expect(await ours()).toHaveLength(1);
-	expect((await ours())[0]!.body).toContain("failed, worse than allowed:");
+	expect((await ours())[0]!.body).toContain("failed 1 of 4 checks: mAP −0.200 on `night`");
 	expect(await checks()).toEqual([expect.objectContaining({ status: "completed", conclusion: "failure" })]);
 });
 

@@ -14,8 +14,8 @@ describe("says of a promotion", () => {
 	});
 
 	test("what is so already where it changed nothing", () => {
-		expect(promotionText(promotion, 2)).toBe("production of line is v2 already");
-		expect(promotionText(promotion, 3)).toBe("was promoted as line v2, and has been replaced: production is v3");
+		expect(promotionText(promotion, 2)).toBe("line v2 is already production");
+		expect(promotionText(promotion, 3)).toBe("line v2 was promoted and replaced since: production is v3");
 	});
 });
 

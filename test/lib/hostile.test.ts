@@ -64,6 +64,13 @@ function spoil<T>(value: T, next: () => string): T {
 	) as T;
 }
 
+/** Documents in which every metric is that of a category, so that its name for people has the category's text in it. */
+function ofCategories<T>(value: T): T {
+	return JSON.parse(JSON.stringify(value), (key, item) =>
+		key === "metric" && typeof item === "string" ? `ap/${item}` : item,
+	);
+}
+
 const progress = {
 	stage: "train",
 	epoch: 1,
@@ -112,6 +119,9 @@ function writeComments(text: string): string[] {
 				: {}),
 		}),
 	);
+	const named = makeJob({ state: "running", progress: { ...progress, metric: { [`iou/${text}`]: 0.1 } } });
+	shown.push(renderComment({ plan: waived.plan, jobs: makeJobs(waived.plan, named) }));
+	shown.push(renderComment(ofCategories(spoil(waived, () => text))));
 	return [...shown, renderProblems(text, [{ file: text, line: 1, column: 1, message: text }])];
 }
 
@@ -299,7 +309,7 @@ describe("on GitHub", () => {
 test("on a report's page, are text", () => {
 	const judged = makeJudged(makeScores({ night: 0.2 }));
 	const tags = (next: () => string) => {
-		const { report, verdict } = spoil({ report: judged.report, verdict: judged.verdict }, next);
+		const { report, verdict } = ofCategories(spoil({ report: judged.report, verdict: judged.verdict }, next));
 		const { document } = parseHTML(renderPage(report, verdict));
 		const elements = [...document.querySelectorAll("*")];
 		for (const element of elements)

@@ -45,11 +45,9 @@ test("takes an experiment through every stage, and a second time adopts what is 
 	expect(first.err).not.toMatch(/warn/i);
 
 	const again = await run("run", "experiments/first.yaml");
-	expect(again).toMatchObject({ code: 0, out: "first: production of small-line is v1 already\n" });
+	expect(again).toMatchObject({ code: 0, out: "first: small-line v1 is already production\n" });
 	expect(again.err).toContain("was promoted as v1");
-	expect(again.err).toContain(
-		"train succeeded (adopted: it was there already), evaluate succeeded (adopted: it was there already)",
-	);
+	expect(again.err).toContain("train succeeded (adopted: already there), evaluate succeeded (adopted: already there)");
 	for (const file of ["report.json", "model_card.md", "promotion.json"])
 		await readFile(path.join(root, "reports/first", file));
 });
@@ -75,10 +73,10 @@ test("stage by stage does the same, prints documents with --json, and ends in 1 
 	const judged = await run("--json", "gate", file);
 	expect(judged.code).toBe(1);
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "fail", baseline: 1 });
-	expect((await run("comment", file)).out).toContain("`second` failed, worse than allowed: overall");
+	expect((await run("comment", file)).out).toContain("`second` failed 1 of 1 check: mIoU ");
 	const refused = await run("promote", file);
 	expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("not promoted: fail") });
-	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}map/);
+	expect((await run("history", "small-line")).out).toMatch(/^small-line v1 {2}production {2}first {2}mAP/);
 });
 
 test("lets a model through whose failed check somebody else waived, and says so from the verdict to the history", async () => {
@@ -94,13 +92,13 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	const card = () => readFile(path.join(root, "reports/second/model_card.md"), "utf8");
 	// Outside a repository of git nobody is known to be the author.
 	expect(await gate()).toMatchObject({ code: 1, out: expect.stringContaining("fail (0 checks passed, 1 failed") });
-	expect((await run("comment", file)).out).toContain("author is not known by login");
+	expect((await run("comment", file)).out).toContain("author's GitHub login is not known");
 	expect(await gate("--author", "Ann")).toMatchObject({ code: 1 });
 	expect(await card()).not.toContain("## Waived checks");
 
 	expect(await gate("--author", "bob")).toMatchObject({ code: 0, out: expect.stringContaining("pass with 1 waived") });
 	expect(await card()).toContain("waived by `ann` until `9999-12-31` (line 2): `nobody is that good`");
-	expect((await run("comment", file)).out).toContain("`second` passed with 1 waived check: ");
+	expect((await run("comment", file)).out).toContain("`second` passed with 1 waived check: mIoU ");
 	const promoted = await run("promote", file);
 	expect(promoted).toMatchObject({ code: 0, out: "promoted: small-line v2 replaced v1 with 1 waived check\n" });
 	const history = (await run("history", "small-line")).out.split("\n");
@@ -108,7 +106,7 @@ test("lets a model through whose failed check somebody else waived, and says so 
 	expect(history[1]).toMatch(/^small-line v2 {2}production {2}second {2}.* {2}waived 1 {2}approved by/);
 	await rm(waivers);
 	expect((await run("promote", "experiments/first.yaml")).out).toBe(
-		"was promoted as small-line v1, and has been replaced: production is v2\n",
+		"small-line v1 was promoted and replaced since: production is v2\n",
 	);
 });
 
@@ -178,11 +176,11 @@ test("backtests a policy on slices that nobody has measured, from stored statist
 		`${before}  - { metric: miou, slice: by-day, min: 0, reason: it was measured }\n`,
 	);
 	await writeFile(path.join(root, slices), "slices:\n  - { name: by-day, where: { timeofday: day } }\n");
-	expect((await run("backtest", policy)).out).toContain("4 of the 4 that became production would have been stopped");
+	expect((await run("backtest", policy)).out).toContain("4 of 4 promoted models would have been stopped");
 	const ran = await run("backtest", policy, "--slices", slices);
 	expect(ran.out).toContain("### Backtest of `recipes/gates/lenient.yaml` on the slices of `slices.yaml`");
 	// What is measured on a handful of frames may well be inconclusive; what isn't measured fails.
-	expect(ran.out.match(/`miou` `by-day`: not asked → (pass|inconclusive)/g)).toHaveLength(4);
+	expect(ran.out.match(/mIoU on `by-day`: no rule → (pass|inconclusive)/g)).toHaveLength(4);
 	await writeFile(path.join(root, slices), "slices:\n  - { name: by-day, where: { timeofday: [] } }\n");
 	const wrong = await run("backtest", policy, "--slices", slices);
 	expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("slices.yaml") });

@@ -140,7 +140,7 @@ test("runs of its second file on each event what the event is for", async () => 
 	expect(conclusions(explained)).toEqual({ ...others, follow: "success" });
 	const byHand = await place.run("follow.yml", await formEvent(place.github, UNTOUCHED, "ann"));
 	expect(conclusions(byHand)).toEqual({ ...others, follow: "success", settle: "success", propose: "success" });
-	expect((await comments()).at(-1)!.body).toContain("the rule stands at `recipes/gates/perception.yaml`, line 5");
+	expect((await comments()).at(-1)!.body).toContain(" at `recipes/gates/perception.yaml`, line 5");
 });
 
 test("plans with the action alone too, as the action's README says", async () => {

@@ -133,7 +133,7 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 	await place.origin.commit("again", { "experiments/long.yaml": null, "experiments/longer.yaml": long });
 	await follow(again, ports, options);
 	expect((await comments(again)).map(({ body }) => body.split("\n")[1])).toEqual([
-		"### ⏹️ `long` is no experiment of this pull request any more",
+		"### ⏹️ `long` is no longer in this pull request",
 		expect.stringContaining("`longer` is"),
 	]);
 	await call("PATCH", `pulls/${again}`, { state: "closed" });

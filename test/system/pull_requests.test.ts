@@ -133,7 +133,7 @@ test("becomes production when it is merged, with tags, a record and an event, on
 	);
 	const before = place.github.requests.length;
 	const again = await place.run("promote.yml", await formEvent(place.github, {}));
-	expect(again.job("settle").log).toContain("is small-line v1 already");
+	expect(again.job("settle").log).toContain("already promoted as small-line v1");
 	expect(writesSince(before)).toEqual([]);
 });
 
@@ -150,7 +150,7 @@ test("fails its gate, and stays what it is when it is merged all the same: an is
 	expect(settled.job("settle").log).toContain("experiments/second.yaml: refused");
 	const issues = await get<{ title: string; body: string; pull_request?: object }[]>("issues?state=all");
 	const opened = issues.filter((issue) => !issue.pull_request);
-	expect(opened).toMatchObject([{ title: "second was merged and not promoted" }]);
+	expect(opened).toMatchObject([{ title: "second was merged but not promoted" }]);
 	expect(opened[0]!.body).toContain("**How to go on**");
 	expect(place.origin.git("tag", "--list", "model/*")).toBe("model/small-line/v1");
 });
@@ -252,7 +252,7 @@ async function says(number: number, body: string, who = "ann") {
 test("answers commands of those who may write, and acknowledges them", async () => {
 	const explained = await says(moved, "/explain miou overall");
 	expect(explained.reactions).toEqual(["+1"]);
-	expect((await comments(moved)).at(-1)!.body).toContain("the rule stands at `recipes/gates/lenient.yaml`, line 3");
+	expect((await comments(moved)).at(-1)!.body).toContain(" at `recipes/gates/lenient.yaml`, line 3");
 	expect((await says(moved, "/stop", "fan")).reactions).toEqual(["-1"]);
 	expect((await says(moved, "/dance")).reactions).toEqual(["confused"]);
 	expect((await says(moved, "/plan")).started).toMatchObject([{ workflow: "follow.yml" }]);

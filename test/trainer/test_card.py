@@ -9,7 +9,7 @@ import yaml
 from conftest import all_features_document, evaluate_document, write_document
 from test_jobs import run_job
 
-from proving_ground.card import render_card
+from proving_ground.card import metric_name, render_card
 from proving_ground.config import EvaluateRun, read_run
 
 Carded = tuple[EvaluateRun, dict[str, Any], dict[str, Any]]
@@ -74,13 +74,28 @@ def test_tells_what_follows_from_the_checks(carded: Carded) -> None:
     windowed = {**model, "window": {"from": "2026-11-01", "to": "2026-11-28"}}
     assert "- Training frames: those captured from 2026-11-01 to 2026-11-28" in render_card(run, windowed, changed)
     card = render_card(run, model, changed)
-    assert "had drifted from the last production model's: brightness: mean 92 → 61" in card
-    assert "did not repeat itself: 5.0e-01" in card
+    assert "The training data drifted from the last production model's: brightness: mean 92 → 61" in card
+    assert "Training is not deterministic here: 2 steps run twice differ by 5.0e-01" in card
     assert "- Started from: the weights of `sha256:abc`" in card
     assert "- Replayed: 25 % of each batch from `older`" in card
     assert "- Energy: 0.5000 kWh" in card
     assert "- Training frames: all of the training manifest" in card
     assert front_matter(card)["base_model"] == ["sha256:abc"]
+
+
+def test_names_metrics_as_the_comment_does(carded: Carded) -> None:
+    names = json.loads((Path(__file__).parents[1] / "contract/metric_names.json").read_text())
+    assert {metric: metric_name(metric) for metric in names} == names
+    card = render_card(*carded)
+    measured = {score["metric"] for score in carded[2]["scores"]}
+    assert {metric for metric in measured if "/" not in metric} <= names.keys()
+    for metric in measured:
+        assert metric_name(metric) != metric
+        assert f"| {metric_name(metric)} | " in card
+        assert f"| {metric} |" not in card
+    (entry,) = front_matter(card)["model-index"]
+    named = {metric["type"]: metric["name"] for result in entry["results"] for metric in result["metrics"]}
+    assert named["map"] == "mAP"
 
 
 def test_calls_an_error_weak_where_it_is_higher(carded: Carded) -> None:
@@ -89,6 +104,4 @@ def test_calls_an_error_weak_where_it_is_higher(carded: Carded) -> None:
         {**score, "candidate": 1.0 if score["slice"] is None else 2.0} if score["metric"] == "min_fde" else score
         for score in report["scores"]
     ]
-    assert "- Weak on `night`: min_fde 2.000, against 1.000 overall." in render_card(
-        run, model, {**report, "scores": scores}
-    )
+    assert "- Weak on `night`: minFDE 2.000, 1.000 overall." in render_card(run, model, {**report, "scores": scores})

@@ -178,7 +178,7 @@ def test_reports_by_the_schema_and_finds_a_model_equal_to_itself(evaluated: Path
 
 def test_writes_a_card_with_origin_scores_and_caveats(evaluated: Path, trained: Path) -> None:
     card = (evaluated / "output/model_card.md").read_text()
-    for heading in ("Where it comes from", "How good it is", "By slice", "Where it is weak, and what isn't known"):
+    for heading in ("Where it comes from", "Scores", "By slice", "Limitations"):
         assert f"## {heading}" in card
     model = read(trained / "output/model.json")
     assert f"`{model['data']['version']}`" in card

@@ -17,6 +17,27 @@ WEAK_BY = 0.1
 MAIN = ("map", "ap50", "ar", "miou", "lane_f1", "min_fde")
 # An error is called weak where it is so many times the overall one.
 WEAK_TIMES = 1.25
+# Names as papers write them; actions/lib/metrics.ts has the same.
+METRIC_NAMES = {
+    "map": "mAP",
+    "ap50": "AP50",
+    "ar": "AR",
+    "ece": "ECE",
+    "miou": "mIoU",
+    "lane_f1": "lane F1",
+    "lane_accuracy": "lane accuracy",
+    "lane_fp": "lane FP",
+    "lane_fn": "lane FN",
+    "ade": "ADE",
+    "fde": "FDE",
+    "min_ade": "minADE",
+    "min_fde": "minFDE",
+    "miss_rate": "miss rate",
+    "latency_p50_ms": "latency p50",
+    "latency_p95_ms": "latency p95",
+}
+# Of one category or class, which the metric has after a slash.
+FAMILY_NAMES = {"ap": "AP", "ece": "ECE", "iou": "IoU"}
 TASKS = {
     "detection": "object-detection",
     "segmentation": "image-segmentation",
@@ -39,12 +60,13 @@ def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any])
         "",
         "## Intended use",
         "",
-        f"Perception for driving: {', '.join(model['architecture']['heads'])}. It has been judged on the data above "
-        "only: nothing is known of other cameras, places or weather. It is no safety function by itself.",
+        f"Perception for driving: {', '.join(model['architecture']['heads'])}. It was evaluated on the data "
+        "above only; how it does with other cameras, places or weather is unknown. It is not a safety function by "
+        "itself.",
         "",
         *io_lines(model),
         "",
-        "## How good it is",
+        "## Scores",
         "",
         *score_table([score for score in report["scores"] if score["slice"] is None]),
         "",
@@ -52,7 +74,7 @@ def render_card(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any])
         "",
         *score_table([score for score in report["scores"] if score["slice"] is not None]),
         "",
-        "## Where it is weak, and what isn't known",
+        "## Limitations",
         "",
         *caveats(report),
         "",
@@ -76,7 +98,9 @@ def front_matter(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]
                 "split": "test",
                 "revision": run.data.version,
             },
-            "metrics": [{"type": score["metric"], "value": round(score["candidate"], 6), "name": score["metric"]}],
+            "metrics": [
+                {"type": score["metric"], "value": round(score["candidate"], 6), "name": metric_name(score["metric"])}
+            ],
         }
         for score in report["scores"]
         if score["candidate"] is not None
@@ -93,6 +117,14 @@ def front_matter(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]
         "model-index": [{"name": run.experiment, "results": results}],
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)}---\n"
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name for people: mAP, pedestrian AP; the metric itself where it isn't known."""
+    family, _, member = metric.partition("/")
+    if member and family in FAMILY_NAMES:
+        return f"{member} {FAMILY_NAMES[family]}"
+    return METRIC_NAMES.get(metric, metric)
 
 
 def io_lines(model: dict[str, Any]) -> list[str]:
@@ -120,7 +152,7 @@ def provenance(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) 
         if (window := model.get("window"))
         else "all of the training manifest",
         "Code": f"`{model['code']}`",
-        "Image": f"`{model['image']}`" if model["image"] else "none: this machine's own environment, locked",
+        "Image": f"`{model['image']}`" if model["image"] else "none (this machine's locked environment)",
         "Started from": start,
         "Trained": f"{len(training['epochs'])} epochs in {training['seconds']:.0f} s on {training['processes']} x "
         f"{training['device']}, {training['precision']}, best epoch {training['best_epoch']}",
@@ -130,7 +162,7 @@ def provenance(run: EvaluateRun, model: dict[str, Any], report: dict[str, Any]) 
         "Parameters": f"{model['parameters']:,}",
         "Energy": f"{training['energy_kwh']:.4f} kWh of this machine"
         if training["energy_kwh"] is not None
-        else "not known: this machine doesn't tell",
+        else "not reported by this machine",
         "Compared with": "no production model"
         if run.production is None
         else f"production version {run.production['version']} (`{run.production['run']}`)",
@@ -148,9 +180,8 @@ def score_table(scores: list[dict[str, Any]]) -> list[str]:
         shown = f"{figure(interval[0])} to {figure(interval[1])}" if interval else "–"
         objects = "–" if score["objects"] is None else str(score["objects"])
         where = score["slice"] or "all frames"
-        lines.append(
-            f"| {score['metric']} | {where} | {figure(score['candidate'])} | {shown} | {score['frames']} | {objects} |"
-        )
+        name, value = metric_name(score["metric"]), figure(score["candidate"])
+        lines.append(f"| {name} | {where} | {value} | {shown} | {score['frames']} | {objects} |")
     return lines
 
 
@@ -170,31 +201,27 @@ def caveats(report: dict[str, Any]) -> list[str]:
         falling = score["metric"] in LOWER_IS_BETTER
         if score["candidate"] > whole * WEAK_TIMES if falling else score["candidate"] < whole - WEAK_BY:
             lines.append(
-                f"- Weak on `{score['slice']}`: {score['metric']} {score['candidate']:.3f}, "
-                f"against {whole:.3f} overall."
+                f"- Weak on `{score['slice']}`: {metric_name(score['metric'])} {score['candidate']:.3f}, "
+                f"{whole:.3f} overall."
             )
     for item in report["slices"]:
         if item["frames"] == 0:
-            lines.append(f"- Nothing is known of `{item['name']}`: the test data has no such frame.")
+            lines.append(f"- Not tested on `{item['name']}`: the test data has no such frame.")
         elif item["frames"] < FEW_FRAMES:
             lines.append(f"- `{item['name']}` has only {item['frames']} test frames: its scores are uncertain.")
     drift = report["training"]["checks"]["drift"]
     if drift and drift["drifted"]:
-        lines.append(
-            f"- The training data had drifted from the last production model's: {'; '.join(drift['sentences'])}."
-        )
+        lines.append(f"- The training data drifted from the last production model's: {'; '.join(drift['sentences'])}.")
     smoke = report["training"]["checks"]["determinism"]
     if smoke and not smoke["agrees"]:
         lines.append(
-            f"- The harness did not repeat itself: {smoke['difference']:.1e} of the largest weight in "
-            f"{smoke['steps']} steps."
+            f"- Training is not deterministic here: {smoke['steps']} steps run twice differ by "
+            f"{smoke['difference']:.1e} of the largest weight."
         )
     for name, count in report["data"]["objects"].items():
         if count == 0:
-            lines.append(f"- Nothing is known of the category `{name}`: the test data has none.")
-    lines.append(
-        "- Intervals come from resampling test frames; the noise of training itself (another seed) is not in them."
-    )
+            lines.append(f"- Not tested on the category `{name}`: the test data has none.")
+    lines.append("- Intervals come from resampling test frames. They don't include training noise (another seed).")
     return lines
 
 

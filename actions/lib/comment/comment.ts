@@ -1,6 +1,6 @@
 // The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
 import type { Problem } from "../errors.ts";
-import { foundText, outcomeWords, whereText, worstFirst } from "../gate/check_words.ts";
+import { foundText, outcomeWords, scoreText, worstFirst } from "../gate/check_words.ts";
 import { waiversSection } from "../gate/waived_checks.ts";
 import { waivedWords } from "../gate/waivers.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
@@ -20,6 +20,7 @@ import {
 	fallenSentence,
 	foldedReport,
 	latencySection,
+	metricsFold,
 	movedSection,
 	policyTable,
 	provenance,
@@ -77,7 +78,7 @@ export function markerOf({ experiment: { name } }: { experiment: { name: string 
 /** One Markdown document within GitHub's limit, whatever the documents hold. */
 export function renderComment(documents: Documents): string {
 	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
-	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment; they are in the report.`;
+	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment. See the report.`;
 	return withinLimit((rows) => compose(documents, rows)) ?? least;
 }
 
@@ -114,39 +115,37 @@ function verdictTitle(name: string, verdict: Verdict, promotion: Promotion | und
 	if (outcome === "pass") return passedTitle(name, verdict, promotion);
 	const word = outcome === "fail" ? "fail" : "inconclusive";
 	const open = worstFirst(checks.filter((check) => check.outcome === word && check.blocking));
-	if (open.length === 0) return `⚠️ ${name} is inconclusive: none of its ${checks.length} checks could be passed.`;
-	const text = placesText(open);
-	const letBy = counts.waived > 0 ? `, ${counts.waived} more ${counts.waived === 1 ? "is" : "are"} waived` : "";
-	const failed = open.length;
-	if (outcome === "fail")
-		return `❌ ${name} failed, worse than allowed: ${text}; ${failed} of ${checks.length} checks fail${letBy}.`;
-	return `⚠️ ${name} is inconclusive: the data can't tell on ${text}${letBy}.`;
+	if (open.length === 0) return `⚠️ ${name} is inconclusive: none of its ${counted(checks.length, "check")} passed.`;
+	const waived = counts.waived > 0 ? ` (${counts.waived} more waived)` : "";
+	const share = `${open.length} of ${counted(checks.length, "check")}${waived}: ${placesText(open)}.`;
+	return outcome === "fail" ? `❌ ${name} failed ${share}` : `⚠️ ${name} is inconclusive on ${share}`;
 }
 
 function passedTitle(name: string, verdict: Verdict, promotion: Promotion | undefined): string {
 	const { checks, baseline } = verdict;
 	const waived = worstFirst(checks.filter((check) => check.waived));
 	const { length: unsure } = checks.filter((check) => check.outcome === "inconclusive" && !check.waived);
-	const first = baseline === null ? "there is no production model to beat, " : "";
-	const open = unsure > 0 ? `, ${unsure} can't be told and may be let by` : "";
-	const letBy = waived.length > 0 ? `; waived: ${placesText(waived)}` : "";
+	const first = baseline === null ? "; there is no production model yet" : "";
+	const open = unsure > 0 ? `; ${unsure} ${unsure === 1 ? "is" : "are"} inconclusive, which the policy allows` : "";
+	const passed =
+		waived.length > 0
+			? `passed${waivedWords(waived.length)}: ${placesText(waived)}; ${passedText(verdict)} passed`
+			: `passed ${passedText(verdict)}`;
 	const promoted = promotion?.status === "approved" ? ` Promoted as v${promotion.version}.` : "";
-	return `✅ ${name} passed${waivedWords(waived.length)}: ${first}${heldText(verdict)}${open}${letBy}.${promoted}`;
+	return `✅ ${name} ${passed}${first}${open}.${promoted}`;
 }
 
-/** How many checks hold, and against which model. */
-function heldText({ counts, checks, baseline }: Verdict): string {
+/** How many checks passed, and against which model. */
+function passedText({ counts, checks, baseline }: Verdict): string {
 	// Checks against a production model that isn't there count neither way.
 	const made = checks.length - counts.no_baseline;
-	const against = baseline === null ? "" : ` against production v${baseline}`;
-	const one = made === 1 || counts.pass === 1;
-	return `${counts.pass} of ${counted(made, "check")}${against} ${one ? "holds" : "hold"}`;
+	return `${counts.pass} of ${counted(made, "check")}${baseline === null ? "" : ` against production v${baseline}`}`;
 }
 
-/** Each place of these checks once, with what is worst there. */
+/** What is worst at each place of these checks. */
 function placesText(checks: readonly Verdict["checks"][number][]): string {
 	const worst = [...Map.groupBy(checks, ({ slice }) => slice).values()].map(([check]) => check!);
-	const places = worst.slice(0, 4).map((check) => `${whereText(check.slice)} (${foundText(check)})`);
+	const places = worst.slice(0, 4).map(foundText);
 	return `${places.join(", ")}${worst.length > 4 ? ` and ${worst.length - 4} more` : ""}`;
 }
 
@@ -174,8 +173,9 @@ function compose(documents: Documents, rows: number): string {
 		state.is === "planned" || state.is === "running" ? costSection(plan) : "",
 		...(state.is === "judged" && verdict ? [fold(allChecksTitle(verdict), table(allChecks(verdict)))] : []),
 		...(report ? foldedReport(report, table) : []),
+		metricsFold(plan, report, table),
 		fold("Data", table(dataTable(plan))),
-		fold("The gates that apply", table(policyTable(plan))),
+		fold("Gates", table(policyTable(plan))),
 		fold("Where it comes from", provenance(plan, report)),
 		jobs && report ? spentLine(report) : "",
 	];
@@ -184,7 +184,7 @@ function compose(documents: Documents, rows: number): string {
 
 function approvalSentence({ approval }: Documents): string {
 	if (approval === undefined) return "";
-	return `Approving the environment ${code("training")} approves exactly plan ${code(`${approval}…`)}; a push voids it.`;
+	return `Approve the environment ${code("training")} to run plan ${code(`${approval}…`)}. A push makes a new plan, which needs its own approval.`;
 }
 
 /** Pull requests named in a sentence; the rest is counted. */
@@ -200,15 +200,15 @@ function peersSentence({ plan, peers = [] }: Documents): string {
 	});
 	const left = peers.length - shown.length;
 	const more = left > 0 ? ` and ${left} more` : "";
-	return `🔒 The line ${code(plan.experiment.model)} is also trained by ${shown.join(", ")}${more}. Whichever is merged first is what the others are judged against anew.`;
+	return `🔒 Also training the line ${code(plan.experiment.model)}: ${shown.join(", ")}${more}. When one is merged, the others are judged again, against it.`;
 }
 
 /** What is wrong with a file that can't be planned, in place of its comment. */
 export function renderProblems(name: string, problems: readonly Problem[]): string {
 	const rows = problems.map(({ file, line, message }) => [code(file), String(line), codeWithin(message, MAX_PROBLEM)]);
-	const head = ["file", "line", "what is wrong"];
+	const head = ["file", "line", "problem"];
 	const first = `${markerOf({ experiment: { name } })}\n### ❌ ${code(name)} can't be planned: ${problemCount(problems)}`;
-	const last = "Nothing runs and nothing is spent. Push the mended file, and it is planned anew.";
+	const last = "Nothing was run or spent. Push a fix to plan it again.";
 	const write = (rest: number) =>
 		`${first}\n\n${renderTable({ head, align: "lrl", rows, rest: "the check run" }, rest)}\n\n${last}\n`;
 	return withinLimit(write) ?? `${first}\n\n${last}\n`;
@@ -273,18 +273,18 @@ export function isOfExperiment({ name, title }: { name: string; title: string })
 function annotationsOf({ checks, policy, waivers }: Verdict): Annotation[] {
 	const open = worstFirst(checks.filter(({ outcome }) => outcome === "fail" || outcome === "inconclusive"));
 	const rules = open.map((check): Annotation => {
-		const { metric, slice, line, why, blocking, waived } = check;
+		const { line, why, blocking, waived } = check;
 		const level = blocking ? "failure" : waived ? "notice" : "warning";
 		return {
 			path: policy.file,
 			line,
 			level,
-			title: `${metric} ${slice ?? "overall"}: ${outcomeWords(check)}`,
+			title: `${scoreText(check)}: ${outcomeWords(check)}`,
 			message: why,
 		};
 	});
-	const idle = (waivers?.idle ?? []).map(({ metric, slice, line, why }): Annotation => {
-		const title = `${metric} ${slice ?? "overall"}: the waiver has no effect`;
+	const idle = (waivers?.idle ?? []).map(({ line, why, ...check }): Annotation => {
+		const title = `${scoreText(check)}: the waiver has no effect`;
 		return { path: waivers!.file, line, level: "warning", title, message: why };
 	});
 	return [...rules, ...idle];
@@ -309,7 +309,7 @@ function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], 
 			return [
 				"completed",
 				conclusionOf(state.verdict),
-				`${outcome}${waivedWords(counts.waived)}: ${heldText(state.verdict)}, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
+				`${outcome}${waivedWords(counts.waived)}: ${passedText(state.verdict)} passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive`,
 			];
 		}
 	}

@@ -7,10 +7,13 @@ const MAX_NAME = 50;
 
 const STATES = {
 	planned: { color: "c5def5", description: "An experiment here is planned and waits for approval" },
-	running: { color: "fbca04", description: "An experiment here is being trained or measured" },
-	passed: { color: "0e8a16", description: "An experiment here has passed its gates" },
-	failed: { color: "d73a4a", description: "An experiment here has failed its gates, or its job has" },
-	inconclusive: { color: "bfd4f2", description: "The data can't tell whether an experiment here meets its gates" },
+	running: { color: "fbca04", description: "An experiment here is being trained or evaluated" },
+	passed: { color: "0e8a16", description: "An experiment here passed its gates" },
+	failed: { color: "d73a4a", description: "An experiment here failed its gates, or its job failed" },
+	inconclusive: {
+		color: "bfd4f2",
+		description: "The test data can't decide whether an experiment here passes its gates",
+	},
 } as const;
 
 type Word = keyof typeof STATES;

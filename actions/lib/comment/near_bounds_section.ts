@@ -1,5 +1,5 @@
 // A verdict's checks that another seed may end otherwise become a section of the comment: by how much, and which seed to run.
-import { boundText, measuredText, outcomeText, whereText, worstFirst } from "../gate/check_words.ts";
+import { boundText, measuredAt, outcomeText, worstFirst } from "../gate/check_words.ts";
 import type { Verdict } from "../generated/documents.d.ts";
 import { checkNoiseText, seedsToRun } from "../report/noise.ts";
 import { code } from "../text/markdown.ts";
@@ -16,13 +16,12 @@ export function nearSection({ checks }: Verdict): string {
 	const left = near.length - MOST;
 	const rest = left > 0 ? `\n- …and ${left} more, in verdict.json` : "";
 	return [
-		"**Nearer to the bound than the noise of training:** another seed of the same training may well end otherwise.",
+		"**Closer to the limit than the training noise:** another seed may change these outcomes.",
 		`${near.slice(0, MOST).map(lineOf).join("\n")}${rest}`,
-		`To know more, run ${seedsToRun(near, code)}: in a copy of the experiment's file, since this verdict is of this very model and stays.`,
+		`To find out, run ${seedsToRun(near, code)} in a copy of the experiment's file. This verdict stays as it is.`,
 	].join("\n\n");
 }
 
 function lineOf(check: Check): string {
-	const found = check.actual === null ? "–" : measuredText(check, check.actual);
-	return `- ${outcomeText(check)}: ${whereText(check.slice)}, ${code(check.metric)} ${found}, asked ${boundText(check)}, ${checkNoiseText(check)}`;
+	return `- ${outcomeText(check)}: ${measuredAt(check)}, limit: ${boundText(check)}, ${checkNoiseText(check)}`;
 }

@@ -1,6 +1,7 @@
 // What a job says of itself becomes the words and the bar of a comment: how far it is, what it takes, what is spent.
 import { windowWords } from "../experiment/window.ts";
 import type { Jobs, JobsJob, Plan, Report } from "../generated/documents.d.ts";
+import { nameOf } from "../metrics.ts";
 import { counted } from "../text/counted.ts";
 import { code, duration, figure, link } from "../text/markdown.ts";
 
@@ -14,9 +15,9 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 	const time = estimate.seconds === null ? "unknown" : `about ${duration(estimate.seconds)}`;
 	const money =
 		machine.price_usd_per_hour === 0
-			? "a machine that is paid for"
+			? "no hourly price"
 			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `**Cost:** ${time} on ${code(machine.name)} (${counted(run.processes, "process", "processes")}), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${counted(run.train.epochs, "epoch")}. From ${code(estimate.basis)}.`;
+	return `**Cost:** ${time} on ${code(machine.name)} (${counted(run.processes, "process", "processes")}), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${counted(run.train.epochs, "epoch")}. Basis: ${code(estimate.basis)}.`;
 }
 
 /** What the jobs took. */
@@ -36,8 +37,7 @@ export function isStopping({ state, diagnosis }: JobsJob): boolean {
 /** How far a job is, in a few words. */
 export function progressText(job: JobsJob): string {
 	const { progress, kind, state } = job;
-	if (state === "succeeded")
-		return kind === "train" ? "trained, the evaluation is next" : "evaluated, the report is next";
+	if (state === "succeeded") return kind === "train" ? "trained, evaluation is next" : "evaluated, report is next";
 	if (!progress) return `${kind} is starting`;
 	const share = shareOf(job);
 	const step = share === null ? "" : `, ${Math.floor(100 * share)} %`;
@@ -83,7 +83,7 @@ function barText(job: JobsJob): string {
 function figuresText({ progress, state }: JobsJob): string {
 	if (!progress || state !== "running") return "";
 	const figures = Object.entries(progress.metric ?? {}).slice(0, MOST_METRICS);
-	const shown = figures.map(([name, value]) => `${code(name)} ${figure(value)}`);
+	const shown = figures.map(([name, value]) => `${nameOf(name, code)} ${figure(value)}`);
 	if (progress.loss !== null) shown.push(`loss ${figure(progress.loss)}`);
 	return shown.length > 0 ? `Now: ${shown.join(", ")}.` : "";
 }

@@ -3,13 +3,15 @@ import {
 	actualText,
 	boundText,
 	familySentence,
+	figureAt,
 	framesText,
 	outcomeText,
+	scoreText,
 	whereText,
 	worstFirst,
 } from "../gate/check_words.ts";
 import type { Plan, Report, Verdict } from "../generated/documents.d.ts";
-import { decimalsOf, gain, isLatency, moved, unitOf } from "../metrics.ts";
+import { decimalsOf, gain, isLatency, legendOf, moved, nameOf, unitOf } from "../metrics.ts";
 import { noiseSentence, scoreNoise, seedsSentence } from "../report/noise.ts";
 import { counted } from "../text/counted.ts";
 import { change, code, codeWithin, duration, figure, fold, interval, type Table } from "../text/markdown.ts";
@@ -23,10 +25,10 @@ export type Show = (table: Table, limit?: number) => string;
 /** What differs from production, in configuration and data. */
 export function changesSection(plan: Plan, table: Show): string {
 	const { baseline, changes, promoted } = plan;
-	if (!baseline) return "**What changed:** nothing to compare with; this is the first model of its line.";
-	const against = `production v${baseline.version}${promoted === null ? "" : ` (as when it was promoted as v${promoted})`}`;
+	if (!baseline) return "**What changed:** nothing to compare with, this is the first model of its line.";
+	const against = `production v${baseline.version}${promoted === null ? "" : ` (as compared when it was promoted as v${promoted})`}`;
 	const settings = plan.data.difference ? changes.filter(({ path }) => !isCount(path)) : changes;
-	if (changes.length === 0) return `**What changed** against ${against}: nothing in configuration or data.`;
+	if (changes.length === 0) return `**What changed** against ${against}: no change in configuration or data.`;
 	const rows = settings.map(({ path, production, candidate }) => [
 		settingName(path),
 		settingText(production),
@@ -69,9 +71,9 @@ export function differenceSection({ baseline, data: { difference } }: Plan, tabl
 			countText(after),
 			change(before === null || after === null ? null : after - before, 0),
 		]);
-	const title = `Data: what is different from ${code(from.name)}, on which production v${baseline.version} was trained`;
-	if (rows.length === 0) return `**${title}:** no count, but the content of its files.`;
-	const shown = table({ head: ["what", "production", "this", "change"], align: "lrrr", rows, rest: "plan.json" });
+	const title = `Data compared with ${code(from.name)}, on which production v${baseline.version} was trained`;
+	if (rows.length === 0) return `**${title}:** the counts are the same, the files differ.`;
+	const shown = table({ head: ["count", "production", "this", "change"], align: "lrrr", rows, rest: "plan.json" });
 	return rows.length > MANY_ROWS ? fold(`${title}: ${rows.length} counts`, shown) : `**${title}**\n\n${shown}`;
 }
 
@@ -94,11 +96,11 @@ function settingText(value: unknown): string {
 	return value === null || value === undefined ? "–" : code(typeof value === "string" ? value : JSON.stringify(value));
 }
 
-/** Longest account of a check that can't be told: its end says what would settle it. */
+/** Longest account of an inconclusive check: its end says what would settle it. */
 const MAX_WHY = 400;
 
 /** The order of `worstFirst`, in words. */
-const ORDER = ", in order of what blocks, what fails, and how far beyond its bound each is, as a share of the bound";
+const ORDER = " (order: blocking, failed, then furthest beyond the limit, as a share of it)";
 
 /** The checks that did not pass, worst first. */
 export function checksSection(verdict: Verdict, table: Show): string {
@@ -106,30 +108,30 @@ export function checksSection(verdict: Verdict, table: Show): string {
 	const waiting = verdict.counts.no_baseline;
 	const first =
 		waiting > 0
-			? ` ${counted(waiting, "compares", "compare")} with production and will apply from the next model on.`
+			? ` ${counted(waiting, "check compares", "checks compare")} with production and will apply from the next model on.`
 			: "";
 	if (open.length === 0) return `**Checks:** ${allHoldText(verdict)}${first}`;
 	const sorted = worstFirst(open);
 	const rows = sorted.map((check) => [
 		outcomeText(check),
-		code(check.metric),
+		nameOf(check.metric, code),
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
 		framesText(check),
 	]);
-	const head = ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames"];
-	// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
+	const head = ["outcome", "metric", "slice", "limit", "measured (95 % interval)", "frames"];
+	// Where a figure is settled the table says all; where there is none, or it is inconclusive, only words can.
 	const unmeasured = sorted
 		.filter((check) => check.actual === null || check.outcome === "inconclusive")
-		.map((check) => `- ${whereText(check.slice)}, ${code(check.metric)}: ${codeWithin(check.why, MAX_WHY)}`);
+		.map((check) => `- ${scoreText(check, code)}: ${codeWithin(check.why, MAX_WHY)}`);
 	const reasons = [
 		...new Set(sorted.filter((check) => check.blocking || check.waived).map((check) => code(check.reason))),
 	];
 	const notes = [
 		cutList(unmeasured, 8, "verdict.json"),
 		familySentence(verdict),
-		reasons.length > 0 ? `Why these rules stand: ${reasons.slice(0, 6).join("; ")}.` : "",
+		reasons.length > 0 ? `Reasons for these rules: ${reasons.slice(0, 6).join("; ")}.` : "",
 		first.trim(),
 	];
 	return [
@@ -144,7 +146,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 /** Scores that are named in the sentence on what fell. */
 const MOST_FALLEN = 3;
 
-/** What a model that passed is surely worse at all the same, worst first by its share of production's own; empty where there is nothing. */
+/** Where a model that passed is clearly worse than production, worst first by the share of production's score; empty where it isn't. */
 export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict): string {
 	if (outcome !== "pass") return "";
 	const key = ({ metric, slice }: { metric: string; slice: string | null }) => `${slice}\u0000${metric}`;
@@ -156,20 +158,19 @@ export function fallenSentence({ scores }: Report, { outcome, checks }: Verdict)
 	if (fallen.length === 0) return "";
 	const share = (score: Score) => gain(score)! / Math.max(Math.abs(score.production ?? 0), 1e-6);
 	const worst = fallen.toSorted((a, b) => share(a) - share(b)).slice(0, MOST_FALLEN);
-	const named = worst.map(
-		({ metric, slice, delta }) =>
-			`${whereText(slice)} (${code(metric)} ${change(delta, decimalsOf(metric))}${unitOf(metric)})`,
+	const named = worst.map((score) =>
+		figureAt(score, `${change(score.delta, decimalsOf(score.metric))}${unitOf(score.metric)}`),
 	);
 	const one = fallen.length === 1;
 	const left = fallen.length - worst.length;
 	const most = `${one ? "" : ", worst first"}: ${named.join(", ")}${left > 0 ? ` and ${left} more` : ""}`;
-	return `Within what the gates allow, ${counted(fallen.length, "score")} got worse, with ${one ? "its 95 % interval" : "their 95 % intervals"} off zero${most}.`;
+	return `${counted(fallen.length, "score")} got worse within the limits (${one ? "the 95 % interval excludes" : "95 % intervals exclude"} zero)${most}.`;
 }
 
 function allHoldText({ counts }: Verdict): string {
-	if (counts.pass === 0) return "none could be made.";
-	const made = counts.no_baseline > 0 ? " that could be made" : "";
-	return counts.pass === 1 ? `the one${made} holds.` : `all ${counts.pass}${made} hold.`;
+	if (counts.pass === 0) return "none could run.";
+	const made = counts.no_baseline > 0 ? " that could run" : "";
+	return counts.pass === 1 ? `the one${made} passed.` : `all ${counts.pass}${made} passed.`;
 }
 
 function cutList(items: string[], limit: number, rest: string): string {
@@ -186,22 +187,19 @@ export function movedSection(report: Report, table: Show): string {
 			const ends = score.delta_interval ? `, ${interval(score.delta_interval, (value) => change(value))}` : "";
 			const noise = scoreNoise(report, score);
 			const shown = `${change(score.delta)}${ends}${noise && `; ${noise}`}`;
-			return `${code(score.metric)} ${figure(score.production)} → ${figure(score.candidate)} (${shown})`;
+			return `${nameOf(score.metric, code)} ${figure(score.production)} → ${figure(score.candidate)} (${shown})`;
 		})
 		.join("; ");
-	const intro = `**Overall:** ${summary || "no score in common with production"}. ${seedsSentence(report)}`.trimEnd();
+	const intro = `**Overall:** ${summary || "no score to compare with production"}. ${seedsSentence(report)}`.trimEnd();
 	const scores = Map.groupBy(report.scores, ({ slice }) => slice);
 	const slices = report.slices
 		.map((slice) => sliceScores(slice, scores.get(slice.name) ?? [], report))
 		.filter((slice) => slice.scores.some((score) => score.delta !== null));
 	const moved = slices.filter((slice) => slice.scores.some(hasMoved)).toSorted((a, b) => a.worst - b.worst);
 	const still = slices.filter((slice) => !slice.scores.some(hasMoved)).map(({ name }) => code(name));
-	const others =
-		still.length > 0
-			? `Not moved beyond their intervals: ${still.slice(0, 20).join(", ")}${still.length > 20 ? ` and ${still.length - 20} more` : ""}.`
-			: "";
+	const others = `${still.slice(0, 20).join(", ")}${still.length > 20 ? ` and ${still.length - 20} more` : ""}.`;
 	if (moved.length === 0)
-		return [intro, slices.length > 0 ? `**Slices:** none moved. ${others}` : ""].filter(Boolean).join("\n\n");
+		return [intro, still.length > 0 ? `**Slices:** no clear change on ${others}` : ""].filter(Boolean).join("\n\n");
 	const columns = ["detection", "miou", "lane_f1", "min_fde"].filter((column) =>
 		moved.some((slice) => slice.cells[column]),
 	);
@@ -215,12 +213,13 @@ export function movedSection(report: Report, table: Show): string {
 		"slice",
 		"frames",
 		"objects",
-		...columns.map((column) => (column === "detection" ? "map, or ap of its category" : column)),
+		...columns.map((column) => (column === "detection" ? "mAP, or AP of the slice's category" : nameOf(column))),
 	];
-	const lower = columns.includes("min_fde") ? " Of `min_fde`, in metres, less is better." : "";
-	const legend = `Production → this, and the change with its 95 % interval; 🔻 is worse and 🟢 better where that leaves zero out.${lower}`;
+	const lower = columns.includes("min_fde") ? " minFDE is in metres, and lower is better." : "";
+	const legend = `Production → this model, and the change with its 95 % interval. 🔻 worse, 🟢 better: the interval excludes zero.${lower}`;
 	const shown = table({ head, align: `lrr${"l".repeat(columns.length)}`, rows, rest: "report.json" }, 15);
-	return [intro, "**Slices that moved**, worst first", shown, `${legend} ${others}`].join("\n\n");
+	const rest = still.length > 0 ? ` No clear change on ${others}` : "";
+	return [intro, "**Slices that moved**, worst first", shown, `${legend}${rest}`].join("\n\n");
 }
 
 const MAIN = ["map", "miou", "lane_f1", "min_fde"];
@@ -281,7 +280,7 @@ export function latencySection({ scores, latency }: Report): string {
 /** Everything else that was measured. */
 export function foldedReport(report: Report, table: Show): string[] {
 	const scores = report.scores.map((score) => [
-		code(score.metric),
+		nameOf(score.metric, code),
 		whereText(score.slice),
 		...scoreCells(score, report),
 	]);
@@ -289,7 +288,7 @@ export function foldedReport(report: Report, table: Show): string[] {
 	return [
 		fold(
 			`All ${report.scores.length} scores`,
-			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the test's ${unitsText(report)} (seed ${uncertainty.seed}), both models on the same draws. ${noiseSentence(report, code)}`,
+			`${table({ head: ["metric", "slice", "this", "production", "change (95 % interval)", "frames", "objects"], align: "llrrlrr", rows: scores, rest: "report.json" })}\n\nIntervals: ${uncertainty.method}, ${uncertainty.resamples} resamples of the ${unitsText(report)} (seed ${uncertainty.seed}), the same draws for both models. ${noiseSentence(report, code)}`,
 		),
 		trainingFold(report, table, duration(training.seconds)),
 		exportsFold(report, table),
@@ -300,7 +299,7 @@ export function foldedReport(report: Report, table: Show): string[] {
 function unitsText({ scores, uncertainty: { unit } }: Report): string {
 	const overall = scores.filter(({ slice, metric }) => slice === null && !isLatency(metric));
 	const most = Math.max(0, ...overall.map(({ units }) => units));
-	return most > 0 ? `${most} ${unit}s` : `${unit}s`;
+	return most > 0 ? counted(most, `test ${unit}`) : `test ${unit}s`;
 }
 
 /** The heading of the fold that holds every check. */
@@ -312,7 +311,7 @@ export function allChecksTitle({ checks }: Verdict): string {
 export function allChecks(verdict: Verdict): Table {
 	const rows = verdict.checks.map((check) => [
 		outcomeText(check),
-		code(check.metric),
+		nameOf(check.metric, code),
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
@@ -321,7 +320,7 @@ export function allChecks(verdict: Verdict): Table {
 		code(check.reason),
 	]);
 	return {
-		head: ["outcome", "metric", "slice", "asked", "found (95 % interval)", "frames", "policy", "why the rule stands"],
+		head: ["outcome", "metric", "slice", "limit", "measured (95 % interval)", "frames", "policy", "reason"],
 		align: "lllllrll",
 		rows,
 		rest: "verdict.json",
@@ -337,12 +336,13 @@ export function dataTable({ data }: Plan): Table {
 			Object.entries(values).map(([value, count]) => [split, `${code(key)} ${code(value)}`, String(count)]),
 		),
 	]);
-	return { head: ["split", "what", "count"], align: "llr", rows, rest: "plan.json" };
+	return { head: ["split", "item", "count"], align: "llr", rows, rest: "plan.json" };
 }
 
-/** The rules of the policy. */
+/** The rules of the policy; a metric's key is what the file has. */
 export function policyTable({ policy }: Plan): Table {
 	const rows = policy.rules.map((rule) => [
+		nameOf(rule.metric, code),
 		code(rule.metric),
 		whereText(rule.slice),
 		boundText(rule),
@@ -350,12 +350,16 @@ export function policyTable({ policy }: Plan): Table {
 		code(rule.reason),
 		`line ${rule.line}`,
 	]);
-	return {
-		head: ["metric", "slice", "asked", "min frames", "why", "policy"],
-		align: "lllrll",
-		rows,
-		rest: "plan.json",
-	};
+	const head = ["metric", "key", "slice", "limit", "min frames", "reason", "policy"];
+	return { head, align: "llllrll", rows, rest: "plan.json" };
+}
+
+/** What each metric of the report and the policy is; empty where none is known. */
+export function metricsFold({ policy }: Plan, report: Report | undefined, table: Show): string {
+	const metrics = [...(report?.scores ?? []), ...policy.rules].map(({ metric }) => metric);
+	const rows = legendOf(metrics).map(({ key, meaning }) => [nameOf(key, code), code(key), meaning]);
+	const head = ["metric", "key", "meaning"];
+	return rows.length === 0 ? "" : fold("Metrics explained", table({ head, align: "lll", rows, rest: "index.html" }));
 }
 
 /** Where the model comes from, by digest. */

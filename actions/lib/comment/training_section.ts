@@ -1,5 +1,6 @@
 // A report's training becomes the comment's parts on it: where it began, how it went, what its own checks found.
 import type { Plan, Report } from "../generated/documents.d.ts";
+import { nameOf } from "../metrics.ts";
 import { counted } from "../text/counted.ts";
 import { code, figure, fold, link, type Table } from "../text/markdown.ts";
 
@@ -11,21 +12,21 @@ export function startSection({ weights, replay, run }: Plan): string {
 	if (weights) {
 		const { transfer } = weights;
 		const all = transfer ? transfer.loaded.length + transfer.fresh.length : 0;
-		const loaded = transfer ? `: ${transfer.loaded.length} of ${all} tensors are loaded` : "";
+		const loaded = transfer ? `: ${transfer.loaded.length} of ${all} tensors loaded` : "";
 		const renamed = transfer?.renamed.length ? `, ${transfer.renamed.length} of them renamed` : "";
 		const left = transfer?.left.length
-			? `; left: ${someOf(transfer.left.map(([name, why]) => `${name} (${why})`))}`
+			? `; left out: ${someOf(transfer.left.map(([name, why]) => `${name} (${why})`))}`
 			: "";
-		const fresh = transfer?.fresh.length ? `; fresh: ${someOf(transfer.fresh)}` : "";
-		parts.push(`Starts from ${code(weights.from)}${loaded}${renamed}${left}${fresh}.`);
+		const fresh = transfer?.fresh.length ? `; new: ${someOf(transfer.fresh)}` : "";
+		parts.push(`**Starts from** ${code(weights.from)}${loaded}${renamed}${left}${fresh}.`);
 	}
 	if (replay && run.replay) {
 		const share = Math.round(100 * replay.share);
 		parts.push(
-			`Replays ${share} % older frames in every batch, of the ${replay.frames} of ${code(run.replay.data.name)}.`,
+			`**Replay:** ${share} % of each batch are older frames, from the ${replay.frames} of ${code(run.replay.data.name)}.`,
 		);
 	}
-	return parts.length > 0 ? `**Start:** ${parts.join(" ")}` : "";
+	return parts.join(" ");
 }
 
 function someOf(names: string[]): string {
@@ -39,17 +40,17 @@ export function guardsSection({ training: { checks, data_wait_percent } }: Repor
 	if (checks.drift && checks.drift.drifted.length > 0) {
 		const sentences = checks.drift.sentences.slice(0, 6).map((sentence) => `- ${code(sentence)}`);
 		const more = checks.drift.sentences.length > 6 ? `\n- and ${checks.drift.sentences.length - 6} more` : "";
-		said.push(`**The training data have drifted** from production's:\n${sentences.join("\n")}${more}`);
+		said.push(`**The training data drifted** from production's:\n${sentences.join("\n")}${more}`);
 	}
 	if (checks.determinism && !checks.determinism.agrees) {
 		const { steps, difference, band } = checks.determinism;
 		said.push(
-			`**The harness doesn't repeat itself:** the same ${steps} steps twice differ by ${difference.toExponential(1)} of the largest weight, where ${band.toExponential(0)} is allowed; small differences below may be its own.`,
+			`**Training isn't deterministic here:** ${counted(steps, "step")} run twice differ by ${difference.toExponential(1)} of the largest weight (allowed: ${band.toExponential(0)}). Small score differences may come from that.`,
 		);
 	}
 	if (data_wait_percent >= 20) {
 		said.push(
-			`**Training waited for data** ${Math.round(data_wait_percent)} % of its time: on a machine with processors to spare, more loading workers help.`,
+			`**Training waited for data** ${Math.round(data_wait_percent)} % of the time. More loading workers help if the machine has idle cores.`,
 		);
 	}
 	return said.join("\n\n");
@@ -59,15 +60,15 @@ export function guardsSection({ training: { checks, data_wait_percent } }: Repor
 export function trainingFold(report: Report, table: Show, took: string): string {
 	const { training, parameters } = report;
 	const weighed = training.epochs.some(({ weights }) => Object.values(weights).some((weight) => weight !== 1));
-	const list = (values: Record<string, number | null>) =>
+	const list = (values: Record<string, number | null>, show: (name: string) => string) =>
 		Object.entries(values)
-			.map(([name, value]) => `${code(name)} ${figure(value)}`)
+			.map(([name, value]) => `${show(name)} ${figure(value)}`)
 			.join(", ");
 	const rows = training.epochs.map(({ epoch, loss, weights, validation, speed }) => [
 		epoch === training.best_epoch ? `**${epoch}**` : String(epoch),
 		figure(loss["total"]),
-		...(weighed ? [list(weights)] : []),
-		list(validation),
+		...(weighed ? [list(weights, code)] : []),
+		list(validation, (name) => nameOf(name, code)),
 		Math.round(speed.frames_per_second).toLocaleString("en-US"),
 	]);
 	const head = ["epoch", "loss", ...(weighed ? ["weights"] : []), "validation", "frames/s"];

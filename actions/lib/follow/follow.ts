@@ -73,7 +73,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	for (const { pull, experiments } of followed)
 		if (experiments.some((experiment) => "problems" in experiment)) unclear.add(pull.number);
 	const stopped = await stopOrphans(ports, followed, (claims) => !claims.some((claim) => unclear.has(claim)));
-	for (const id of stopped) say(`${id}: no open pull request asks for it any more: asked to stop`);
+	for (const id of stopped) say(`${id}: asked to stop, no open pull request needs it any more`);
 	await pruneCheckouts(project.home, git, new Set(open.map(({ head }) => head.sha)));
 	return followed;
 }

@@ -39,7 +39,7 @@ export async function revertMerge(
 	const title = `Roll back #${number}`;
 	await github.commitFiles({ branch, base: base.ref, message: title, files });
 	const list = files.map(({ path }) => `- ${code(path)}`).join("\n");
-	const body = `Takes back what #${number} brought (${code(head.ref)}):\n\n${list}\n\nMerging this makes the model production again that the one of #${number} had replaced, if it still is production. Nothing is trained: both models are in the registry. Closing this leaves production as it is.`;
+	const body = `Reverts the experiments of #${number} (${code(head.ref)}):\n\n${list}\n\nMerge this to bring back the model that #${number} replaced. This has no effect if another model is production by then. Nothing is trained: both models are in the registry. Close this to leave production as it is.`;
 	const { created } = await github.openPullRequest({ branch, base: base.ref, title, body, labels: [] });
 	return created;
 }
@@ -99,7 +99,7 @@ async function mergedRollbacks(
 		if (!pull.merged || pull.base.ref !== branch) continue;
 		if (await isRollback(pull, ports)) rollbacks.push(pull);
 		else
-			told.push(`#${pull.number}: its branch has the name of a rollback, its changes aren't one's: production stays`);
+			told.push(`#${pull.number}: its branch is named like a rollback, but its changes aren't one: production stays`);
 	}
 	return { rollbacks, told };
 }
@@ -145,7 +145,7 @@ async function rollBackLine(
 		const before = versions.find(({ entry }) => entry.version === first.replaced)?.entry;
 		if (!before) {
 			const file = `experiments/${current.experiment}.yaml`;
-			tell(`${file} was taken back, and v${last.version} had replaced no model: it stays production`);
+			tell(`${file} was reverted, but v${last.version} had replaced no model: it stays production`);
 			return;
 		}
 		const { version, manifest, verdict } = before;

@@ -135,7 +135,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const places = { executor, store: project.store };
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
 	const training = seen.jobs[0]!;
-	if (training.state === "running") return { file, is: "waiting", why: "its training still runs" };
+	if (training.state === "running") return { file, is: "waiting", why: "its training is still running" };
 	if (training.state !== "succeeded")
 		return refuseMerged(merged, ports, { why: brokenText(training), of: plan.run.id });
 	const jobs = await followJobs(plan, places);
@@ -151,7 +151,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const by = pull?.mergedBy ?? (await authorOf(commit, git));
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
-	const since = `**Since then** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
+	const since = `**Update:** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
 	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
 	// Before the version's tag, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
@@ -297,13 +297,13 @@ async function authorOf(commit: string, git: Git): Promise<string> {
 	return (await git("log", "-1", "--format=%an", commit)).trim();
 }
 
-const HOW_TO_GO_ON = `**How to go on**
+const HOW_TO_GO_ON = `**What to do**
 
-- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
-- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
-- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
+- Revert the merge, or change the experiment in a new pull request. It is trained and judged there.
+- To let a check by for a while, merge a waiver into \`recipes/gates/waivers.yaml\`. Then run the workflow \`promote\` by hand, or \`follow\` if that promotes.
+- If the training was stopped or never ran, open a new pull request with the same experiment. Training resumes from its checkpoint.
 
-Once it is promoted, this issue is closed.`;
+This issue is closed when the model is promoted.`;
 
 /** Marks the issue of a run, or of a commit whose experiment can't be planned. */
 function refusalMarker(of: string): string {
@@ -319,9 +319,9 @@ async function refuseMerged(
 	const brought = pull ? `merged with #${pull.number}` : `pushed with ${code(commit)}`;
 	const { number } = await github.openIssue({
 		marker: refusalMarker(of),
-		title: `${path.basename(file, ".yaml")} was merged and not promoted`,
+		title: `${path.basename(file, ".yaml")} was merged but not promoted`,
 		body: [
-			`${code(file)}, ${brought}, was not promoted; production is what it was.`,
+			`${code(file)}, ${brought}, was not promoted. Production is unchanged.`,
 			`**Why:** ${why}`,
 			HOW_TO_GO_ON,
 		].join("\n\n"),
@@ -335,9 +335,9 @@ function outcomeText(settled: Settled): string {
 		case "promoted":
 			return `${settled.file}: promoted as ${settled.model} v${settled.version}`;
 		case "there":
-			return `${settled.file}: is ${settled.model} v${settled.version} already`;
+			return `${settled.file}: already promoted as ${settled.model} v${settled.version}`;
 		case "waiting":
-			return `${settled.file}: waits: ${settled.why}`;
+			return `${settled.file}: waiting: ${settled.why}`;
 		case "refused":
 			return `${settled.file}: refused: ${settled.why} (#${settled.issue})`;
 	}

@@ -79,7 +79,7 @@ export async function retireOthers(github: GitHub, { number }: Place, files: rea
 		// Answers and backtests have words there, an experiment its name.
 		const [marker, name = ""] = /^<!-- proving-ground: ([\w-]+) -->/.exec(body) ?? [];
 		if (!marker || kept.has(marker)) continue;
-		const gone = `### ⏹️ ${code(name)} is no experiment of this pull request any more\n\nWhat ran for it was asked to stop, with a checkpoint.\n`;
+		const gone = `### ⏹️ ${code(name)} is no longer in this pull request\n\nIts jobs were asked to save a checkpoint and stop.\n`;
 		await github.upsertComment(number, marker, `${marker}\n${gone}`);
 	}
 }

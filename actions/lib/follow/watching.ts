@@ -47,15 +47,16 @@ export function unwantedStopper(
 		if (merged && jobs.at(-1)?.kind === "evaluate") return null;
 		if (state === "closed") return "is closed";
 		if (head.sha === place.head.sha || (await github.hasFile(plan.experiment.file, head.sha))) return null;
-		return `has no ${plan.experiment.file} any more`;
+		return `no longer has ${plan.experiment.file}`;
 	};
 	const act = async (jobs: Jobs) => {
 		const why = await whyUnwanted(jobs);
 		if (why === null) return;
-		say(`#${place.number} ${why}: what runs for it is asked to stop.`);
+		say(`#${place.number} ${why}: its jobs are asked to stop.`);
 		await stop(jobs);
 	};
-	const failed = ({ message }: Error) => say(`Whether it is still wanted could not be asked: ${message}`);
+	const failed = ({ message }: Error) =>
+		say(`Could not check whether the pull request still wants the jobs: ${message}`);
 	return nowAndThen(act, { atOnce: false, failed });
 }
 
@@ -66,6 +67,6 @@ export function progressShower(
 	say: (line: string) => void,
 ): (jobs: Jobs) => void {
 	if (!pull) return () => {};
-	const failed = ({ message }: Error) => say(`The progress could not be shown: ${message}`);
+	const failed = ({ message }: Error) => say(`Could not show the progress: ${message}`);
 	return nowAndThen((jobs) => showExperiment(pull.github, pull.place, { plan, jobs }), { atOnce: true, failed });
 }

@@ -12,7 +12,7 @@ import { runCommand } from "../process.ts";
 import { counted } from "../text/counted.ts";
 import { code, renderTable } from "../text/markdown.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
-import { outcomeWords, whereText } from "./check_words.ts";
+import { outcomeWords, scoreText } from "./check_words.ts";
 import { judgeScores, type Measured } from "./gate.ts";
 
 type Outcome = Verdict["outcome"];
@@ -104,7 +104,7 @@ async function judgeTwice(
 		report = await parseDocument("eval_report", bytes, key);
 	} catch (error) {
 		if (!(error instanceof InvalidInput)) throw error;
-		return { ...row, missing: "its evaluation is of another version of this tool" };
+		return { ...row, missing: "another version of this tool wrote its evaluation" };
 	}
 	let scored: Scored = report;
 	try {
@@ -131,7 +131,7 @@ async function rescoreEvaluation(trainer: Trainer, folder: string, slices: strin
 /** Checks whose outcome, or whose say in the verdict, is another. */
 function differences(before: Verdict["checks"], after: Verdict["checks"]): BacktestRow["changed"] {
 	const nameOf = ({ metric, slice, bound }: Verdict["checks"][number]) => JSON.stringify([metric, slice, bound]);
-	const shown = (check: Verdict["checks"][number] | undefined) => (check ? outcomeWords(check) : "not asked");
+	const shown = (check: Verdict["checks"][number] | undefined) => (check ? outcomeWords(check) : "no rule");
 	const [old, now] = [before, after].map((checks) => new Map(checks.map((check) => [nameOf(check), check])));
 	return [...new Set([...old!.keys(), ...now!.keys()])].flatMap((name) => {
 		const [was, is] = [old!.get(name), now!.get(name)];
@@ -148,11 +148,13 @@ export function renderBacktest({ policy, slices, against, known, rows }: Backtes
 	const promoted = told.filter((row) => row.promoted);
 	const stopped = promoted.filter(({ after }) => after !== "pass");
 	const unlike = told.filter(({ before, after }) => known && before !== after);
-	const count = `${counted(rows.length, "model")} in the registry`;
+	const differ = known
+		? ` ${counted(unlike.length, "outcome differs", "outcomes differ")} from the policy at ${code(against)}.`
+		: "";
 	const summary =
 		rows.length === 0
-			? "The registry has no model yet: there is nothing to try the policy on."
-			: `Of ${count}, ${told.length} could be judged again from what was stored. ${stopped.length} of the ${promoted.length} that became production would have been stopped${known ? `; the outcome of ${unlike.length} differs from the policy at ${code(against)}` : ""}.`;
+			? "The registry has no model yet, so there is nothing to judge."
+			: `${told.length} of ${counted(rows.length, "model")} in the registry could be judged again from stored results. ${stopped.length} of ${counted(promoted.length, "promoted model")} would have been stopped.${differ}`;
 	const table = renderTable(
 		{
 			head: [
@@ -174,15 +176,13 @@ export function renderBacktest({ policy, slices, against, known, rows }: Backtes
 				row.changed.length === 0
 					? "–"
 					: row.changed
-							.map(({ metric, slice, before, after }) => `${code(metric)} ${whereText(slice)}: ${before} → ${after}`)
+							.map(({ before, after, ...check }) => `${scoreText(check, code)}: ${before} → ${after}`)
 							.join("<br>"),
 			]),
 		},
 		100,
 	);
 	const on = slices === null ? "" : ` on the slices of ${code(slices)}`;
-	const title = known
-		? `### Backtest of ${code(policy)}${on}`
-		: `### Backtest of ${code(policy)}, which is new${on && `,${on}`}`;
+	const title = `### Backtest of ${code(policy)}${known ? "" : " (new)"}${on}`;
 	return [title, summary, table].filter(Boolean).join("\n\n");
 }

@@ -1,15 +1,16 @@
-// A verdict's checks become words: what was asked, what was found, how it ended, and in which order a reviewer asks.
+// A verdict's checks become words: the limit, what was measured, the outcome, and the order in which a reviewer asks.
 import type { Verdict } from "../generated/documents.d.ts";
-import { decimalsOf, isLatency, unitOf } from "../metrics.ts";
+import { decimalsOf, isLatency, nameOf, unitOf } from "../metrics.ts";
 import { checkNoiseText } from "../report/noise.ts";
 import { change, code, figure, interval } from "../text/markdown.ts";
 
 type Check = Verdict["checks"][number];
 
-/** What the verdict's own errors are, for a reader who has seen gates flip on noise. */
+/** How often the verdict itself is wrong, for a reader who has seen gates flip on noise. */
 export function familySentence({ family: { checks, level } }: Verdict): string {
 	if (checks === 0) return "";
-	return `Of all ${checks} tested checks together, the chance that any fails a model that meets every bound is at most ${100 * level} %; a check passes only where its own interval does.`;
+	const tested = checks === 1 ? "the tested check fails" : `any of the ${checks} tested checks fails`;
+	return `For a model that meets every limit, the chance that ${tested} is at most ${100 * level} %. A check passes only if its whole interval is within the limit.`;
 }
 
 /** Checks in the order in which a reviewer asks: what blocks, what fails, then by how far the bound is missed. */
@@ -32,12 +33,33 @@ function missedBy({ bound, actual, value }: Check): number {
 	return over / Math.max(Math.abs(value), 1e-6);
 }
 
-/** What a check found, in a few words. */
+/** What a check measured and where, in Markdown: `mAP −0.200 on night`; a level with its limit. */
 export function foundText(check: Check): string {
-	const { actual, bound, metric, value } = check;
-	if (actual === null) return `${code(metric)} not measured`;
-	const asked = bound === "min" || bound === "max" ? `, ${boundText({ bound, value, metric })}` : "";
-	return `${code(metric)} ${measuredText(check, actual)}${asked}`;
+	const { actual, bound } = check;
+	const level = actual !== null && (bound === "min" || bound === "max");
+	return `${measuredAt(check)}${level ? ` (limit: ${boundText(check)})` : ""}`;
+}
+
+/** What a check measured and where, without its limit. */
+export function measuredAt(check: Check): string {
+	return figureAt(check, check.actual === null ? "not measured" : measuredText(check, check.actual));
+}
+
+/** A figure of a metric and where it is measured, in Markdown. */
+export function figureAt({ metric, slice }: Pick<Check, "metric" | "slice">, shown: string): string {
+	return `${nameOf(metric, code)} ${shown} ${onText(slice, code)}`;
+}
+
+/** A metric and where it is measured: `mAP on night`. Names of slices and classes are untrusted text, and go through `quote`. */
+export function scoreText(
+	{ metric, slice }: Pick<Check, "metric" | "slice">,
+	quote: (text: string) => string = (text) => text,
+): string {
+	return `${nameOf(metric, quote)} ${onText(slice, quote)}`;
+}
+
+function onText(slice: string | null, quote: (text: string) => string): string {
+	return slice === null ? "overall" : slice === "*" ? "on every slice" : `on ${quote(slice)}`;
 }
 
 /** A slice as a reader names it. */
@@ -68,7 +90,7 @@ function markOf({ outcome, blocking, waived }: Check): string {
 	return { pass: "✅", fail: "❌", no_baseline: "–" }[outcome];
 }
 
-/** What a check asks for. */
+/** A check's limit. */
 export function boundText({ bound, value, metric }: { bound: Check["bound"]; value: number; metric: string }): string {
 	const unit = unitOf(metric);
 	switch (bound) {
@@ -90,13 +112,13 @@ export function valueText({ bound, metric }: Check, value: number): string {
 	return level ? figure(value, decimals) : change(value, decimals);
 }
 
-/** What a check found, with its unit. */
+/** What a check measured, with its unit. */
 export function measuredText(check: Check, actual: number): string {
 	const unit = check.bound === "max_regression_percent" ? " %" : unitOf(check.metric);
 	return `${valueText(check, actual)}${unit}`;
 }
 
-/** What a check found with its interval and the noise beside that, in a table's cell. */
+/** What a check measured with its interval and the noise beside that, in a table's cell. */
 export function actualText(check: Check): string {
 	if (check.actual === null) return "–";
 	const beside = [interval(check.interval, (value) => valueText(check, value)), checkNoiseText(check)];

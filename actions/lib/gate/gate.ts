@@ -1,8 +1,9 @@
 // A report becomes a verdict: one record for each rule and score, each ending in pass, fail or inconclusive with a sentence that says why.
 import { documentText, sha256 } from "../documents.ts";
 import type { PlanRule, Report, Verdict } from "../generated/documents.d.ts";
-import { decimalsOf, isLatency, unitOf } from "../metrics.ts";
+import { decimalsOf, nameOf, unitOf } from "../metrics.ts";
 import { checkNoise } from "../report/noise.ts";
+import { counted } from "../text/counted.ts";
 import { studentBelow, studentQuantile } from "./student_t.ts";
 import { waive } from "./waivers.ts";
 
@@ -159,12 +160,12 @@ function toCheck(
 }
 
 function absent(rule: PlanRule): Finding {
-	const where = rule.slice === null ? "overall" : rule.slice === "*" ? "on any slice" : `on ${rule.slice}`;
+	const where = rule.slice === null ? "" : rule.slice === "*" ? " on any slice" : ` on ${rule.slice}`;
 	return {
 		outcome: "fail",
 		actual: null,
 		interval: null,
-		why: `${rule.metric} was not measured ${where}; what is not measured does not pass.`,
+		why: `${nameOf(rule.metric)} was not measured${where}, so the check fails.`,
 	};
 }
 
@@ -179,7 +180,7 @@ function assess(rule: PlanRule, score: Score): Finding {
 			outcome: "fail",
 			actual: null,
 			interval: null,
-			why: `There was nothing to measure ${rule.metric} on; what is not measured does not pass.`,
+			why: `There is nothing to measure ${nameOf(rule.metric)} on, so the check fails.`,
 		};
 	}
 	const level = isLevel(rule);
@@ -189,11 +190,11 @@ function assess(rule: PlanRule, score: Score): Finding {
 			outcome: "no_baseline",
 			actual: null,
 			interval: null,
-			why: "There is no production figure to compare with.",
+			why: "Production has no score to compare with.",
 		};
 	}
 	if (score.frames < rule.min_frames) {
-		const why = `${score.frames} frames are too few to judge by; the rule asks for ${rule.min_frames}.`;
+		const why = `Only ${counted(score.frames, "frame")}; the rule needs ${rule.min_frames}.`;
 		return { outcome: "inconclusive", actual: null, interval: null, why };
 	}
 	if (level) return assessLevel(rule, score, score.candidate);
@@ -218,7 +219,7 @@ function assessChange(rule: PlanRule, score: Score): Finding {
 			outcome: "fail",
 			actual: null,
 			interval: null,
-			why: `The change of ${rule.metric} is not a number; what is not measured does not pass.`,
+			why: `The change in ${nameOf(rule.metric)} is not a number, so the check fails.`,
 		};
 	}
 	const percent = rule.bound === "max_regression_percent";
@@ -241,11 +242,11 @@ function assessChange(rule: PlanRule, score: Score): Finding {
 function assessRiseFromZero(rule: PlanRule, score: Score): Finding {
 	const interval = pair(score.delta_interval);
 	if (score.production === 0 && interval && interval[1] <= 0) {
-		const why = `${rule.metric} is zero, as production's is: it has not risen, with 95 % confidence.`;
+		const why = `${nameOf(rule.metric)} is zero, as in production: no rise, with 95 % confidence.`;
 		return { outcome: "pass", actual: 0, interval: [0, 0], why };
 	}
-	const what = isLatency(rule.metric) ? "latency" : rule.metric;
-	const why = `Production's ${what} is ${score.production === 0 ? "zero" : "below zero"}: no percentage can be given.`;
+	const level = score.production === 0 ? "zero" : "below zero";
+	const why = `Production's ${nameOf(rule.metric)} is ${level}, so a rise in percent can't be computed.`;
 	return { outcome: "inconclusive", actual: null, interval: null, why };
 }
 
@@ -253,11 +254,11 @@ function assessRiseFromZero(rule: PlanRule, score: Score): Finding {
 function toMargin(made: Omit<Margin, "error"> & { actual: number; interval: Interval; error: number | null }): Finding {
 	const { actual, interval, error, ...margin } = made;
 	if (error === null || interval === null || margin.units < 2) {
-		const why = `No interval can be given for ${margin.found}, so ${margin.bound} can't be told.`;
+		const why = `${margin.found} has no interval, so the limit (${margin.bound}) can't be checked.`;
 		return { outcome: "inconclusive", actual, interval: null, why };
 	}
 	if (![margin.value, error, ...interval].every(Number.isFinite) || error < 0) {
-		const why = "The interval is not a number; what is not measured does not pass.";
+		const why = "The interval is not a number, so the check fails.";
 		return { outcome: "fail", actual: null, interval: null, why };
 	}
 	return { outcome: "inconclusive", actual, interval, why: "", margin: { ...margin, error } };
@@ -274,7 +275,7 @@ function decide(
 	if (!margin) return { ...finding, settle: null };
 	const { found, bound, value, error, units } = margin;
 	if (failing) {
-		const why = `${found} does not meet ${bound}, with 95 % confidence.`;
+		const why = `${found} is outside the limit (${bound}), with 95 % confidence.`;
 		return { ...finding, outcome: "fail", why, settle: null };
 	}
 	const freedom = units - 1;
@@ -282,7 +283,12 @@ function decide(
 	// correction for their number: a model that is worse somewhere must pass wrongly just there (Berger 1982).
 	const quantile = -studentQuantile(LEVEL, freedom);
 	if (value - quantile * error >= 0) {
-		return { ...finding, outcome: "pass", why: `${found} meets ${bound}, with 95 % confidence.`, settle: null };
+		return {
+			...finding,
+			outcome: "pass",
+			why: `${found} is within the limit (${bound}), with 95 % confidence.`,
+			settle: null,
+		};
 	}
 	const needed = value < 0 ? -studentQuantile(LEVEL / tested, freedom) : quantile;
 	// Twice the units that would just do: then four in five such figures are settled.
@@ -290,11 +296,15 @@ function decide(
 	const settle = times <= MOST_TIMES ? Math.max(1, Math.ceil((times - 1) * units)) : null;
 	const help =
 		settle === null
-			? `it is too near to the bound for any number of ${unit}s that can be had.`
-			: `about ${settle} more ${settle === 1 ? unit : `${unit}s`} would settle it.`;
-	const alone =
-		value + quantile * error < 0 ? ` By itself it would fail; among ${tested} checks it may be chance.` : "";
-	return { ...finding, outcome: "inconclusive", why: `${found} can't be told from ${bound}: ${help}${alone}`, settle };
+			? `It is too close to the limit for any realistic number of ${unit}s.`
+			: `About ${counted(settle, `more ${unit}`)} would settle it.`;
+	const alone = value + quantile * error < 0 ? ` Alone it would fail; among ${tested} checks it may be chance.` : "";
+	return {
+		...finding,
+		outcome: "inconclusive",
+		why: `${found} may be within the limit (${bound}) or not. ${help}${alone}`,
+		settle,
+	};
 }
 
 function isNumber(value: number | null): value is number {

@@ -33,7 +33,7 @@ export async function backtestChanges(ports: BacktestPorts, since: string): Prom
 function withinLimit(tables: readonly string[]): string {
 	if (tables.length === 0) return "";
 	const intro =
-		"What the edited policy or slices would have said of every model in the registry; nothing was measured again.";
+		"How the edited policy or slices would have judged every model in the registry. Nothing was measured again.";
 	let text = `${MARKER}\n${intro}`;
 	for (const [index, table] of tables.entries()) {
 		if (Buffer.byteLength(text) + Buffer.byteLength(table) > MAX_BYTES)

@@ -4,7 +4,7 @@ import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import type { Verdict } from "../generated/documents.d.ts";
 import { code } from "../text/markdown.ts";
-import { foundText, whereText } from "./check_words.ts";
+import { foundText, scoreText } from "./check_words.ts";
 
 /** Entries of each list in a comment; the rest is in the verdict. */
 const MOST = 12;
@@ -16,12 +16,12 @@ const END = "<!-- end of waived checks -->";
 export function waiversSection(verdict: Verdict): string {
 	const { file = "", idle = [] } = verdict.waivers ?? {};
 	const vain = idle.map(
-		({ metric, slice, who, line, why }) =>
-			`- ${whereText(slice)}, ${code(metric)}, granted by ${code(who)} (line ${line}): ${code(why)}`,
+		({ who, line, why, ...check }) =>
+			`- ${scoreText(check, code)}, granted by ${code(who)} (line ${line}): ${code(why)}`,
 	);
 	return [
-		titled(`Waived checks, by ${code(file)}`, waivedLines(verdict)),
-		titled(`Waivers without effect, of ${code(file)}`, vain),
+		titled(`Waived checks (${code(file)})`, waivedLines(verdict)),
+		titled(`Waivers without effect (${code(file)})`, vain),
 	]
 		.filter(Boolean)
 		.join("\n\n");
@@ -34,7 +34,7 @@ export function waivedCard(card: string, verdict: Verdict): string {
 	const lines = waivedLines(verdict);
 	if (lines.length === 0) return at >= 0 ? `${own.trimEnd()}\n` : own;
 	const intro =
-		"These checks did not pass. Somebody who is no author of the experiment let them by, for a while and for a reason:";
+		"These checks did not pass. Somebody other than the experiment's authors waived them for a limited time:";
 	return `${own.trimEnd()}\n\n${BEGIN}\n\n## Waived checks\n\n${intro}\n\n${lines.join("\n")}\n\n${END}\n`;
 }
 
@@ -54,7 +54,7 @@ function waivedLines({ checks }: Verdict): string[] {
 	return checks.flatMap((check) => {
 		if (!check.waived) return [];
 		const { who, until, reason, line } = check.waived;
-		return `- ${whereText(check.slice)}, ${foundText(check)}, ${check.outcome}: waived by ${code(who)} until ${code(until)} (line ${line}): ${code(reason)}`;
+		return `- ${foundText(check)}, ${check.outcome}: waived by ${code(who)} until ${code(until)} (line ${line}): ${code(reason)}`;
 	});
 }
 

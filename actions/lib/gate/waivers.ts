@@ -33,18 +33,19 @@ export function waive(checks: readonly Check[], report: Report, now: Date): Waiv
 
 /** Why a waiver doesn't let a check by, in a sentence; null where it does. */
 function obstacle(waiver: PlanWaiver, check: Check, { experiment }: Report, today: string): string | null {
-	if (waiver.model !== experiment.model) return `It is for ${waiver.model}, and this model is of ${experiment.model}.`;
+	if (waiver.model !== experiment.model)
+		return `It is for the line ${waiver.model}; this model is of ${experiment.model}.`;
 	if (waiver.experiment !== null && waiver.experiment !== experiment.name)
-		return `It is for the experiment ${waiver.experiment} alone.`;
-	if (check.protected) return "The slice is protected: none of its checks is waived.";
-	if (!isMeasured(check)) return "What is not measured is not waived: there is no figure to answer for.";
+		return `It is for the experiment ${waiver.experiment} only.`;
+	if (check.protected) return "The slice is protected: its checks can't be waived.";
+	if (!isMeasured(check)) return "The check has no measured value: it can't be waived.";
 	// Dates of one form compare as their text does.
 	if (waiver.until < today) return `It ended on ${waiver.until}.`;
 	const { authors = [] } = experiment;
-	if (authors.length === 0) return "The experiment's author is not known by login: it may be who granted it.";
+	if (authors.length === 0) return "The author's GitHub login is not known: they may have granted it themselves.";
 	// GitHub takes upper and lower case for the same login.
 	if (authors.some((author) => author.toLowerCase() === waiver.who.toLowerCase()))
-		return "Who granted it is an author of the experiment: nobody lets their own experiment by.";
+		return "An author of the experiment granted it: nobody may waive checks of their own experiment.";
 	return null;
 }
 

@@ -1,6 +1,7 @@
 // Figures become the evidence behind a verdict: curves, confusion matrices, latencies, training, and the frames themselves.
 import { type ComponentChild, Fragment, h } from "preact";
 import type { Figures, Report } from "../generated/documents.d.ts";
+import { nameOf } from "../metrics.ts";
 import { counted } from "../text/counted.ts";
 import { figure } from "../text/markdown.ts";
 import { curveChart, epochChart, latencyChart, reliabilityChart, swatch } from "./charts.ts";
@@ -48,7 +49,7 @@ export function curvesSection(report: Report): ComponentChild {
 		h(
 			"p",
 			{ class: "note" },
-			`A dot is where boxes of a score of ${matched.min_score} or more, those that count below and in the frames above, end.`,
+			`The dot is at score ${matched.min_score}. Boxes with a lower score don't count in the sections below, nor on the frames above.`,
 		),
 		shown(overall.filter(({ iou }) => iou === 0.5)),
 		fold("At IoU 0.75", shown(overall.filter(({ iou }) => iou !== 0.5))),
@@ -56,7 +57,7 @@ export function curvesSection(report: Report): ComponentChild {
 	);
 }
 
-/** What scores promise, and how often such boxes are right: overall and of each category, and the slices on demand. */
+/** Scores of boxes, and how often such boxes are right: overall and of each category, and the slices on demand. */
 export function calibrationSection(report: Report): ComponentChild {
 	const { calibration, matched } = report.figures;
 	const scores = new Map(report.scores.map((score) => [`${score.slice}\u0000${score.metric}`, score]));
@@ -65,7 +66,7 @@ export function calibrationSection(report: Report): ComponentChild {
 		const metric = category === null ? "ece" : `ece/${category}`;
 		const score = scores.get(`${slice}\u0000${metric}`);
 		const before = score && score.production !== null ? `, production ${levelText(score.production, metric)}` : "";
-		const title = `${category ?? "all categories"}: ece ${levelText(score?.candidate ?? null, metric)}${before}`;
+		const title = `${category ?? "all categories"}: ECE ${levelText(score?.candidate ?? null, metric)}${before}`;
 		return { slice, shown: h("figure", {}, h("figcaption", {}, title), reliabilityChart(diagram)) };
 	});
 	const overall = drawn.filter(({ slice }) => slice === null);
@@ -79,7 +80,7 @@ export function calibrationSection(report: Report): ComponentChild {
 		h(
 			"p",
 			{ class: "note" },
-			`How many boxes of a score are right, at IoU ${matched.min_iou}; on the dashed line scores promise what they keep, and below it too much. Boxes count from a score of ${matched.min_score}; a dot's area is its bin's share of them.`,
+			`Share of the boxes of a score that are right, at IoU ${matched.min_iou}. On the dashed line scores equal precision; below it they are too high. Boxes count from a score of ${matched.min_score}. A dot's area is its bin's share of the boxes.`,
 		),
 		h("div", { class: "grid" }, ...overall.map(({ shown }) => shown)),
 		slices.length > 0 ? fold("By slice", h("div", { class: "grid" }, ...bySlice)) : null,
@@ -102,7 +103,7 @@ export function confusionSection(report: Report): ComponentChild {
 	const overall = parts.get(null);
 	if (!overall) return null;
 	const slices = [...parts].flatMap(([slice, own]) => (slice === null ? [] : [fold(slice, shown(own))]));
-	const note = `Rows are what is true, columns what was said, in percent of the row. Boxes count from a score of ${matched.min_score}, each with the free label of the highest IoU from ${matched.min_iou}; pixels by class.`;
+	const note = `Rows are labels, columns are predictions, in percent of the row. Boxes count from a score of ${matched.min_score}; each is matched to the free label with the highest IoU, at least ${matched.min_iou}. Pixels count by class.`;
 	return section(
 		"confusion",
 		"Confusion",
@@ -131,7 +132,7 @@ function matrixTable(
 		return { cells: [names[place]!, ...cells, String(total)] };
 	});
 	const columns = [
-		{ title: "true" },
+		{ title: "label" },
 		...names.map((title) => ({ title, numeric: true })),
 		{ title: "count", numeric: true },
 	];
@@ -177,7 +178,7 @@ export function latencySection(report: Report): ComponentChild {
 		h(
 			"p",
 			{ class: "note" },
-			`ONNX Runtime, batch ${latency.batch}, ${threads}, ${latency.device}; ${latency.repeats} repeats of each, in turn. The charts leave out the slowest hundredth.`,
+			`ONNX Runtime, batch ${latency.batch}, ${threads}, ${latency.device}; ${latency.repeats} repeats of each, taken in turn. The charts leave out the slowest 1 %.`,
 		),
 	);
 }
@@ -194,7 +195,7 @@ export function trainingSection({ training }: Report): ComponentChild {
 			"div",
 			{ class: "grid" },
 			epochChart("Loss", epochs, ({ loss }) => loss, best),
-			epochChart("Validation", epochs, ({ validation }) => validation, best),
+			epochChart("Validation", epochs, ({ validation }) => byName(validation), best),
 		),
 		facts([
 			["best epoch", `${best ?? "–"} of ${epochs.length}`],
@@ -210,6 +211,11 @@ export function trainingSection({ training }: Report): ComponentChild {
 			...(training.tracking_url ? ([["tracked at", training.tracking_url]] as [string, string][]) : []),
 		]),
 	);
+}
+
+/** Figures by the names of their metrics. */
+function byName(figures: Record<string, number | null>): Record<string, number | null> {
+	return Object.fromEntries(Object.entries(figures).map(([metric, value]) => [nameOf(metric), value]));
 }
 
 const KINDS = {
@@ -233,9 +239,9 @@ export function examplesSection(report: Report): ComponentChild {
 	);
 	if (shown.length === 0) return null;
 	const keys = [
-		["right", "found and right"],
-		["wrong", "found, and wrong"],
-		["missed", "labelled, and missed"],
+		["right", "right box"],
+		["wrong", "wrong box"],
+		["missed", "missed label"],
 	].map(([name, title]) => h("span", { class: "key" }, h("span", { class: `mark ${name}` }), title));
 	return section("frames", "Frames", h("p", { class: "keys" }, ...keys), ...shown);
 }

@@ -16,7 +16,7 @@ export function changesSection({ changes, baseline }: Report): ComponentChild {
 	const body =
 		rows.length > 0
 			? table("What differs from production", columns, rows, { class: "settings" })
-			: h("p", {}, "Nothing in configuration or data.");
+			: h("p", {}, "No change in configuration or data.");
 	return section("changes", "What changed", body);
 }
 

@@ -1,11 +1,11 @@
 // All reports become one page over time: each line of models, each metric, each slice.
 import { type ComponentChild, h } from "preact";
 import type { Promotion, Report, Verdict } from "../generated/documents.d.ts";
-import { isLowerBetter } from "../metrics.ts";
+import { isLowerBetter, nameOf } from "../metrics.ts";
 import { counted } from "../text/counted.ts";
 import { type TrendPoint, trendChart } from "./charts.ts";
 import { htmlPage } from "./look.ts";
-import { fold, levelText, type Row, section, table } from "./parts.ts";
+import { fold, levelText, metricColumn, metricName, metricsFold, type Row, section, table } from "./parts.ts";
 import { outcomeOf } from "./verdict.ts";
 
 /** A model that was measured, with what became of it: a verdict or a promotion of an earlier run is left out. */
@@ -27,6 +27,7 @@ export function renderIndex(reports: Reported[], skipped: string[] = []): string
 			{},
 			h("h1", {}, "Models"),
 			h("p", {}, `${counted(reports.length, "report")} of ${counted(lines.size, "line")} of models.`),
+			metricsFold(reports.flatMap(({ report }) => report.scores.map(({ metric }) => metric))),
 		),
 		h(
 			"main",
@@ -99,7 +100,7 @@ function lineSection(model: string, reports: Reported[], place: number): Compone
 		{ title: "measured", sorts: true },
 		{ title: "verdict", sorts: true },
 		{ title: "version", sorts: true },
-		...metrics.map((title) => ({ title, numeric: true, sorts: true })),
+		...metrics.map((metric) => ({ ...metricColumn(metric), sorts: true })),
 	];
 	const slices = [...new Set(reports.flatMap(({ report }) => report.slices.map(({ name }) => name)))];
 	return section(
@@ -109,7 +110,7 @@ function lineSection(model: string, reports: Reported[], place: number): Compone
 		h(
 			"p",
 			{ class: "note" },
-			"Charts go from the oldest model to the newest; filled marks are models that became production, and a mark's title names its model.",
+			"Charts go from the oldest model to the newest. Filled marks became production. Hover over a mark for its model.",
 		),
 		trends(reports, null),
 		...slices.map((slice) => fold(slice, trends(reports, slice))),
@@ -134,9 +135,11 @@ function trends(reports: Reported[], slice: string | null): ComponentChild {
 				: [{ x, y, production: isPromoted(item), title: `${report.experiment.name}: ${levelText(y, metric)}` }];
 		});
 		if (points.length === 0) return [];
-		const better = isLowerBetter(metric) ? ", less is better" : "";
-		const label = `${metric} ${slice ?? "overall"}${better}, from ${points[0]!.title} to ${points.at(-1)!.title}`;
-		return [h("figure", {}, h("figcaption", {}, `${metric}${better}`), trendChart(label, points, reports.length))];
+		const better = isLowerBetter(metric) ? ", lower is better" : "";
+		const label = `${nameOf(metric)} ${slice ?? "overall"}${better}, from ${points[0]!.title} to ${points.at(-1)!.title}`;
+		return [
+			h("figure", {}, h("figcaption", {}, metricName(metric), better), trendChart(label, points, reports.length)),
+		];
 	});
 	return h("div", { class: "grid small" }, ...made);
 }

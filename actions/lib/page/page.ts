@@ -18,7 +18,7 @@ import {
 } from "./evidence.ts";
 import { changesSection, dataSection, exportsSection, lineageSection } from "./lineage.ts";
 import { htmlPage } from "./look.ts";
-import { changeText, intervalText, levelText } from "./parts.ts";
+import { changeText, intervalText, levelText, metricName, metricsFold } from "./parts.ts";
 import { classesSection, heatSection, slicesSection } from "./slices.ts";
 import { checksSection, outcomeOf, verdictSentence } from "./verdict.ts";
 
@@ -55,6 +55,7 @@ export function renderPage(report: Report, verdict?: Verdict): string {
 			h("p", {}, h("span", { class: `badge ${outcome.class}` }, outcome.word), " ", verdictSentence(report, own)),
 			h("p", { class: "why" }, why),
 			tiles(report),
+			metricsFold(metricsOf(report)),
 			h("nav", { "aria-label": "Sections" }, h("ul", {}, ...links)),
 		),
 		h("main", {}, ...shown.map(([, , content]) => content)),
@@ -72,19 +73,28 @@ function tiles(report: Report): ComponentChild {
 		return h(
 			"div",
 			{ class: "tile" },
-			h("p", { class: "line" }, score.metric),
+			h("p", { class: "line" }, metricName(score.metric)),
 			h("p", { class: "value" }, levelText(score.candidate, score.metric)),
 			h(
 				"p",
 				{},
 				baseline && score.delta !== null
 					? [h("span", { class: moved(score) }, changeText(score)), h("small", {}, ` (${intervalText(score)})`)]
-					: h("small", {}, "nothing to compare with"),
+					: h("small", {}, "no production score"),
 			),
 			noise && h("small", {}, noise),
 		);
 	});
 	return h("div", { class: "tiles" }, ...made);
+}
+
+/** Every metric on the page. */
+function metricsOf({ scores, figures, policy }: Report): string[] {
+	return [
+		...scores.map(({ metric }) => metric),
+		...figures.classes.metrics,
+		...policy.rules.map(({ metric }) => metric),
+	];
 }
 
 /** Writes reports/<name>/verdict.json, the page again with the verdict in it, and what is waived into the card; returns the paths of the first two. */

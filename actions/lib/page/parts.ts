@@ -1,7 +1,7 @@
 // Pieces that several sections of a page are made of: tables that scroll and sort, intervals on a scale, boxes of keys.
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import type { Report } from "../generated/documents.d.ts";
-import { decimalsOf, moved, unitOf } from "../metrics.ts";
+import { decimalsOf, legendOf, meaningOf, moved, nameOf, unitOf } from "../metrics.ts";
 import { change, figure, interval } from "../text/markdown.ts";
 
 export type Score = Report["scores"][number];
@@ -20,8 +20,25 @@ export function fold(summary: ComponentChildren, ...body: ComponentChildren[]): 
 	return h("details", {}, h("summary", {}, summary), ...body);
 }
 
+/** A metric's name, which says on hover what the metric is. */
+export function metricName(metric: string): ComponentChild {
+	const meaning = meaningOf(metric);
+	return meaning === null ? nameOf(metric) : h("abbr", { title: meaning }, nameOf(metric));
+}
+
+/** What each of some metrics is, for those who can't hover; the key is what a policy has. */
+export function metricsFold(metrics: readonly string[]): ComponentChild {
+	const known = legendOf(metrics).map(({ key, meaning }): [string, ComponentChildren] => [
+		nameOf(key),
+		[`${meaning}. In a policy: `, h("code", {}, key)],
+	]);
+	return known.length === 0 ? null : fold("Metrics explained", facts(known));
+}
+
 export interface Column {
 	title: string;
+	/** What the title means, shown on hover. */
+	meaning?: string | null;
 	numeric?: boolean;
 	/** A reader may sort by it. */
 	sorts?: boolean;
@@ -46,13 +63,14 @@ export function table(
 ): ComponentChild {
 	// Where a page is narrow a card's lines have no heads above them.
 	const labelled = (properties["class"] ?? "").split(" ").includes("cards");
-	const head = columns.map(({ title, numeric, sorts }) =>
-		h(
+	const head = columns.map(({ title, meaning, numeric, sorts }) => {
+		const shown = meaning ? h("abbr", { title: meaning }, title) : title;
+		return h(
 			"th",
 			{ scope: "col", class: numeric ? "number" : undefined },
-			sorts ? h("button", { type: "button", class: "sort" }, title) : title,
-		),
-	);
+			sorts ? h("button", { type: "button", class: "sort" }, shown) : shown,
+		);
+	});
 	const body = rows.map(({ cells, class: className, data = {} }) =>
 		h(
 			"tr",
@@ -79,6 +97,11 @@ function tableCell(
 		"data-sort": sort === undefined || sort === null ? undefined : String(sort),
 	};
 	return names ? h("th", { scope: "row", ...properties }, show) : h("td", properties, show);
+}
+
+/** A column of a metric's figures. */
+export function metricColumn(metric: string): Column {
+	return { title: nameOf(metric), meaning: meaningOf(metric), numeric: true };
 }
 
 /** Names and values, one below the other. */

@@ -1,7 +1,7 @@
 // Scores become the slice table, each row with its interval on a common scale, and the heat map of slices by metrics.
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
-import { gain, isLatency, moved, unitOf } from "../metrics.ts";
+import { gain, isLatency, moved, nameOf, unitOf } from "../metrics.ts";
 import { noiseOf, noiseSentence, scoreNoise } from "../report/noise.ts";
 import { change } from "../text/markdown.ts";
 import {
@@ -9,6 +9,8 @@ import {
 	intervalBar,
 	intervalText,
 	levelText,
+	metricColumn,
+	metricName,
 	type Row,
 	type Score,
 	section,
@@ -54,7 +56,7 @@ export function slicesSection(report: Report, verdict: Verdict | undefined): Com
 					"select",
 					{ name: "metric" },
 					h("option", { value: "" }, "all"),
-					...metrics.map((name) => h("option", { value: name }, name)),
+					...metrics.map((metric) => h("option", { value: metric }, nameOf(metric))),
 				),
 			),
 			h("label", {}, h("input", { type: "checkbox", name: "moved" }), " only what moved"),
@@ -70,10 +72,10 @@ function scaleNote(report: Report, reaches: Map<string, number>): string {
 	const { unit, resamples, seed, method } = report.uncertainty;
 	const bars =
 		reaches.size > 0
-			? `Bars are on a common scale for each unit (${scales}); the dashed tick is the drop that the policy allows. `
+			? `Bars of one unit share one scale (${scales}). The dashed tick is the largest drop that the policy allows. `
 			: "";
 	const drawn = report.seeds && reaches.size > 0 ? " The pale bands show it." : "";
-	return `${bars}Intervals: ${method}, ${resamples} resamples by ${unit}, seed ${seed}, both models on the same draws. ${noiseSentence(report, (text) => text)}${drawn}`;
+	return `${bars}Intervals: ${method}, ${resamples} resamples by ${unit}, seed ${seed}, the same draws for both models. ${noiseSentence(report, (text) => text)}${drawn}`;
 }
 
 function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, reach: number): Row {
@@ -94,7 +96,7 @@ function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, re
 				],
 				sort: slice ?? "",
 			},
-			metric,
+			{ show: metricName(metric) },
 			{ show: report.uncertainty.unit === "sequence" ? `${units} (${frames} frames)` : String(frames), sort: units },
 			{ show: objects === null ? "–" : String(objects), sort: objects },
 			{ show: levelText(score.production, metric), sort: score.production },
@@ -170,13 +172,13 @@ export function classesSection(report: Report): ComponentChild {
 		});
 		return { cells: [slice ?? "overall", ...cells] };
 	});
-	const columns = [{ title: "slice" }, ...metrics.map((title) => ({ title, numeric: true }))];
-	const compared = report.baseline ? ", and its change from production, without an interval" : "";
+	const columns = [{ title: "slice" }, ...metrics.map(metricColumn)];
+	const compared = report.baseline ? " and its change from production, without an interval" : "";
 	return section(
 		"classes",
 		"Categories and classes, by slice",
 		table("Scores of each category and class on each slice", columns, shown, { class: "heat-map" }),
-		h("p", { class: "note" }, `This model's score${compared}. Blue is better and orange worse.`),
+		h("p", { class: "note" }, `This model's score${compared}. Blue is better, orange worse.`),
 	);
 }
 
@@ -210,7 +212,7 @@ export function heatSection(report: Report): ComponentChild {
 		});
 		return { cells: [slice ?? "overall", ...cells] };
 	});
-	const columns = [{ title: "slice" }, ...metrics.map((title) => ({ title, numeric: true }))];
+	const columns = [{ title: "slice" }, ...metrics.map(metricColumn)];
 	return section(
 		"heat",
 		"Change against production, slice by metric",
@@ -218,7 +220,7 @@ export function heatSection(report: Report): ComponentChild {
 		h(
 			"p",
 			{ class: "note" },
-			"Blue is better and orange worse, the deepest colour the largest change of its metric; bold where the interval leaves zero out.",
+			"Blue is better, orange worse; the deepest colour is the metric's largest change. Bold: the 95 % interval excludes zero.",
 		),
 	);
 }

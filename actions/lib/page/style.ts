@@ -28,6 +28,7 @@ h3 { font-size: 1rem; margin: 20px 0 8px; }
 p { margin: 8px 0; }
 a { color: var(--link); }
 code, .path { font-family: ui-monospace, "SFMono-Regular", Menlo, monospace; font-size: .86em; overflow-wrap: anywhere; }
+abbr[title] { text-decoration: underline dotted; text-underline-offset: 2px; cursor: help; }
 small, .note, figcaption, .who, .line { color: var(--muted); }
 .note { font-size: .87rem; max-width: 80ch; }
 header .why { max-width: 72ch; }

@@ -1,12 +1,20 @@
 // A verdict becomes the first screen of a page: the outcome in a sentence, and every check with its policy line and reason.
 import { type ComponentChild, h } from "preact";
-import { boundText, familySentence, measuredText, outcomeWords, valueText, worstFirst } from "../gate/check_words.ts";
+import {
+	boundText,
+	familySentence,
+	measuredText,
+	outcomeWords,
+	scoreText,
+	valueText,
+	worstFirst,
+} from "../gate/check_words.ts";
 import { waivedWords } from "../gate/waivers.ts";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { checkNoiseText, nearText } from "../report/noise.ts";
 import { counted } from "../text/counted.ts";
 import { interval } from "../text/markdown.ts";
-import { fold, type Row, section, table } from "./parts.ts";
+import { fold, metricName, type Row, section, table } from "./parts.ts";
 
 type Check = Verdict["checks"][number];
 
@@ -21,8 +29,8 @@ export function outcomeOf(verdict: Verdict | undefined): { word: string; class: 
 
 /** What was found and what it was held against, in a sentence. */
 export function verdictSentence(report: Report, verdict: Verdict | undefined): string {
-	const against = report.baseline ? `against production v${report.baseline.version}` : "the first model of its line";
-	if (!verdict) return `Measured ${against}; the gate has not judged it.`;
+	const against = report.baseline ? `against production v${report.baseline.version}` : "as the first model of its line";
+	if (!verdict) return `Measured ${against}, not judged yet.`;
 	const { counts } = verdict;
 	const parts = [
 		`${counted(counts.pass, "check")} passed`,
@@ -53,31 +61,31 @@ export function checksSection(verdict: Verdict | undefined): ComponentChild {
 	);
 }
 
-/** That nothing is open; what could not be made is told apart only where there is some. */
+/** That nothing is open; checks without a baseline are told apart only where there are some. */
 function heldSentence({ counts }: Verdict): string {
-	if (counts.pass === 0) return "No check could be made.";
-	return counts.no_baseline > 0 ? "Every check that could be made holds." : "Every check holds.";
+	if (counts.pass === 0) return "No check could run.";
+	return counts.no_baseline > 0 ? "All checks that could run passed." : "All checks passed.";
 }
 
 /** What the folded checks have in common. */
 function restWords({ counts }: Verdict, count: number): string {
-	if (counts.no_baseline === 0) return `${count} that passed`;
-	const alone = "had nothing to be compared with";
-	return counts.pass === 0 ? `${count} that ${alone}` : `${count} that passed or ${alone}`;
+	const checks = counted(count, "check");
+	if (counts.no_baseline === 0) return `${checks} passed`;
+	return counts.pass === 0 ? `${checks} without a baseline` : `${checks} passed or without a baseline`;
 }
 
 /** How many of some checks another seed may end otherwise; empty where it is none. */
 function nearWords(checks: Check[]): string {
 	const { length } = checks.filter(({ noise }) => noise?.next);
 	if (length === 0) return "";
-	return `; ${length} nearer to ${length === 1 ? "its bound" : "their bounds"} than the noise of training`;
+	return `; ${length} closer to the limit than the training noise`;
 }
 
 /** Waivers that name a check which blocks, and why they don't let it by. */
 function idleWaivers({ waivers }: Verdict): ComponentChild {
 	if (!waivers || waivers.idle.length === 0) return null;
-	const lines = waivers.idle.map(({ metric, slice, who, line, why }) =>
-		h("li", {}, `${slice ?? "overall"}, ${metric}, granted by ${who} (${waivers.file}, line ${line}): ${why}`),
+	const lines = waivers.idle.map(({ who, line, why, ...check }) =>
+		h("li", {}, `${scoreText(check)}, granted by ${who} (${waivers.file}, line ${line}): ${why}`),
 	);
 	return [h("p", {}, "Waivers without effect:"), h("ul", {}, ...lines)];
 }
@@ -91,13 +99,13 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 		{ title: "slice", sorts: true },
 		{ title: "metric", sorts: true },
 		{ title: "outcome", sorts: true },
-		{ title: "asked" },
-		{ title: "found (95 % interval)" },
-		{ title: "why the rule stands" },
+		{ title: "limit" },
+		{ title: "measured (95 % interval)" },
+		{ title: "reason" },
 	];
 	const rows = checks.map((check): Row => {
 		const { slice, metric, outcome, blocking, why, reason, line, waived } = check;
-		// Where a figure is settled the table says all; where there is none, or it can't be told, only words can.
+		// Where a figure is settled the table says all; where there is none, or it is inconclusive, only words can.
 		const words = check.actual === null || outcome === "inconclusive" ? why : "";
 		const notes = [checkNoiseText(check), words, nearText(check)].filter(Boolean);
 		return {
@@ -106,7 +114,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 					show: [slice ?? "overall", check.protected ? h("span", { class: "tag" }, "protected") : null],
 					sort: slice ?? "",
 				},
-				metric,
+				{ show: metricName(metric) },
 				{ show: outcomeWords(check), class: `outcome ${blocking ? "fail" : outcome}` },
 				boundText(check),
 				{

@@ -17,7 +17,7 @@ export function estimate(
 			seconds: null,
 			cost_usd: null,
 			max_cost_usd,
-			basis: `no run of this line to go by; stopped after ${max_minutes} minutes`,
+			basis: `no earlier run of this line; stopped after ${max_minutes} minutes`,
 		};
 	}
 	const frames = train.epochs * dataset.splits.train.frames;
@@ -26,6 +26,6 @@ export function estimate(
 		seconds,
 		cost_usd: (seconds / 3600) * price,
 		max_cost_usd,
-		basis: `version ${production.version}'s time a training frame`,
+		basis: `time per training frame of version ${production.version}`,
 	};
 }

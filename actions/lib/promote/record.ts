@@ -118,7 +118,7 @@ async function filesOf(folder: string, experiment: string): Promise<Proposal["fi
 }
 
 function recordText(model: string, version: number, experiment: string): string {
-	return `\`${model}\` v${version}, from \`experiments/${experiment}.yaml\`, is production. This adds what it was promoted on to \`reports/${experiment}\`: report, verdict, model card and page. Nothing waits for it: merging it publishes the page, and lets a plan on a runner without access to the registry compare with this version.`;
+	return `\`${model}\` v${version}, from \`experiments/${experiment}.yaml\`, is production. This adds its report, verdict, model card and page to \`reports/${experiment}\`. Promotion doesn't wait for it. Merging publishes the page, and lets runners that can't reach the registry compare with this version.`;
 }
 
 interface Proposal {

@@ -38,7 +38,7 @@ export async function showDue(root: string, now: string | undefined) {
 
 /** The plan of an experiment that is due, over a copy of the files that it changes; why there is none, where it can't be planned here. */
 export async function forecastPlan(project: Project, due: Due): Promise<Plan | string> {
-	if (due.replaced !== null) return "the data are fetched when it is planned";
+	if (due.replaced !== null) return "the data are fetched when the pull request is planned";
 	const head = await mkdtemp(path.join(tmpdir(), "proposal-"));
 	try {
 		for (const folder of ["experiments", "recipes"])

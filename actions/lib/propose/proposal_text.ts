@@ -24,37 +24,37 @@ export function renderProposal(due: Due, plan: Plan | string): string {
 function triggerText({ recipe, tick, day, publication }: Due): string {
 	const name = tick.slice(recipe.name.length + 1);
 	if (!publication) {
-		const what = name === day ? `the day ${code(name)}` : `the week ${code(name)}, which began on ${day}`;
-		return `The schedule: ${what} (UTC). There is one pull request for each, whenever the schedule ran and however often.`;
+		const tick = name === day ? `the day ${code(name)}` : `the week ${code(name)} from ${day}`;
+		return `The schedule, for ${tick} (UTC). Each ${name === day ? "day" : "week"} gets one pull request, however often the schedule runs.`;
 	}
 	const { event, data, revision } = publication;
 	const at = `${code(data)} at ${code(revision)}`;
 	if (event === "dataset.published") return `The event ${code(event)}: ${at}.`;
 	const { slice, frames } = publication;
 	const mined = frames === undefined ? "Frames" : counted(frames, "frame");
-	return `The event ${code(event)}: ${mined} of the slice ${code(slice)} were mined and are in ${at}.`;
+	return `The event ${code(event)}: ${mined} of the slice ${code(slice)} mined into ${at}.`;
 }
 
 function changesText(due: Due, plan: Plan | string): string {
 	const { experiment, files, publication, replaced } = due;
 	const [own, data] = files;
 	const items = [
-		`adds ${code(own!.path)}: ${code(experiment.model)} is trained by ${code(experiment.recipe)} on ${code(experiment.data)}${windowWords(experiment.window)}, and judged by ${code(experiment.gates)}`,
+		`adds ${code(own!.path)}: trains ${code(experiment.model)} with ${code(experiment.recipe)} on ${code(experiment.data)}${windowWords(experiment.window)}, judged by ${code(experiment.gates)}`,
 	];
 	if (data && publication)
 		items.push(`sets the revision in ${code(data.path)} from ${code(replaced ?? "")} to ${code(publication.revision)}`);
 	else if (publication)
 		items.push(
-			`leaves ${code(`recipes/data/${experiment.data}.yaml`)} as it is, which names no other revision than ${code(publication.revision)}: it trains on what that recipe says`,
+			`doesn't change ${code(`recipes/data/${experiment.data}.yaml`)}, which pins no revision other than ${code(publication.revision)}`,
 		);
 	if (typeof plan !== "string") items.push(settingsText(plan));
 	return `${items.map((item) => `- ${item}`).join("\n")}\n\n${fold("The experiment", fence(own!.content))}`;
 }
 
 function settingsText({ changes, baseline }: Plan): string {
-	if (!baseline) return "has nothing to be compared with: the line has no production model yet";
+	if (!baseline) return "compares with nothing: the line has no production model yet";
 	const against = `production v${baseline.version}`;
-	if (changes.length === 0) return `trains as ${against} was trained`;
+	if (changes.length === 0) return `has the same settings and data as ${against}`;
 	const shown = changes
 		.slice(0, MOST_CHANGES)
 		.map(({ path, production, candidate }) => `${code(path)} ${code(String(production))} → ${code(String(candidate))}`);
@@ -64,27 +64,27 @@ function settingsText({ changes, baseline }: Plan): string {
 
 function costText({ resolved }: ProposalRecipe, plan: Plan | string): string {
 	const { max_minutes, price_usd_per_hour: price } = resolved.machine.value;
-	const most = price === 0 ? "a machine that is paid for" : `at most $${((max_minutes / 60) * price).toFixed(2)}`;
-	const limit = `It is stopped after ${max_minutes} minutes on ${code(resolved.experiment.value.machine)}: ${most}.`;
+	const most = price === 0 ? "no hourly price" : `at most $${((max_minutes / 60) * price).toFixed(2)}`;
+	const limit = `Stopped after ${max_minutes} minutes on ${code(resolved.experiment.value.machine)}: ${most}.`;
 	if (typeof plan === "string")
-		return `${limit} How much of that is not known here, the plan in this pull request will say: ${code(plan)}.`;
+		return `${limit} No estimate yet (${code(plan)}); the plan in this pull request will have one.`;
 	const { estimate, run, data } = plan;
-	const size = `${data.splits.train.frames} training frames, ${run.train.epochs} epochs`;
-	if (estimate.seconds === null) return `${limit} How much of that is not known (${code(estimate.basis)}); ${size}.`;
+	const size = `${counted(data.splits.train.frames, "training frame")}, ${counted(run.train.epochs, "epoch")}`;
+	if (estimate.seconds === null) return `${limit} No estimate (${code(estimate.basis)}); ${size}.`;
 	const money = price === 0 || estimate.cost_usd === null ? "" : `, $${estimate.cost_usd.toFixed(2)}`;
 	const minutes = Math.max(1, Math.round(estimate.seconds / 60));
-	return `About ${counted(minutes, "minute")}${money}, going by ${code(estimate.basis)}; ${size}. ${limit}`;
+	return `About ${counted(minutes, "minute")}${money} (basis: ${code(estimate.basis)}); ${size}. ${limit}`;
 }
 
 function stopText({ recipe, publication }: Due): string {
-	const again = publication ? "this revision" : "this tick";
+	const again = publication ? "this revision" : "this date";
 	const all = publication
 		? `delete ${code(recipe.file)}`
-		: `delete ${code(recipe.file)}, or lower its ${code("max_open")}: then it waits for pull requests to be merged or closed`;
+		: `delete ${code(recipe.file)}, or lower its ${code("max_open")} to limit how many are open at once`;
 	return [
-		`- This one: close this pull request. What still runs for it is stopped, and ${again} isn't proposed again.`,
-		"- Change it instead: push to its branch. It is planned anew, and nothing here is written over.",
-		`- All of its kind: ${all}.`,
+		`- To stop this one, close this pull request. Its jobs are stopped, and ${again} isn't proposed again.`,
+		"- To change it, push to this branch. It is planned again, and your changes are kept.",
+		`- To stop all of them, ${all}.`,
 	].join("\n");
 }
 

@@ -73,7 +73,7 @@ export function nearText(check: Check): string {
 	const next = seedsToRun([check], (text) => text);
 	return (
 		next &&
-		`Nearer to the bound than the noise of training: another seed may well end otherwise. To know more, run ${next}.`
+		`Closer to the limit than the training noise: another seed may change the outcome. To find out, run ${next}.`
 	);
 }
 
@@ -92,8 +92,8 @@ export function seedsSentence({ seeds }: Report): string {
 	if (!seeds) return "";
 	const counted = ({ runs }: { runs: unknown[] }) => (runs.length > 1 ? runs.length : null);
 	const [own, other] = [counted(seeds.candidate), seeds.production && counted(seeds.production)];
-	const of = [own && `${own} of this model`, other && `${other} of production`].filter(Boolean).join(" and ");
-	return `Training noise is the standard deviation from seed to seed, by ${of}; it is not in the intervals.`;
+	const of = [own && `${own} of this model`, other && `${other} of production`].filter(Boolean).join(", ");
+	return `Training noise is the standard deviation between seeds (${of}); the intervals don't include it.`;
 }
 
 /** What is known of the noise of training, and that it is not in the intervals. */
@@ -101,10 +101,10 @@ export function noiseSentence({ seeds, seed, experiment, baseline }: Report, nam
 	if (!seeds) {
 		const lack = baseline ? "neither model has a second seed" : "there is no second seed";
 		const next = seedOf(experiment.name, seed === 0 ? 1 : 0, name);
-		return `The noise of training itself is not in them: ${lack}, which ${next} would give.`;
+		return `They don't include training noise, which is not known: ${lack}. To measure it, run ${next}.`;
 	}
 	const list = ({ runs }: { runs: { seed: number }[] }) => runs.map((run) => run.seed).join(", ");
-	const told = `this model's seeds ${list(seeds.candidate)}${seeds.production ? `; production's ${list(seeds.production)}` : ""}`;
-	const together = baseline ? ", of a change for both models together as far as both are known" : "";
-	return `The noise of training itself is not in them: it stands beside them, as the standard deviation from seed to seed (${told})${together}. It changes no outcome.`;
+	const told = `this model: ${list(seeds.candidate)}${seeds.production ? `; production: ${list(seeds.production)}` : ""}`;
+	const together = baseline ? " For a change it combines both models, where both are known." : "";
+	return `They don't include training noise, which is shown beside them: the standard deviation between seeds (${told}).${together} It changes no outcome.`;
 }

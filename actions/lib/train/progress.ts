@@ -2,6 +2,7 @@
 import { clearLine, cursorTo } from "node:readline";
 import type { WriteStream } from "node:tty";
 import type { Jobs } from "../generated/documents.d.ts";
+import { nameOf } from "../metrics.ts";
 import { plainLine } from "../text/plain.ts";
 
 /** A log gets a new line at most this often. */
@@ -20,7 +21,7 @@ export function progressLine(jobs: Jobs): string {
 		parts.push(`${bar(progress.step / Math.max(progress.steps, 1))} step ${progress.step}/${progress.steps}`);
 	if (progress.loss !== null) parts.push(`loss ${progress.loss.toFixed(3)}`);
 	for (const [name, value] of Object.entries(progress.metric ?? {}))
-		if (value !== null) parts.push(`${name} ${value.toFixed(3)}`);
+		if (value !== null) parts.push(`${nameOf(name)} ${value.toFixed(3)}`);
 	if (progress.seconds_left !== null) parts.push(`${Math.ceil(progress.seconds_left)} s left`);
 	// Stage and metrics are what the job has written.
 	return plainLine(parts.join("  "));

@@ -154,13 +154,13 @@ describe("is one document that a reviewer can decide from", () => {
 
 	test("with other pull requests of its line whose experiments are not known", () => {
 		const text = renderComment({ plan: judged.plan, peers: [{ pullRequest: 7, experiments: [] }] });
-		expect(text).toContain("is also trained by #7. Whichever");
+		expect(text).toContain("Also training the line `perception-hydranet`: #7. When one");
 	});
 
 	test("in the order in which it is decided: verdict, changes, checks, slices, latency, the rest folded", () => {
 		const text = renderComment(makeJudged(makeScores({ night: 0.2 })));
 		const places = [
-			"failed, worse than allowed:",
+			" failed ",
 			"**What changed**",
 			"**Checks not passed**",
 			"**Slices that moved**",
@@ -177,7 +177,7 @@ describe("is one document that a reviewer can decide from", () => {
 		for (let n = 0; n < 12; n += 1) difference.slices[`slice-${n}`] = { frames: [n, n + 1] };
 		const text = renderComment({ plan: makePlan({ data: { ...data, difference } }) });
 		expect(text).toContain(
-			"<summary>Data: what is different from `scenes`, on which production v1 was trained: 16 counts</summary>",
+			"<summary>Data compared with `scenes`, on which production v1 was trained: 16 counts</summary>",
 		);
 		expect(changes.map(({ path }) => path)).toContain("data.splits.train.frames");
 		expect(text.match(/\| 900 \| 1200 \|/g)).toHaveLength(1);
@@ -188,7 +188,7 @@ describe("is one document that a reviewer can decide from", () => {
 		const { from, splits } = makeDifference();
 		const same = { from, splits: { train: splits.val, val: splits.val, test: splits.test }, slices: {} };
 		expect(renderComment({ plan: makePlan({ data: { ...data, difference: same } }) })).toContain(
-			"**Data: what is different from `scenes`, on which production v1 was trained:** no count, but the content of its files.",
+			"**Data compared with `scenes`, on which production v1 was trained:** the counts are the same, the files differ.",
 		);
 	});
 
@@ -196,17 +196,17 @@ describe("is one document that a reviewer can decide from", () => {
 		const documents = makeWaived();
 		const text = renderComment({ ...documents, promotion: { ...makePromotion(documents) } });
 		expect(text.split("\n")[1]).toBe(
-			"### ✅ `more-night` passed with 1 waived check: 3 of 4 checks against production v1 hold; waived: `day` (`map` −0.200). Promoted as v2.",
+			"### ✅ `more-night` passed with 1 waived check: mAP −0.200 on `day`; 3 of 4 checks against production v1 passed. Promoted as v2.",
 		);
 		expect(text).not.toContain("no worse than");
 		expect(checkRunOf(documents, "abc")).toMatchObject({
 			conclusion: "success",
-			title: "pass with 1 waived check: 3 of 4 checks against production v1 hold, 1 failed, 0 inconclusive",
+			title: "pass with 1 waived check: 3 of 4 checks against production v1 passed, 1 failed, 0 inconclusive",
 		});
 	});
 
-	test("that names what got worse within what the gates allow, worst first, and not what was waived", () => {
-		const fell = (documents: Documents) => renderComment(documents).match(/^Within what the gates allow.*$/m)?.[0];
+	test("that names what got worse within the limits, worst first, and not what was waived", () => {
+		const fell = (documents: Documents) => renderComment(documents).match(/^.* got worse within the limits.*$/m)?.[0];
 		const less = makeJudged(
 			makeScores().map((score) =>
 				score.metric === "map"
@@ -216,7 +216,7 @@ describe("is one document that a reviewer can decide from", () => {
 		);
 		expect(less.verdict?.outcome).toBe("pass");
 		expect(fell(less)).toMatchInlineSnapshot(
-			`"Within what the gates allow, 4 scores got worse, with their 95 % intervals off zero, worst first: \`day\` (\`map\` −0.020), \`night\` (\`map\` −0.020), overall (\`latency_p95_ms\` +0.10 ms) and 1 more."`,
+			`"4 scores got worse within the limits (95 % intervals exclude zero), worst first: mAP −0.020 on \`day\`, mAP −0.020 on \`night\`, latency p95 +0.10 ms overall and 1 more."`,
 		);
 		expect(fell(makeWaived())).not.toContain("`day`");
 		expect(fell(makeJudged(makeScores({ overall: 0.01, night: 0.2 })))).toBeUndefined();
@@ -236,7 +236,7 @@ describe("is one document that a reviewer can decide from", () => {
 		const checks = Array.from({ length: 17 }, (_, n) => ({ ...failed, metric: `m${n}`, actual: -n, value: 1 }));
 		const text = renderComment({ ...rest, verdict: { ...verdict!, checks } });
 		expect(text).toContain(
-			"**Checks not passed**, in order of what blocks, what fails, and how far beyond its bound each is",
+			"**Checks not passed** (order: blocking, failed, then furthest beyond the limit, as a share of it)",
 		);
 		expect(text).toContain("…and 2 more rows (`m1` `night`, `m0` `night`), all in “All 17 checks” below.");
 		expect(text).toContain("<summary>All 17 checks</summary>");
@@ -244,7 +244,7 @@ describe("is one document that a reviewer can decide from", () => {
 
 	test("with latencies by their repeats, which are no frames", () => {
 		const text = renderComment(makeJudged());
-		expect(text.match(/^\| .*`latency_p95_ms`.*\| 200 repeats \|/gm)).toHaveLength(2);
+		expect(text.match(/^\| .*latency p95 .*\| 200 repeats \|/gm)).toHaveLength(2);
 	});
 
 	test("with the whole account of a check that can't be told", () => {
@@ -283,23 +283,23 @@ describe("goes with a check run", () => {
 			  {
 			    "level": "failure",
 			    "line": 6,
-			    "message": "−0.200 (−0.220 to −0.180) does not meet a drop of at most 0.030, with 95 % confidence.",
+			    "message": "−0.200 (−0.220 to −0.180) is outside the limit (a drop of at most 0.030), with 95 % confidence.",
 			    "path": "recipes/gates/perception.yaml",
-			    "title": "map overall: fail",
+			    "title": "mAP overall: fail",
 			  },
 			  {
 			    "level": "notice",
 			    "line": 12,
-			    "message": "−0.200 (−0.220 to −0.180) does not meet a drop of at most 0.050, with 95 % confidence.",
+			    "message": "−0.200 (−0.220 to −0.180) is outside the limit (a drop of at most 0.050), with 95 % confidence.",
 			    "path": "recipes/gates/perception.yaml",
-			    "title": "map day: fail, waived",
+			    "title": "mAP on day: fail, waived",
 			  },
 			  {
 			    "level": "warning",
 			    "line": 15,
 			    "message": "It ended on 2026-06-14.",
 			    "path": "recipes/gates/waivers.yaml",
-			    "title": "map overall: the waiver has no effect",
+			    "title": "mAP overall: the waiver has no effect",
 			  },
 			]
 		`);
@@ -403,7 +403,7 @@ describe("stays under GitHub's limit", () => {
 			const text = renderComment(judged);
 			expect(text.length).toBeLessThan(65_536);
 			expect(Buffer.byteLength(text)).toBeLessThan(65_536);
-			expect(text).toContain("failed, worse than allowed:");
+			expect(text).toMatch(/ failed \d+ of \d+ checks: /);
 			expect(text).toMatch(/…and \d+ more rows? \(.*\), all in report\.json/);
 			// A row cut in its middle would end the table without its last cell.
 			for (const row of text.split("\n").filter((line) => line.startsWith("|"))) expect(row.endsWith("|")).toBe(true);

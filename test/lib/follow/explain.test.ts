@@ -13,21 +13,33 @@ test("is about the checks that every word names, or that block where no word doe
 	expect(named("Night")).toEqual(["map night"]);
 	expect(named("fail")).toContain("map night");
 	expect(named("overall latency_p95_ms")).toEqual(["latency_p95_ms null"]);
+	expect(named("latency P95 overall")).toEqual(["latency_p95_ms null"]);
+	expect(named("mAP on night")).toEqual(["map night"]);
 	expect(named("map nowhere")).toEqual([]);
+	expect(named("mAP50 night")).toEqual([]);
 	expect(named("")).toEqual(
 		verdict.checks.filter(({ blocking }) => blocking).map(({ metric, slice }) => `${metric} ${slice}`),
 	);
 });
 
-test("says what was found and asked, and where the rule stands", () => {
+test("says what was measured, the limit, and where the rule is", () => {
 	const answer = explain(verdict, "map night");
-	expect(answer).toContain("**❌ fail `map` `night`**");
-	expect(answer).toMatch(/found −0\.200 \(−0\.220 to −0\.180\), asked drop\s≤\s0\.05, against production v1/);
-	expect(answer).toContain("the rule stands at `recipes/gates/perception.yaml`, line 12");
+	expect(answer).toContain("**❌ fail: mAP on `night`**");
+	expect(answer).toMatch(/measured −0\.200 \(−0\.220 to −0\.180\), limit: drop\s≤\s0\.05, against production v1/);
+	expect(answer).toContain("rule: `metric: map` at `recipes/gates/perception.yaml`, line 12");
+});
+
+test("is about a category's metric by its key and by its name", () => {
+	const [check] = verdict.checks;
+	const other = { ...check!, metric: "ap/rider", slice: null, blocking: false };
+	const both = { ...verdict, checks: [check!, other] };
+	for (const question of ["ap/rider", "rider AP", "Rider ap overall", "rider"])
+		expect(findChecks(both, question)).toEqual([other]);
+	expect(explain(both, "rider AP")).toContain("`rider` AP overall**");
 });
 
 test("names the checks that there are where none is meant", () => {
-	expect(explain(verdict, "nothing")).toContain("No check of `more-night` answers to `nothing`. There are:");
+	expect(explain(verdict, "nothing")).toContain("No check of `more-night` matches `nothing`. Its checks:");
 	expect(unexplained("more-night")).toContain("isn't judged yet");
 });
 

@@ -200,7 +200,7 @@ test("records what it did when a service has failed meanwhile, and keeps no othe
 
 test("leaves production where a pull request only has the name of a rollback", async () => {
 	const brought = await bring();
-	const unlike = ["#9: its branch has the name of a rollback, its changes aren't one's: production stays"];
+	const unlike = ["#9: its branch is named like a rollback, but its changes aren't one: production stays"];
 	const left = async (pull: PullRequest) => {
 		const { told, approved } = await rollBack(brought, [pull]);
 		expect(approved).toEqual([]);

@@ -45,7 +45,7 @@ describe("becomes production", () => {
 		const writes = at.server.writes.splice(0);
 		expect(writes).toContain("createTag");
 		expect(await at.settle()).toEqual([there("first", 1)]);
-		expect(at.said.at(-1)).toBe("experiments/first.yaml: is line v1 already");
+		expect(at.said.at(-1)).toBe("experiments/first.yaml: already promoted as line v1");
 		expect(at.server.writes).toEqual([]);
 		expect(await at.approvals()).toHaveLength(1);
 	});
@@ -189,7 +189,7 @@ describe("is refused, once, by an issue", () => {
 		for (let run = 0; run < 2; run += 1)
 			expect((await at.settle()).filter(({ file }) => expected.some((one) => one.file === file))).toEqual(expected);
 		expect(at.server.issues.map(({ title }) => title)).toEqual(
-			Object.keys(whys).map((name) => `${name} was merged and not promoted`),
+			Object.keys(whys).map((name) => `${name} was merged but not promoted`),
 		);
 	}
 
@@ -206,17 +206,17 @@ describe("is refused, once, by an issue", () => {
 		const { marker, body } = at.server.issues[0]!;
 		expect(marker).toBe(`<!-- proving-ground: refused ${merged} -->`);
 		expect(body).toMatchInlineSnapshot(`
-			"\`experiments/night.yaml\`, merged with #1, was not promoted; production is what it was.
+			"\`experiments/night.yaml\`, merged with #1, was not promoted. Production is unchanged.
 
 			**Why:** \`The merge of #1 changed experiments/night.yaml: it isn't the file that was judged.\`
 
-			**How to go on**
+			**What to do**
 
-			- Revert the merge, or change the experiment in a new pull request: it's trained and judged there.
-			- Where a check should be let by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` and run the workflow \`promote\` (or \`follow\`, where that calls it) by hand.
-			- Where the training was stopped or has never run, start it in a new pull request with the same experiment: a checkpoint that is there is resumed.
+			- Revert the merge, or change the experiment in a new pull request. It is trained and judged there.
+			- To let a check by for a while, merge a waiver into \`recipes/gates/waivers.yaml\`. Then run the workflow \`promote\` by hand, or \`follow\` if that promotes.
+			- If the training was stopped or never ran, open a new pull request with the same experiment. Training resumes from its checkpoint.
 
-			Once it is promoted, this issue is closed."
+			This issue is closed when the model is promoted."
 		`);
 	});
 
@@ -259,9 +259,7 @@ describe("is refused, once, by an issue", () => {
 		expect([...at.server.closed]).toEqual([]);
 		at.executor.seen.delete("failed");
 		expect(await at.settle()).toEqual([promoted("failed", 1)]);
-		expect([...at.server.closed]).toEqual([
-			[at.server.issues[0]!.marker, "**Since then** it was promoted as `line` v1."],
-		]);
+		expect([...at.server.closed]).toEqual([[at.server.issues[0]!.marker, "**Update:** it was promoted as `line` v1."]]);
 	});
 
 	test("where it passed, and loses against what is production now", async () => {
@@ -273,7 +271,7 @@ describe("is refused, once, by an issue", () => {
 		expect(at.server.comments.has(worse)).toBe(false);
 		await expectRefused({ worse: /`worse` failed/ });
 		expect(await at.approvals()).toHaveLength(1);
-		expect(at.server.comments.get(worse)).toMatch(/❌ `worse` failed, worse than allowed/);
+		expect(at.server.comments.get(worse)).toMatch(/❌ `worse` failed \d+ of \d+ checks?: /);
 	});
 
 	const gate = "recipes/gates/gate.yaml";
@@ -349,7 +347,7 @@ describe("is left", () => {
 		await expect(at.settle()).rejects.toThrow("no answer");
 		expect(at.said).toEqual([
 			"experiments/broken.yaml: could not be settled: executor: no answer",
-			"experiments/slow.yaml: waits: its training still runs",
+			"experiments/slow.yaml: waiting: its training is still running",
 			"experiments/first.yaml: promoted as line v1",
 		]);
 		at.executor.seen.clear();
@@ -370,7 +368,7 @@ describe("is left", () => {
 			"experiments/odd.yaml: could not be settled: A bug in Proving Ground: x is undefined",
 			"experiments/first.yaml: promoted as line v1",
 		]);
-		expect(at.server.issues.map(({ title }) => title)).toEqual(["odd was merged and not promoted"]);
+		expect(at.server.issues.map(({ title }) => title)).toEqual(["odd was merged but not promoted"]);
 		expect(at.server.issues[0]!.body).toContain("`A bug in Proving Ground: x is undefined`");
 	});
 
@@ -388,7 +386,7 @@ describe("is left", () => {
 		await expect(at.settle({ ...github, commitFiles })).rejects.toThrow("no answer");
 		expect(at.said.slice(-3)).toEqual([
 			"line: could not be rolled back: GitHub: no answer",
-			"experiments/first.yaml: is line v1 already",
+			"experiments/first.yaml: already promoted as line v1",
 			"experiments/other.yaml: promoted as other v1",
 		]);
 		expect((await at.project.registry.current("line"))?.entry.version).toBe(1);

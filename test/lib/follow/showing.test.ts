@@ -230,8 +230,8 @@ describe("progress", () => {
 		expect(await stoppedOf(pushed, false)).toBe(1);
 		expect(await stoppedOf({ ...now, state: "closed" }, true)).toBe(1);
 		expect(said.splice(0)).toEqual([
-			`#${server.pullRequest} has no ${plan.experiment.file} any more: what runs for it is asked to stop.`,
-			`#${server.pullRequest} is closed: what runs for it is asked to stop.`,
+			`#${server.pullRequest} no longer has ${plan.experiment.file}: its jobs are asked to stop.`,
+			`#${server.pullRequest} is closed: its jobs are asked to stop.`,
 		]);
 		const merged = { ...now, state: "closed", merged: true } as const;
 		expect(await stoppedOf(merged, true)).toBe(1);
@@ -254,7 +254,7 @@ describe("progress", () => {
 		show(running(plan, 10));
 		await expect
 			.poll(() => said)
-			.toEqual([expect.stringMatching(/^The progress could not be shown: could not list pull requests: 403 No/)]);
+			.toEqual([expect.stringMatching(/^Could not show the progress: could not list pull requests: 403 No/)]);
 		later(121);
 		show(running(plan, 60));
 		await expect.poll(comments).toEqual([expect.stringContaining("**60 %**")]);

@@ -62,9 +62,9 @@ test("says what a stricter policy would have stopped, beside the present one, an
 	expect(rows[1]!.changed).toEqual([{ metric: "map", slice: "night", before: "pass", after: "fail" }]);
 	const markdown = renderBacktest(await backtest());
 	expect(markdown).toContain(
-		"Of 2 models in the registry, 2 could be judged again from what was stored. 1 of the 2 that became production would have been stopped; the outcome of 1 differs from the policy at `HEAD`.",
+		"2 of 2 models in the registry could be judged again from stored results. 1 of 2 promoted models would have been stopped. 1 outcome differs from the policy at `HEAD`.",
 	);
-	expect(markdown).toContain("| ✅ pass | ❌ fail | `map` `night`: pass → fail |");
+	expect(markdown).toContain("| ✅ pass | ❌ fail | mAP on `night`: pass → fail |");
 });
 
 test("finds nothing that differs where the policy is the same", async () => {
@@ -76,7 +76,7 @@ test("finds nothing that differs where the policy is the same", async () => {
 test("names rules that came and went", async () => {
 	await writePolicy(0.2, "  - { metric: miou, max_drop: 0.1, reason: new }\n");
 	const { rows } = await backtest();
-	expect(rows[1]!.changed).toEqual([{ metric: "miou", slice: null, before: "not asked", after: "fail" }]);
+	expect(rows[1]!.changed).toEqual([{ metric: "miou", slice: null, before: "no rule", after: "fail" }]);
 });
 
 test("says so where the policy is new", async () => {
@@ -84,7 +84,7 @@ test("says so where the policy is new", async () => {
 	git("commit", "-qm", "no policy");
 	const found = await backtest();
 	expect(found.known).toBe(false);
-	expect(renderBacktest(found)).toContain("which is new");
+	expect(renderBacktest(found)).toContain("### Backtest of `recipes/gates/perception.yaml` (new)");
 });
 
 test("goes on where an evaluation is gone or of another version, and says which", async () => {
@@ -96,7 +96,7 @@ test("goes on where an evaluation is gone or of another version, and says which"
 	await store.put(keys[1]!, "{}");
 	expect((await backtest()).rows.map(({ after, missing }) => [after, missing])).toEqual([
 		[null, "its evaluation is not in the store"],
-		[null, "its evaluation is of another version of this tool"],
+		[null, "another version of this tool wrote its evaluation"],
 	]);
 });
 

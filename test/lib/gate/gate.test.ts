@@ -74,9 +74,9 @@ describe("on a drop from production", () => {
 		expect(verdictOn([rule(), level], [none]).outcome).toBe("pass");
 	});
 
-	test("tells figure, interval and bound in its sentence", () => {
+	test("tells figure, interval and limit in its sentence", () => {
 		expect(only([rule()], [score({ delta: -0.06, ...spreadOf("delta", [-0.08, -0.04], 100) })]).why).toBe(
-			"−0.060 (−0.080 to −0.040) does not meet a drop of at most 0.020, with 95 % confidence.",
+			"−0.060 (−0.080 to −0.040) is outside the limit (a drop of at most 0.020), with 95 % confidence.",
 		);
 	});
 });
@@ -121,7 +121,7 @@ describe("on a latency", () => {
 		);
 		expect(found).toMatchObject({
 			check: "inconclusive",
-			why: "Production's latency is zero: no percentage can be given.",
+			why: "Production's latency p95 is zero, so a rise in percent can't be computed.",
 		});
 	});
 });
@@ -151,18 +151,18 @@ describe("on an error of tracks, which is better the lower it is", () => {
 		const better = error({ candidate: 0.8, delta: -0.2, ...spreadOf("delta", [-0.25, -0.15], 100) });
 		expect(only([risen(0)], [better])).toMatchObject({
 			check: "pass",
-			why: "−20.0 % (−25.0 % to −15.0 %) meets a rise of at most 0 %, with 95 % confidence.",
+			why: "−20.0 % (−25.0 % to −15.0 %) is within the limit (a rise of at most 0 %), with 95 % confidence.",
 		});
 	});
 
 	test("tells its level in metres, and a miss rate as a share", () => {
 		const most = rule({ metric: "min_fde", bound: "max", value: 1 });
 		expect(only([most], [error({})]).why).toBe(
-			"1.100 m (1.060 m to 1.140 m) does not meet at most 1.000 m, with 95 % confidence.",
+			"1.100 m (1.060 m to 1.140 m) is outside the limit (at most 1.000 m), with 95 % confidence.",
 		);
 		const misses = score({ metric: "miss_rate", candidate: 0.1, ...spreadOf("candidate", [0.08, 0.12], 100) });
 		expect(only([{ ...most, metric: "miss_rate", value: 0.2 }], [misses]).why).toBe(
-			"0.100 (0.080 to 0.120) meets at most 0.200, with 95 % confidence.",
+			"0.100 (0.080 to 0.120) is within the limit (at most 0.200), with 95 % confidence.",
 		);
 	});
 
@@ -171,7 +171,7 @@ describe("on an error of tracks, which is better the lower it is", () => {
 		const none = score({ metric: "lane_fp", candidate: 0.1, production: -0.1, delta: 0.2 });
 		expect(only([rate], [{ ...none, ...spreadOf("delta", [0.1, 0.3], 100) }])).toMatchObject({
 			check: "inconclusive",
-			why: "Production's lane_fp is below zero: no percentage can be given.",
+			why: "Production's lane FP is below zero, so a rise in percent can't be computed.",
 		});
 	});
 
@@ -186,11 +186,11 @@ describe("on an error of tracks, which is better the lower it is", () => {
 		});
 		expect(only([rate], [none])).toMatchObject({
 			check: "pass",
-			why: "miss_rate is zero, as production's is: it has not risen, with 95 % confidence.",
+			why: "miss rate is zero, as in production: no rise, with 95 % confidence.",
 		});
 		expect(only([rate], [{ ...none, candidate: 0.1, delta: 0.1, ...spreadOf("delta", [0, 0.2], 100) }])).toMatchObject({
 			check: "inconclusive",
-			why: "Production's miss_rate is zero: no percentage can be given.",
+			why: "Production's miss rate is zero, so a rise in percent can't be computed.",
 		});
 		expect(only([rate], [{ ...none, ...spreadOf("delta", null, 100) }]).check).toBe("inconclusive");
 	});
@@ -227,9 +227,7 @@ describe("never passes what wasn't measured", () => {
 			score({ delta_error: Number.POSITIVE_INFINITY }),
 		];
 		for (const one of broken) expect(only([rule()], [one]).check).toBe("fail");
-		expect(only([rule()], [broken[0]!]).why).toBe(
-			"The change of map is not a number; what is not measured does not pass.",
-		);
+		expect(only([rule()], [broken[0]!]).why).toBe("The change in mAP is not a number, so the check fails.");
 	});
 
 	test("holds a rule against its own metric alone", () => {
@@ -285,7 +283,7 @@ describe("on slices", () => {
 	test("fails where a policy's slice has no score", () => {
 		expect(only([rule({ slice: "snow" })], slices)).toMatchObject({
 			check: "fail",
-			why: "map was not measured on snow; what is not measured does not pass.",
+			why: "mAP was not measured on snow, so the check fails.",
 		});
 	});
 	test("lets an inconclusive check by where the policy allows it, never on a protected slice", () => {
@@ -316,7 +314,7 @@ describe("on many checks at once", () => {
 		const among = verdictOn([rule({ slice: "*" })], slices(40, bad));
 		expect(among.family).toEqual({ method: "holm", level: 0.025, checks: 40 });
 		expect(among.checks[0]).toMatchObject({ outcome: "inconclusive", p_fail: expect.closeTo(0.0075, 3) });
-		expect(among.checks[0]!.why).toContain("By itself it would fail; among 40 checks it may be chance.");
+		expect(among.checks[0]!.why).toContain("Alone it would fail; among 40 checks it may be chance.");
 		const clear = { delta: -0.2, ...spreadOf("delta", [-0.24, -0.16], 100) };
 		expect(verdictOn([rule({ slice: "*" })], slices(40, clear)).checks[0]!.outcome).toBe("fail");
 	});
@@ -362,7 +360,7 @@ describe("where the data can't tell", () => {
 		// The interval reaches 0.02 to each side and the bound is 0.01 away: four times the frames would just do, twice as many do most often.
 		expect(unsure(-0.01)).toMatchObject({ outcome: "inconclusive", settle: 700 });
 		expect(unsure(-0.01).why).toBe(
-			"−0.010 (−0.030 to +0.010) can't be told from a drop of at most 0.020: about 700 more frames would settle it.",
+			"−0.010 (−0.030 to +0.010) may be within the limit (a drop of at most 0.020) or not. About 700 more frames would settle it.",
 		);
 		expect(unsure(-0.002).settle).toBeLessThan(unsure(-0.01).settle!);
 	});
@@ -380,7 +378,7 @@ describe("where the data can't tell", () => {
 
 	test("says that none would where the figure is at the bound", () => {
 		expect(unsure(-0.02)).toMatchObject({ outcome: "inconclusive", settle: null });
-		expect(unsure(-0.02).why).toContain("too near to the bound for any number of frames");
+		expect(unsure(-0.02).why).toContain("too close to the limit for any realistic number of frames");
 	});
 
 	test("needs two units for an interval", () => {

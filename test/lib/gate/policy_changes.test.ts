@@ -60,16 +60,16 @@ describe("become the comment", () => {
 		await commit({ [file("perception")]: policy(0.02) });
 		expect(await compare()).toMatchInlineSnapshot(`
 			"<!-- proving-ground: backtest of policies -->
-			What the edited policy or slices would have said of every model in the registry; nothing was measured again.
+			How the edited policy or slices would have judged every model in the registry. Nothing was measured again.
 
 			### Backtest of \`recipes/gates/perception.yaml\`
 
-			Of 2 models in the registry, 2 could be judged again from what was stored. 1 of the 2 that became production would have been stopped; the outcome of 1 differs from the policy at \`main\`.
+			2 of 2 models in the registry could be judged again from stored results. 1 of 2 promoted models would have been stopped. 1 outcome differs from the policy at \`main\`.
 
 			| model | experiment | registered | at \`main\` | with this policy | checks that differ |
 			| :- | :- | :- | :- | :- | :- |
 			| \`perception-hydranet\` v1 | \`baseline\` | 2026-01-02 | ✅ pass | ✅ pass | – |
-			| \`perception-hydranet\` v2 | \`worse-night\` | 2026-01-02 | ✅ pass | ❌ fail | \`map\` \`night\`: pass → fail |
+			| \`perception-hydranet\` v2 | \`worse-night\` | 2026-01-02 | ✅ pass | ❌ fail | mAP on \`night\`: pass → fail |
 			"
 		`);
 	});
@@ -78,7 +78,7 @@ describe("become the comment", () => {
 		await commit({ [file("perception")]: policy(0.02), [file("new")]: policy(0.3), [file("other")]: null });
 		const titles = (await compare()).split("\n").filter((line) => line.startsWith("###"));
 		expect(titles).toEqual([
-			"### Backtest of `recipes/gates/new.yaml`, which is new",
+			"### Backtest of `recipes/gates/new.yaml` (new)",
 			"### Backtest of `recipes/gates/perception.yaml`",
 		]);
 	});
@@ -101,7 +101,7 @@ describe("become the comment", () => {
 			"### Backtest of `recipes/gates/other.yaml` on the slices of `data/slices.yaml`",
 			"### Backtest of `recipes/gates/perception.yaml` on the slices of `data/slices.yaml`",
 		]);
-		expect(body).toContain("| ✅ pass | ❌ fail | `map` `night`: pass → fail |");
+		expect(body).toContain("| ✅ pass | ❌ fail | mAP on `night`: pass → fail |");
 		const asked = (await readFile(`${trainer}.txt`, "utf8")).trim().split("\n");
 		// Each policy of each model.
 		expect(asked).toHaveLength(4);

@@ -121,37 +121,35 @@ describe("has no effect, and the verdict says why,", () => {
 		["the author in other letters", ["Ann"]],
 	])("granted by %s", (_, authors) => {
 		expect(whyNot({ waivers: [ofDay], authors })).toBe(
-			"Who granted it is an author of the experiment: nobody lets their own experiment by.",
+			"An author of the experiment granted it: nobody may waive checks of their own experiment.",
 		);
 	});
 
 	test("where no author is known: it may be who granted it", () => {
-		expect(whyNot({ waivers: [ofDay], authors: [] })).toContain("author is not known by login");
+		expect(whyNot({ waivers: [ofDay], authors: [] })).toContain("The author's GitHub login is not known");
 	});
 
 	test("on a protected slice", () => {
 		const waivers = [makeWaiver({ slice: "night" })];
 		expect(whyNot({ waivers, scores: makeScores({ night: 0.2 }) })).toBe(
-			"The slice is protected: none of its checks is waived.",
+			"The slice is protected: its checks can't be waived.",
 		);
 	});
 
 	test("for another line of models, or another experiment", () => {
 		expect(whyNot({ waivers: [makeWaiver({ slice: "day", model: "other-line" })] })).toBe(
-			"It is for other-line, and this model is of perception-hydranet.",
+			"It is for the line other-line; this model is of perception-hydranet.",
 		);
 		expect(whyNot({ waivers: [makeWaiver({ slice: "day", experiment: "other" })] })).toBe(
-			"It is for the experiment other alone.",
+			"It is for the experiment other only.",
 		);
 	});
 
 	test("for what was not measured", () => {
 		const nothing = makeScore({ slice: "day", candidate: null, delta: null, ...spreadOf("delta", null) });
-		expect(whyNot({ waivers: [ofDay], scores: [makeScore(), nothing] })).toContain(
-			"What is not measured is not waived",
-		);
+		expect(whyNot({ waivers: [ofDay], scores: [makeScore(), nothing] })).toContain("The check has no measured value");
 		const rules = [makeRule({ slice: "snow" }), makeRule({})];
-		expect(whyNot({ waivers: [makeWaiver({ slice: "snow" })], rules })).toContain("What is not measured");
+		expect(whyNot({ waivers: [makeWaiver({ slice: "snow" })], rules })).toContain("has no measured value");
 	});
 
 	test("once, however many checks it was asked for", () => {
@@ -171,7 +169,7 @@ describe("stands in the model card", () => {
 		expect(waived.startsWith(card)).toBe(true);
 		expect(waived).toContain("## Waived checks");
 		expect(waived).toContain(
-			"- `day`, `map` −0.200, fail: waived by `ann` until `2026-06-15` (line 9): `the labels are being checked`",
+			"- mAP −0.200 on `day`, fail: waived by `ann` until `2026-06-15` (line 9): `the labels are being checked`",
 		);
 		expect(waivedCard(waived, verdict)).toBe(waived);
 		expect(waivedCard(waived, verdictWith({ waivers: [] }))).toBe(card);

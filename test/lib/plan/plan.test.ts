@@ -270,7 +270,12 @@ describe("compares with production", () => {
 	test("and estimates time from what production took for a frame", async () => {
 		const before = await plan();
 		const { estimate } = await plan({ versions: [versionOf(before, 1)], approvals: [approve(1, null)] });
-		expect(estimate).toEqual({ seconds: 60, cost_usd: 0, max_cost_usd: 0, basis: "version 1's time a training frame" });
+		expect(estimate).toEqual({
+			seconds: 60,
+			cost_usd: 0,
+			max_cost_usd: 0,
+			basis: "time per training frame of version 1",
+		});
 		expect(before.estimate.seconds).toBeNull();
 	});
 

@@ -53,7 +53,7 @@ test("plans what is due as it would stand in the repository, and leaves the repo
 		data: { splits: { train: { frames: 1 } } },
 	});
 	expect(renderProposal(due!, plan)).toContain(
-		"How much of that is not known (`no run of this line to go by; stopped after 10 minutes`); 1 training frames, 2 epochs.",
+		"No estimate (`no earlier run of this line; stopped after 10 minutes`); 1 training frame, 2 epochs.",
 	);
 	expect(await listing()).toEqual(before);
 });
@@ -68,7 +68,9 @@ test("says why there can be no plan here", async () => {
 	expect(await forecastPlan(project, due!)).toBe(
 		".proving-ground/data/mini: the dataset of the data recipe mini isn't there, and the recipe names no importer to make it.",
 	);
-	expect(await forecastPlan(project, { ...due!, replaced: "v1" })).toBe("the data are fetched when it is planned");
+	expect(await forecastPlan(project, { ...due!, replaced: "v1" })).toBe(
+		"the data are fetched when the pull request is planned",
+	);
 });
 
 test("shows what is due, from any moment, by the experiments that are there", async () => {

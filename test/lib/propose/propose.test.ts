@@ -153,7 +153,7 @@ describe("on an event", () => {
 			replaced: "v2",
 		});
 		expect(due!.title).toBe("mined: perception-hydranet on pinned at v3, for the slice night-pedestrian");
-		expect(renderProposal(due!, "no plan")).toContain("300 frames of the slice `night-pedestrian` were mined");
+		expect(renderProposal(due!, "no plan")).toContain("300 frames of the slice `night-pedestrian` mined");
 		const form = readEvent("workflow_dispatch", {
 			inputs: { event: "slice.mined", ...payload, frames: "300", proposal: "" },
 		});
@@ -301,7 +301,7 @@ describe("in the body of the pull request", () => {
 			proposed: none,
 		});
 		const plan = makePlan({
-			estimate: { seconds: 720, cost_usd: 1.5, max_cost_usd: 9, basis: "version 1's time a training frame" },
+			estimate: { seconds: 720, cost_usd: 1.5, max_cost_usd: 9, basis: "time per training frame of version 1" },
 		});
 		return due.flatMap((each) => [renderProposal(each, HOSTILE), renderProposal(each, plan)]);
 	}

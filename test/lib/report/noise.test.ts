@@ -165,7 +165,7 @@ describe("in words", () => {
 
 	test("says which seed to run where the bound is nearer, and nothing where it isn't", () => {
 		expect(nearText(checkOf({}, seedsOf({ candidate: 1 }, [3, 3])))).toBe(
-			"Nearer to the bound than the noise of training: another seed may well end otherwise. To know more, run more-night with seed: 3.",
+			"Closer to the limit than the training noise: another seed may change the outcome. To find out, run more-night with seed: 3.",
 		);
 		expect(nearText(checkOf({}, seedsOf({ candidate: 0.001 })))).toBe("");
 		expect(nearText(checkOf({}, seedsOf({})))).toBe("");
@@ -175,20 +175,20 @@ describe("in words", () => {
 		const { report } = makeJudged();
 		const code = (text: string) => `\`${text}\``;
 		expect(noiseSentence(report, code)).toBe(
-			"The noise of training itself is not in them: neither model has a second seed, which `more-night` with `seed: 1` would give.",
+			"They don't include training noise, which is not known: neither model has a second seed. To measure it, run `more-night` with `seed: 1`.",
 		);
 		expect(noiseSentence({ ...report, seed: 4, baseline: null }, plain)).toBe(
-			"The noise of training itself is not in them: there is no second seed, which more-night with seed: 0 would give.",
+			"They don't include training noise, which is not known: there is no second seed. To measure it, run more-night with seed: 0.",
 		);
 		expect(seedsSentence(report)).toBe("");
 		const seeds = makeSeeds();
 		expect(noiseSentence({ ...report, seeds }, plain)).toContain(
-			"(this model's seeds 0, 1, 2; production's 0, 4), of a",
+			"(this model: 0, 1, 2; production: 0, 4). For a change it combines both models",
 		);
-		expect(seedsSentence({ ...report, seeds })).toContain("by 3 of this model and 2 of production;");
+		expect(seedsSentence({ ...report, seeds })).toContain("(3 of this model, 2 of production);");
 		const [one] = seeds.production!.runs;
 		const alone = { ...seeds, production: { ...seeds.production!, runs: [one!] } };
-		expect(seedsSentence({ ...report, seeds: alone })).toContain("by 3 of this model;");
+		expect(seedsSentence({ ...report, seeds: alone })).toContain("(3 of this model);");
 	});
 
 	test("lists the checks that it may turn, what blocks first, each seed to run once, and no more than fit", () => {
@@ -201,9 +201,9 @@ describe("in words", () => {
 		const lines = section.split("\n").filter((line) => line.startsWith("- "));
 		expect(lines).toHaveLength(9);
 		expect(lines[0]).toMatch(
-			/^- ❌ fail: overall, `map` −0.020, asked drop.*, training noise ± 1.000 \(3 seeds of this model alone\)$/,
+			/^- ❌ fail: mAP −0.020 overall, limit: drop.*, training noise ± 1.000 \(3 seeds of this model alone\)$/,
 		);
-		expect(lines[1]).toContain("✅ pass: `aˋb`");
+		expect(lines[1]).toContain("✅ pass: mAP −0.020 on `aˋb`");
 		expect(lines.at(-1)).toBe("- …and 2 more, in verdict.json");
 		expect(section.match(/`more-night` with `seed: 3`/g)).toHaveLength(1);
 	});
