@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from proving_ground.data.example import Target
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.statistics import Evaluator, Prediction, Statistics, Target
+from proving_ground.evaluation.statistics import Evaluator, Prediction, Statistics
 from proving_ground.evaluation.trajectories import METRICS as TRACK_METRICS
 from proving_ground.evaluation.trajectories import constant_velocity
 
