@@ -13,11 +13,11 @@ import numpy as np
 
 from proving_ground.data.example import Target
 from proving_ground.errors import Refused
+from proving_ground.evaluation.counting.lanes import count_lanes
+from proving_ground.evaluation.counting.segmentation import confusion
+from proving_ground.evaluation.counting.trajectories import count_tracks
+from proving_ground.evaluation.counting.tusimple import rate_lanes
 from proving_ground.evaluation.frame_index import FrameIndex
-from proving_ground.evaluation.lanes import count_lanes
-from proving_ground.evaluation.segmentation import confusion
-from proving_ground.evaluation.trajectories import count_tracks
-from proving_ground.evaluation.tusimple import rate_lanes
 from proving_ground.files import write_atomic
 
 FORMAT = "proving-ground frame statistics"
