@@ -1,6 +1,7 @@
 """What kill_resume.py does to our trainer, done to Lightning's: the same network and losses, a checkpoint each step.
 
-One process, frames shuffled as Lightning's users do it: seed_everything and a shuffling loader.
+One process, frames shuffled as Lightning's users do it: seed_everything and a shuffling loader. Lightning is among the
+packages that `npm run bench` installs.
 """
 
 import logging
