@@ -7,7 +7,7 @@ const root = path.resolve(import.meta.dirname, "..");
 const bin = (name: string) => path.join(root, "node_modules/.bin", name);
 const python = (...args: string[]) => [path.join(root, ".venv/bin/python"), "-m", ...args];
 const tool = (name: string) => path.join(root, ".venv/bin", name);
-// Of the warnings that it leaves out one is told of each requirement file that another constrains.
+// Without -W ignore it warns of each -c line in a requirements file.
 const deptry = (...args: string[]) => [tool("python"), "-W", "ignore", "-m", "deptry", "proving_ground", ...args];
 const files = (...patterns: string[]) => globSync(patterns, { cwd: root }).sort();
 const workflows = files(".github/workflows/*.yml");
