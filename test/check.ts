@@ -7,6 +7,8 @@ const root = path.resolve(import.meta.dirname, "..");
 const bin = (name: string) => path.join(root, "node_modules/.bin", name);
 const python = (...args: string[]) => [path.join(root, ".venv/bin/python"), "-m", ...args];
 const tool = (name: string) => path.join(root, ".venv/bin", name);
+// Without -W ignore it warns of each -c line in a requirements file.
+const deptry = (...args: string[]) => [tool("python"), "-W", "ignore", "-m", "deptry", "proving_ground", ...args];
 const files = (...patterns: string[]) => globSync(patterns, { cwd: root }).sort();
 const workflows = files(".github/workflows/*.yml");
 const actions = files("actions/*/action.yml");
@@ -19,8 +21,8 @@ const against = (schema: string, of: string[]) => [
 ];
 const ruff = ["--config", "trainer/pyproject.toml", "trainer", "test"];
 
-/** Each check, and the command that mends what it finds. */
-const checks: [name: string, command: string[], mend: string][] = [
+/** Each check, the command that mends what it finds, and the folder that it runs in where that isn't the root. */
+const checks: [name: string, command: string[], mend: string, folder?: string][] = [
 	["types", [bin("tsc"), "-p", "."], "by hand"],
 	["lint and format of TypeScript", [bin("biome"), "check", "."], "npx biome check --write ."],
 	[
@@ -32,6 +34,14 @@ const checks: [name: string, command: string[], mend: string][] = [
 		"format of Python",
 		python("ruff", "format", "--quiet", "--check", ...ruff),
 		".venv/bin/ruff format --config trainer/pyproject.toml trainer test",
+	],
+	["no circle of imports in Python", [tool("lint-imports"), "--no-cache", "--no-logo"], "by hand", "trainer"],
+	["packages of the trainer, imported and declared", deptry(), "by hand; then trainer/lock.py", "trainer"],
+	[
+		"packages of its tests and benches, imported and declared",
+		deptry("../test/trainer", "../test/bench", "--config", "../test/deptry.toml"),
+		"by hand; then trainer/lock.py",
+		"trainer",
 	],
 	["workflows, by actionlint", [tool("actionlint"), ...workflows], "by hand"],
 	[
@@ -47,9 +57,15 @@ const checks: [name: string, command: string[], mend: string][] = [
 ];
 
 let failed = 0;
-for (const [name, [program, ...args], mend] of checks) {
-	const { status, error } = spawnSync(program!, args, { cwd: root, stdio: "inherit" });
+for (const [name, [program, ...args], mend, folder = "."] of checks) {
+	const { status, error, stdout, stderr } = spawnSync(program!, args, {
+		cwd: path.join(root, folder),
+		encoding: "utf8",
+		maxBuffer: 1 << 28,
+	});
 	if (error) throw error;
+	// Some say at length that all is well.
+	if (status !== 0) process.stdout.write(`${stdout}${stderr}`);
 	console.log(`${status === 0 ? "ok  " : "FAIL"} ${name}${status === 0 ? "" : `; to mend it: ${mend}`}`);
 	if (status !== 0) failed += 1;
 }

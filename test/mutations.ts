@@ -218,7 +218,7 @@ const suites: Record<string, Suite> = {
 		file: "trainer/proving_ground/evaluation/intervals.py",
 		tests: [
 			path.join(root, ".venv/bin/python"),
-			..."-m pytest -q -x -p no:cacheprovider ../test/trainer/evaluation/test_intervals.py".split(" "),
+			..."-m pytest -c pyproject.toml -qx -p no:cacheprovider ../test/trainer/evaluation/test_intervals.py".split(" "),
 		],
 		folder: "trainer",
 		faults: [

@@ -1,10 +1,13 @@
-"""The .in files become lock files with digests: requirements.txt (CPU build of torch), requirements-{cuda,dvc,dev}.txt.
+"""The .in files become lock files with digests, requirements.txt with the CPU build of torch.
 
-Run: .venv/bin/python trainer/lock.py
+Run: .venv/bin/python trainer/lock.py [--upgrade]
+
+A package that is locked keeps its version as long as the .in files allow it; with --upgrade all are resolved anew.
 """
 
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,8 +19,8 @@ CUDA = re.compile(r"^(nvidia-|cuda-|triton)")
 BUILD = re.compile(r"^(nvidia-|cuda-|triton|torch==)")
 
 
-def resolve(*arguments: str) -> str:
-    """Resolve for every platform that Python 3.11 and later run on; returns the lock file's text."""
+def resolve(source: str, locked: str) -> str:
+    """Resolve for every platform that Python 3.11 and later run on; returns the lock file's text without a header."""
     options = [
         "--universal",
         "--python-version",
@@ -27,10 +30,13 @@ def resolve(*arguments: str) -> str:
         "--no-header",
         "--quiet",
     ]
-    done = subprocess.run(
-        ["uv", "pip", "compile", *options, *arguments], cwd=HERE, check=True, capture_output=True, text=True
-    )
-    return done.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        # uv prefers the versions that it finds in the file that it writes.
+        output = Path(folder) / locked
+        if (HERE / locked).exists() and "--upgrade" not in sys.argv:
+            shutil.copyfile(HERE / locked, output)
+        subprocess.run(["uv", "pip", "compile", *options, source, "--output-file", output], cwd=HERE, check=True)
+        return output.read_text()
 
 
 def find_cpu_build(torch: str) -> str | None:
@@ -48,9 +54,9 @@ def split_entries(lock: str) -> list[str]:
 
 
 def main() -> None:
-    """Write the four lock files."""
+    """Write the five lock files."""
     header = "# Locked by trainer/lock.py from {}.\n"
-    cuda = resolve("requirements.in")
+    cuda = resolve("requirements.in", "requirements-cuda.txt")
     (HERE / "requirements-cuda.txt").write_text(header.format("requirements.in, with the CUDA build of torch") + cuda)
     entries = [entry for entry in split_entries(cuda) if not CUDA.match(entry)]
     torch = next(entry for entry in entries if entry.startswith("torch=="))
@@ -64,11 +70,12 @@ def main() -> None:
     elsewhere = torch.replace(name, f"{name} ; sys_platform != 'linux'", 1)
     text = "\n".join(f"{on_linux}\n{elsewhere}" if entry is torch else entry for entry in entries)
     (HERE / "requirements.txt").write_text(header.format("requirements.in, with the CPU build of torch") + text + "\n")
-    for name in ("dvc", "dev"):
-        source = f"requirements-{name}.in"
+    # Each after those whose versions it takes.
+    for name in ("dvc", "dev", "bench"):
+        source, locked = f"requirements-{name}.in", f"requirements-{name}.txt"
         # torch is there already, in the build that the machine takes.
-        entries = [entry for entry in split_entries(resolve(source)) if not BUILD.match(entry)]
-        (HERE / f"requirements-{name}.txt").write_text(header.format(source) + "\n".join(entries) + "\n")
+        entries = [entry for entry in split_entries(resolve(source, locked)) if not BUILD.match(entry)]
+        (HERE / locked).write_text(header.format(source) + "\n".join(entries) + "\n")
 
 
 if __name__ == "__main__":

@@ -150,4 +150,8 @@ if (isForAction) {
 }
 if (!commands[command]) fail(`npm has no script ${command} here; there are: ${Object.keys(commands).join(", ")}`);
 setUp(command !== "start");
+if (command === "bench") {
+	const lock = "trainer/requirements-bench.txt";
+	once("The bench's peers", [lock], path.join(environment, ".lock-bench"), () => installPython([lock]));
+}
 process.exit(await commands[command]());

@@ -36,6 +36,7 @@ from PIL import Image  # noqa: E402
 from torch import nn  # noqa: E402
 
 from proving_ground import loop  # noqa: E402
+from proving_ground.attempt import Attempt, Places, open_training  # noqa: E402
 from proving_ground.balancing import Balance  # noqa: E402
 from proving_ground.checkpoint import Keeper, State  # noqa: E402
 from proving_ground.config import CheckpointRule, read_conditions, read_run  # noqa: E402
@@ -44,7 +45,7 @@ from proving_ground.data.loader import Batch, training_batches  # noqa: E402
 from proving_ground.data.scenes import import_scenes  # noqa: E402
 from proving_ground.data.shards import pack  # noqa: E402
 from proving_ground.distributed import join_group  # noqa: E402
-from proving_ground.loop import Places, open_training  # noqa: E402
+from proving_ground.job import Job  # noqa: E402
 from proving_ground.model.losses import head_losses  # noqa: E402
 from proving_ground.model.network import build_network  # noqa: E402
 from proving_ground.progress import Progress  # noqa: E402
@@ -197,9 +198,9 @@ def our_loop(run: Any, batches: list[Batch], folder: Path) -> float:
         began.append(time.perf_counter())
         yield from batches
 
-    def no_validation(_: Any, session: Any, __: Any, ___: Any, state: State, *____: Any) -> None:
-        state.history.append({})
-        state.best = session.network.state_dict()
+    def no_validation(attempt: Attempt, _: Any) -> None:
+        attempt.state.history.append({})
+        attempt.state.best = attempt.session.network.state_dict()
 
     conditions = read_conditions(write_document(folder / "conditions.json", conditions_document()))
     kept = loop.training_batches, loop.end_epoch
@@ -210,7 +211,8 @@ def our_loop(run: Any, batches: list[Batch], folder: Path) -> float:
             opened = open_training(run, places)
             tracking = open_tracking(run, conditions.tracking, folder)
             clock = Clock(folder)
-            loop.train(run, group, places, conditions, opened, clock, tracking)
+            job = Job(run=run, conditions=conditions, group=group, progress=clock)
+            loop.train(job, places, opened, tracking)
     finally:
         loop.training_batches, loop.end_epoch = kept
     return clock.ended - began[0]
@@ -357,7 +359,8 @@ def resume_ours(folder: Path, run_file: Path) -> None:
         places.work.mkdir(exist_ok=True)
         tracking = open_tracking(run, conditions.tracking, places.work)
         opened = open_training(run, places)
-        loop.train(run, group, places, conditions, opened, FirstStep(places.work), tracking)
+        job = Job(run=run, conditions=conditions, group=group, progress=FirstStep(places.work))
+        loop.train(job, places, opened, tracking)
 
 
 def resume_lightning(folder: Path, run_file: Path) -> None:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "trainer"))
 
 from proving_ground.data.slices import FrameSlice
 from proving_ground.evaluation import Statistics, compare, scores
-from proving_ground.evaluation.tusimple import FrameAccuracy
+from proving_ground.evaluation.counting.tusimple import FrameAccuracy
 
 SIZES = (20, 100, 500, 2000)
 OBJECTS, ALARMS, RECALL = 6, 3.0, 0.7

@@ -1,6 +1,7 @@
 """What kill_resume.py does to our trainer, done to Lightning's: the same network and losses, a checkpoint each step.
 
-One process, frames shuffled as Lightning's users do it: seed_everything and a shuffling loader.
+One process, frames shuffled as Lightning's users do it: seed_everything and a shuffling loader. Lightning is among the
+packages that `npm run bench` installs.
 """
 
 import logging
@@ -27,9 +28,9 @@ def train(folder: Path, data: Path) -> None:
     from conftest import train_document, write_document
     from lightning.pytorch.callbacks import ModelCheckpoint
 
+    from proving_ground.attempt import open_frames
     from proving_ground.config import read_run
     from proving_ground.data.loader import TrainingFrames, collate_training
-    from proving_ground.loop import open_frames
     from proving_ground.model.losses import head_losses
     from proving_ground.model.network import build_network
 

@@ -16,8 +16,9 @@ from kill_resume import TRAINER
 
 from proving_ground.data.example import Example
 from proving_ground.data.profile import check_profile, frame_statistics, make_profile
-from proving_ground.drift import check_drift, compare, result, start_check
+from proving_ground.drift import check_drift, compare, measure, result, start_check
 from proving_ground.errors import LostWorker, Refused
+from proving_ground.preflight import watch_drift
 
 CATEGORIES = ["vehicle", "pedestrian", "rider"]
 
@@ -330,7 +331,27 @@ def test_says_how_a_check_failed(
         result(start_check(*files), 60)
 
 
-def test_doesnt_import_evidently_where_it_isnt_compared() -> None:
-    command = "import sys, proving_ground.drift; sys.exit(not {'evidently', 'pandas', 'torch'}.isdisjoint(sys.modules))"
+@pytest.mark.parametrize("work", ["", "import json; it = json.load(sys.stdin); proving_ground.drift.compare(it, it)"])
+def test_doesnt_import_evidently_where_nothing_can_have_drifted(work: str) -> None:
+    unused = "sys.exit(not {'evidently', 'pandas', 'torch'}.isdisjoint(sys.modules))"
+    command = f"import sys, proving_ground.drift\n{work}\n{unused}"
     environment = os.environ | {"PYTHONPATH": str(TRAINER)}
-    assert subprocess.run([sys.executable, "-c", command], env=environment, check=False).returncode == 0
+    given = json.dumps(profile(1))
+    done = subprocess.run([sys.executable, "-c", command], env=environment, input=given, text=True, check=False)
+    assert done.returncode == 0
+
+
+def test_says_of_equal_columns_what_evidently_says() -> None:
+    known = profile(1)
+    limits = dict.fromkeys(known["columns"], 0.1)
+    assert measure(limits, known, known) == dict.fromkeys(limits, 0.0)
+    found = compare(known, known)
+    assert [item["value"] for item in found["columns"]] == [0.0] * len(limits)
+    assert (found["drifted"], found["share"], found["sentences"]) == ([], 0.0, [])
+
+
+def test_starts_no_check_without_a_reference(tmp_path: Path) -> None:
+    assert watch_drift(tmp_path, None, "abort") is None
+    # A model of before the profiles.
+    (tmp_path / "production").mkdir()
+    assert watch_drift(tmp_path, tmp_path / "production", "abort") is None

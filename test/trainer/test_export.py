@@ -10,12 +10,12 @@ import pytest
 import torch
 from conftest import all_features_document, train_document, write_document
 
+from proving_ground.attempt import open_frames
 from proving_ground.config import TrainRun, read_run
 from proving_ground.environment import Meter, describe_environment
 from proving_ground.evaluation.intervals import quantile_of
 from proving_ground.export import TRACKS, describe_io, export_inputs, export_model, quietly
 from proving_ground.latency import REPEATS, open_session, time_sessions, upper_spread
-from proving_ground.loop import open_frames
 from proving_ground.model.network import Network, build_network
 
 

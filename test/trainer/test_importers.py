@@ -18,10 +18,10 @@ from proving_ground.__main__ import IMPORTERS
 from proving_ground.data.coco import import_coco
 from proving_ground.data.manifest import Frame, read_manifest
 from proving_ground.data.slices import load_slices
+from proving_ground.data.targets import lane_targets
 from proving_ground.data.trajectories import import_trajectories
 from proving_ground.data.tusimple import import_tusimple
-from proving_ground.evaluation.lanes import draw_lane
-from proving_ground.model.targets import lane_targets
+from proving_ground.evaluation.counting.lanes import draw_lane
 
 TRAINER = Path(__file__).parents[2] / "trainer"
 REAL = Path(__file__).parents[2] / "../shared/data"

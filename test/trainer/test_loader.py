@@ -14,10 +14,10 @@ import pytest
 import torch
 from conftest import data_document, train_document, write_document
 
+from proving_ground.attempt import Places, open_frames, open_training
 from proving_ground.config import TrainRun, read_run
 from proving_ground.data.loader import EVALUATION_BATCH, Order, evaluation_loader, stack, training_batches, watch
 from proving_ground.errors import LostWorker, Refused, lost_loader
-from proving_ground.loop import Places, open_frames, open_training
 
 ALONE = {"workers": 0, "prefetch": 2, "pin_memory": False}
 HELPED = {"workers": 2, "prefetch": 2, "pin_memory": False}

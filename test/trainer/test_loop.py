@@ -24,12 +24,14 @@ from conftest import (
 )
 
 from proving_ground import checkpoint, loop, step
+from proving_ground.attempt import Places, open_training
 from proving_ground.checkpoint import State
 from proving_ground.config import TrainRun, read_conditions, read_run
 from proving_ground.data.shards import pack
 from proving_ground.distributed import Group, join_group
 from proving_ground.errors import NonFiniteLoss, Refused, Stopped
-from proving_ground.loop import Places, learning_rate, open_training, train
+from proving_ground.job import Job
+from proving_ground.loop import learning_rate, train
 from proving_ground.model.network import Network, build_network
 from proving_ground.progress import Progress
 from proving_ground.tracking import open_tracking
@@ -105,7 +107,8 @@ def fit(
         tracking = open_tracking(run, conditions.tracking, work)
         where = Places(data=dataset, work=work, **places)
         opened = open_training(run, where)
-        return train(run, group, where, conditions, opened, progress or Progress(work, True), tracking)
+        job = Job(run=run, conditions=conditions, group=group, progress=progress or Progress(work, True))
+        return train(job, where, opened, tracking)
 
 
 def without_speed(state: State) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from proving_ground.config import Architecture
+from proving_ground.data.targets import LANE_SLOTS, STRIDE, detection_maps, lane_rows, lane_targets
 from proving_ground.model.losses import head_losses, side_iou
 from proving_ground.model.network import build_network
 from proving_ground.model.predictions import predict
-from proving_ground.model.targets import LANE_SLOTS, STRIDE, detection_maps, lane_rows, lane_targets
 
 SETTINGS = {
     "detection": {"weight": 1.0, "gamma": 2.0, "box_weight": 0.5},

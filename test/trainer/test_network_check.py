@@ -15,15 +15,9 @@ from hypothesis import strategies as st
 from kill_resume import TRAINER
 
 from proving_ground.errors import LostWorker, Refused
-from proving_ground.network_check import (
-    FAMILIES,
-    check_bandwidth,
-    hidden_by,
-    measure_all_reduce,
-    nccl_environment,
-    settle_environment,
-    wait_for_all,
-)
+from proving_ground.nccl import FAMILIES, hidden_by, nccl_environment, settle_environment
+from proving_ground.network_check import check_bandwidth, measure_all_reduce
+from proving_ground.rendezvous import wait_for_all
 
 RANKS = """
 import json, sys, time
@@ -33,7 +27,8 @@ from types import SimpleNamespace
 import torch
 import torch.distributed as dist
 from proving_ground.errors import LostWorker, Refused
-from proving_ground.network_check import check_bandwidth, measure_all_reduce, open_store, wait_for_all
+from proving_ground.network_check import check_bandwidth, measure_all_reduce
+from proving_ground.rendezvous import open_store, wait_for_all
 
 out, rank, size = Path(sys.argv[1]), int(sys.argv[2]), 3
 store = open_store(30)

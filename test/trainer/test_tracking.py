@@ -21,11 +21,11 @@ from conftest import ZERO, train_document, write_document
 from wandb_log import read_run as read_wandb
 
 from proving_ground import tracking as module
+from proving_ground.attempt import open_frames
 from proving_ground.config import TrainRun, read_run
 from proving_ground.evaluation import Prediction, Statistics
 from proving_ground.evaluation.statistics import Evaluator
 from proving_ground.files import write_manifest
-from proving_ground.loop import open_frames
 from proving_ground.model.network import Network, build_network
 from proving_ground.tracking import SAMPLE, open_tracking, safe_name, sample
 

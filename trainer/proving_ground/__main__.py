@@ -120,6 +120,7 @@ def run_job(arguments: argparse.Namespace) -> None:
     # Imported here: importing a dataset needs no torch, which takes seconds to load.
     from proving_ground.config import read_conditions, read_run
     from proving_ground.distributed import join_group
+    from proving_ground.job import Job
     from proving_ground.progress import Progress
 
     run, conditions = read_run(arguments.document, arguments.command), read_conditions(arguments.conditions)
@@ -129,16 +130,26 @@ def run_job(arguments: argparse.Namespace) -> None:
         if group.size != run.processes:
             raise Refused(f"the run is for {run.processes} processes, but this job has {group.size}")
         progress = Progress(arguments.work, group.is_first)
+        job = Job(run=run, conditions=conditions, group=group, progress=progress)
         if arguments.command == "train":
+            from proving_ground.attempt import Places
             from proving_ground.train import train_and_export
 
-            train_and_export(run, group, arguments, conditions, progress)
+            names = ("data", "work", "weights", "replay", "production", "fast", "durable")
+            places = Places(**{name: getattr(arguments, name) for name in names})
+            train_and_export(job, places, arguments.output)
         else:
-            from proving_ground.evaluate import evaluate
+            from proving_ground.evaluate import Places, evaluate
 
-            models = (arguments.candidate, arguments.production)
+            models = {"candidate": arguments.candidate, "production": arguments.production}
             earlier = {"candidate": arguments.measured_candidate, "production": arguments.measured_production}
-            evaluate(run, group, arguments.data, *models, arguments.output, conditions.loader, progress, earlier)
+            places = Places(
+                data=arguments.data,
+                output=arguments.output,
+                models={name: folder for name, folder in models.items() if folder is not None},
+                earlier={name: folder for name, folder in earlier.items() if folder is not None},
+            )
+            evaluate(job, places)
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 
 from proving_ground.errors import LostWorker, Stopped
-from proving_ground.network_check import open_store, settle_environment, wait_for_all
+from proving_ground.nccl import settle_environment
+from proving_ground.rendezvous import open_store, wait_for_all
 
 
 @dataclass

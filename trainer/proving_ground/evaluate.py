@@ -16,17 +16,16 @@ from proving_ground.data.dataset import FrameDataset
 from proving_ground.data.loader import EVALUATION_BATCH, evaluation_loader, watch
 from proving_ground.data.manifest import Frame, read_manifest
 from proving_ground.data.slices import load_slices, select_frames
-from proving_ground.distributed import Group
 from proving_ground.errors import Refused
 from proving_ground.evaluation import Evaluator, FrameSlice, Statistics, compare
 from proving_ground.evaluation.frame_index import FrameIndex
 from proving_ground.evaluation.intervals import units_of
 from proving_ground.figures import make_figures
 from proving_ground.files import digest, read_json, verify_manifest, write_atomic, write_json, write_manifest
+from proving_ground.job import Job
 from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
 from proving_ground.model.predictions import predict
-from proving_ground.progress import Progress
 from proving_ground.rescore import describe_slice, load_kept, read_report
 
 
@@ -38,6 +37,38 @@ class Model:
     document: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Folders of an evaluation."""
+
+    data: Path
+    """The dataset."""
+
+    output: Path
+    """Where the artefacts go, manifest.json last."""
+
+    models: dict[str, Path]
+    """The models to measure: `candidate`, and `production` where there is one."""
+
+    earlier: dict[str, Path]
+    """By the same names, evaluations that have measured a model on the same frames by the same code: its statistics are
+    taken as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSplit:
+    """The frames that the models are judged on."""
+
+    data: Path
+    """The dataset's folder."""
+
+    frames: list[Frame]
+    """All of the manifest, in its order."""
+
+    slices: list[FrameSlice]
+    """Those of the plan, with the frames of each."""
+
+
 class Measured(NamedTuple):
     """A model's statistics (None on ranks other than the first), and the evaluation that measured them."""
 
@@ -45,53 +76,42 @@ class Measured(NamedTuple):
     evaluation: str
 
 
-def evaluate(
-    run: EvaluateRun,
-    group: Group,
-    data: Path,
-    candidate: Path,
-    production: Path | None,
-    output: Path,
-    loader: dict[str, Any],
-    progress: Progress,
-    earlier: dict[str, Path | None],
-) -> None:
-    """Measure both models and write the evaluation's artefacts; raises Refused for what isn't what the run names.
-
-    loader: how frames are loaded, as the conditions have it. earlier: by `candidate` and `production`, the folder of an
-    evaluation that has measured the model on the same frames by the same code: its statistics are taken as they are.
-    """
-    manifest = run.data.manifests["test"]
-    frames = read_manifest(data / manifest.file, manifest.sha256, list(run.data.detection))
-    slices = load_slices(data / run.data.slices.file, run.data.slices.sha256, run.data.detection)
-    chosen = select_frames(slices, [frame.attributes for frame in frames])
-    if (production is None) != (run.production is None):
+def evaluate(job: Job[EvaluateRun], places: Places) -> None:
+    """Measure both models and write the evaluation's artefacts; raises Refused for what isn't what the run names."""
+    run, group = job.run, job.group
+    split = open_split(run, places.data)
+    if ("production" in places.models) != (run.production is not None):
         raise Refused("the run names a production model and the job was given none, or the other way round")
-    models = {"candidate": open_model(candidate, run.candidate["manifest"], run)}
-    if production is not None:
-        models["production"] = open_model(production, run.production["manifest"], run)
-
+    models = {name: open_model(folder, getattr(run, name)["manifest"], run) for name, folder in places.models.items()}
     measured: dict[str, Measured] = {}
     for name, model in models.items():
-        if folder := earlier.get(name):
+        if folder := places.earlier.get(name):
             measured[name] = read_measured(folder, run, getattr(run, name)["manifest"], group.is_first)
             continue
         network = open_network(model, run).to(group.device, memory_format=torch.channels_last)
-        dataset = FrameDataset(data, frames, run.data, read_architecture(model.document["architecture"]))
-        batches = evaluation_loader(dataset, (group.rank, group.size), loader)
-        measured[name] = Measured(measure(network, dataset, batches, group, progress, f"evaluate {name}"), run.id)
+        architecture = read_architecture(model.document["architecture"])
+        dataset = FrameDataset(split.data, split.frames, run.data, architecture)
+        batches = evaluation_loader(dataset, (group.rank, group.size), job.conditions.loader)
+        measured[name] = Measured(measure(job, network, dataset, batches, f"evaluate {name}"), run.id)
     if group.is_first:
-        write_artefacts(run, models, measured, frames, chosen, data, output, progress)
+        write_artefacts(job, split, models, measured, places.output)
     # The other ranks stay until the figures are written: a rank that leaves early would end the job.
     group.barrier()
 
 
+def open_split(run: EvaluateRun, data: Path) -> TestSplit:
+    """Read the test manifest and its slices; raises Refused where they are not what the run names."""
+    manifest = run.data.manifests["test"]
+    frames = read_manifest(data / manifest.file, manifest.sha256, list(run.data.detection))
+    slices = load_slices(data / run.data.slices.file, run.data.slices.sha256, run.data.detection)
+    return TestSplit(data=data, frames=frames, slices=select_frames(slices, [frame.attributes for frame in frames]))
+
+
 def measure(
+    job: Job[Any],
     network: Network,
     dataset: FrameDataset,
     loader: DataLoader[Any],
-    group: Group,
-    progress: Progress,
     stage: str,
     epoch: tuple[int, int] | None = None,
 ) -> Statistics | None:
@@ -99,7 +119,7 @@ def measure(
 
     Raises Stopped on every rank where any was asked to stop.
     """
-    architecture, data = dataset.architecture, dataset.data
+    group, architecture, data = job.group, dataset.architecture, dataset.data
     evaluator = Evaluator(
         heads=architecture.heads, detection_categories=data.detection, segmentation_classes=data.segmentation
     )
@@ -121,7 +141,7 @@ def measure(
             predictions = predict(network(**inputs), sizes, (architecture.width, architecture.height), counts)
             for index, prediction, target in zip(indices, predictions, targets, strict=True):
                 evaluator.add(index, prediction, target)
-            progress.show(stage, turn + 1, turns, epoch=epoch)
+            job.progress.show(stage, turn + 1, turns, epoch=epoch)
     parts = group.gather(evaluator.statistics())
     return Statistics.merge(parts) if group.is_first else None
 
@@ -175,18 +195,12 @@ def identity_of(run: EvaluateRun, manifest: str) -> dict[str, str]:
 
 
 def write_artefacts(
-    run: EvaluateRun,
-    models: dict[str, Model],
-    measured: dict[str, Measured],
-    frames: list[Frame],
-    slices: list[FrameSlice],
-    data: Path,
-    output: Path,
-    progress: Progress,
+    job: Job[EvaluateRun], split: TestSplit, models: dict[str, Model], measured: dict[str, Measured], output: Path
 ) -> None:
     """Compare, time, and write statistics, figures, report and card; the manifest last."""
-    progress.show("compare", 0, 1)
-    index = FrameIndex.of(frames, run.data.detection)
+    run, slices = job.run, split.slices
+    job.progress.show("compare", 0, 1)
+    index = FrameIndex.of(split.frames, run.data.detection)
     kept = keep_statistics(run, measured, index, output)
     statistics = {name: values.statistics for name, values in measured.items() if values.statistics is not None}
     scores = compare(
@@ -195,14 +209,14 @@ def write_artefacts(
         slices,
         resamples=run.resamples,
         seed=run.seed,
-        total_frames=len(frames),
+        total_frames=len(split.frames),
         units=units_of(index.sequences),
     )
-    progress.show("latency", 0, 1)
+    job.progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}
     latency, latency_scores, times = latency_side_by_side(folders, run.resamples, run.seed)
-    progress.show("figures", 0, 1)
-    figures = make_figures(statistics, slices, frames, data, times)
+    job.progress.show("figures", 0, 1)
+    figures = make_figures(statistics, slices, split.frames, split.data, times)
     check_document("figures", figures, "figures.json")
     write_atomic(output / "figures.json", (json.dumps(figures, separators=(",", ":")) + "\n").encode())
     artefacts = [{"name": "figures", "file": "figures.json", "sha256": digest(output / "figures.json")}]
@@ -211,21 +225,10 @@ def write_artefacts(
         "run": run.id,
         "candidate": described(run.candidate, models["candidate"]),
         "production": described(run.production, models["production"]) if run.production else None,
-        "data": {
-            "name": run.data.name,
-            "version": run.data.version,
-            "frames": len(frames),
-            "objects": dict(zip(run.data.detection, index.objects.sum(axis=0).tolist(), strict=True)),
-        },
+        "data": describe_data(run, index),
         "slices": [describe_slice(item, index, run.data.detection) for item in slices],
         "scores": scores + latency_scores,
-        "uncertainty": {
-            "method": "paired studentised bootstrap",
-            "unit": index.unit,
-            "resamples": run.resamples,
-            "seed": run.seed,
-            "level": 0.95,
-        },
+        "uncertainty": describe_uncertainty(run, index),
         "latency": latency,
         "exports": models["candidate"].document["exports"],
         "training": models["candidate"].document["training"],
@@ -255,3 +258,24 @@ def keep_statistics(
 def described(document: dict[str, Any], model: Model) -> dict[str, Any]:
     """How the report names a measured model."""
     return {**document, "parameters": model.document["parameters"]}
+
+
+def describe_data(run: EvaluateRun, index: FrameIndex) -> dict[str, Any]:
+    """What the report says of the test data."""
+    return {
+        "name": run.data.name,
+        "version": run.data.version,
+        "frames": len(index.sources),
+        "objects": dict(zip(run.data.detection, index.objects.sum(axis=0).tolist(), strict=True)),
+    }
+
+
+def describe_uncertainty(run: EvaluateRun, index: FrameIndex) -> dict[str, Any]:
+    """How the report's intervals were made."""
+    return {
+        "method": "paired studentised bootstrap",
+        "unit": index.unit,
+        "resamples": run.resamples,
+        "seed": run.seed,
+        "level": 0.95,
+    }

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from proving_ground.config import Architecture, Data
 from proving_ground.data.dataset import FrameDataset
-from proving_ground.evaluation.trajectories import MISS_DISTANCE
+from proving_ground.data.targets import STRIDE, lane_rows
+from proving_ground.evaluation.counting.trajectories import MISS_DISTANCE
 from proving_ground.files import digest, write_json
 from proving_ground.latency import open_session
 from proving_ground.model.network import INPUTS, Network
 from proving_ground.model.predictions import MAX_DETECTIONS, MIN_SCORE
-from proving_ground.model.targets import STRIDE, lane_rows
 
 # Outputs are logits of the order of 10: this is float32 rounding through some 30 layers, seen from afar.
 TOLERANCE = 1e-3

@@ -14,11 +14,12 @@ from proving_ground.data.manifest import Frame
 from proving_ground.data.slices import FrameSlice
 from proving_ground.data.storage import Storage, open_storage
 from proving_ground.evaluation import Statistics
-from proving_ground.evaluation.calibration import compare_calibration
-from proving_ground.evaluation.classes import compare_classes
-from proving_ground.evaluation.confusion import MIN_IOU, MIN_SCORE, Pairs, compare_confusion, pair_boxes
-from proving_ground.evaluation.curves import compare_curves
-from proving_ground.evaluation.examples import (
+from proving_ground.evaluation.detection.calibration import compare_calibration
+from proving_ground.evaluation.detection.matching import MIN_IOU, MIN_SCORE
+from proving_ground.evaluation.evidence.classes import compare_classes
+from proving_ground.evaluation.evidence.confusion import Pairs, compare_confusion, pair_boxes
+from proving_ground.evaluation.evidence.curves import compare_curves
+from proving_ground.evaluation.evidence.examples import (
     COUNTED,
     Example,
     boxes_of_frame,

@@ -71,7 +71,7 @@ def curves_by_category(statistics: Statistics, frames: int) -> dict[str, list[fl
     if "detection" not in statistics.heads:
         return {}
     # numba takes half a second to import, and not every run is tracked.
-    from proving_ground.evaluation.curves import precision_curves, rounded
+    from proving_ground.evaluation.evidence.curves import precision_curves, rounded
 
     curves = precision_curves(statistics, [], frames)
     return {key.category: rounded(line.precision) for key, line in curves.items() if key.iou == 0.5 and key.category}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from proving_ground.attempt import Places
 from proving_ground.checkpoint import State, checkpoints
 from proving_ground.config import Conditions, TrainRun
 from proving_ground.data.dataset import FrameDataset
@@ -18,11 +19,10 @@ from proving_ground.drift import result, start_check
 from proving_ground.errors import LostWorker, Refused
 from proving_ground.export import Outputs, export_inputs, write_onnx
 from proving_ground.files import write_json
+from proving_ground.job import Job
 from proving_ground.latency import time_sessions
-from proving_ground.loop import Places
 from proving_ground.model.network import build_for
 from proving_ground.network_check import check_bandwidth, measure_all_reduce
-from proving_ground.progress import Progress
 
 PROFILE = "data_profile.json"
 # A profile is of so many of the frames that training takes first.
@@ -50,19 +50,12 @@ class Preflight:
         }
 
 
-def preflight(
-    run: TrainRun,
-    group: Group,
-    conditions: Conditions,
-    dataset: FrameDataset,
-    places: Places,
-    production: Path | None,
-    progress: Progress,
-) -> Preflight:
+def preflight(job: Job[TrainRun], places: Places, dataset: FrameDataset) -> Preflight:
     """Check what can be checked before GPU hours are spent; raises Refused on every rank where a check says no.
 
     A training that goes on from a checkpoint was checked before: only its network is measured again.
     """
+    run, group, conditions, production = job.run, job.group, job.conditions, places.production
     found = Preflight(network=check_network(group, conditions))
     refused = None
     if group.is_first:
@@ -72,7 +65,7 @@ def preflight(
             mode = "warn" if begun and conditions.drift == "abort" else conditions.drift
             found.drift = watch_drift(places.work, production, mode)
             if not begun and conditions.latency:
-                progress.show("latency of the untrained network", 0, 1)
+                job.progress.show("latency of the untrained network", 0, 1)
                 found.latency = check_latency(run, dataset, production, conditions.latency)
         except Refused as error:
             refused = error

@@ -269,7 +269,8 @@ def begin_run(tracked: Any, run: TrainRun) -> None:
     if run.weights is not None:
         parents.append(model_artefact(run.model, run.weights["manifest"], {}))
     for parent in parents:
-        # use_artifact refuses offline runs, and waits for the upload in others; this is what it is made of.
+        # Private, since no public call does it: use_artifact refuses offline runs, and waits for the upload in others.
+        # This is what it is made of; the library's version is locked.
         tracked._log_artifact(parent, is_user_created=True, use_after_commit=True)
 
 
@@ -317,6 +318,8 @@ def kill_service() -> None:
     with contextlib.suppress(Exception):
         from wandb.sdk import wandb_setup
 
+        # Private, since every public call waits: teardown() for the service, and so does the hook at exit that _cleanup
+        # takes away. The library's version is locked, and a test that stops the service notices if these names go.
         connection = wandb_setup.singleton()._connection
         connection._cleanup()
         connection._proc._process.kill()

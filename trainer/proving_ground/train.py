@@ -1,74 +1,64 @@
 """A training run becomes a model's folder: weights, exports, and what a reader of them must know."""
 
-import argparse
 import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from proving_ground.attempt import Places, open_frames, open_training
 from proving_ground.checkpoint import State, checkpoints, copy_checkpoint
-from proving_ground.config import Conditions, TrainRun
+from proving_ground.config import TrainRun
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.distributed import Group
 from proving_ground.environment import Meter, describe_environment
 from proving_ground.errors import Stopped
 from proving_ground.export import describe_io, export_inputs, export_model, write_model
 from proving_ground.files import write_json, write_manifest
-from proving_ground.loop import Places, open_frames, open_training, train
-from proving_ground.model.network import Network, count_parameters
+from proving_ground.job import Job
+from proving_ground.loop import Trained, train
+from proving_ground.model.network import count_parameters
 from proving_ground.preflight import PROFILE, Preflight, preflight
-from proving_ground.progress import Progress
 from proving_ground.step import autocast_dtype
 from proving_ground.tracking import Tracking, open_tracking
 
 PARITY_FRAMES, CALIBRATION_FRAMES = 4, 64
 
 
-def train_and_export(
-    run: TrainRun, group: Group, arguments: argparse.Namespace, conditions: Conditions, progress: Progress
-) -> None:
-    """Train, then export on rank 0; the manifest is written last. Raises what the loop raises."""
-    places = Places(
-        data=arguments.data,
-        work=arguments.work,
-        weights=arguments.weights,
-        replay=arguments.replay,
-        fast=arguments.fast,
-        durable=arguments.durable,
-    )
-    opened = open_training(run, places)
-    found = preflight(run, group, conditions, opened[0].datasets[0], places, arguments.production, progress)
-    tracking = open_tracking(run, conditions.tracking, arguments.work, group.is_first)
+def train_and_export(job: Job[TrainRun], places: Places, output: Path) -> None:
+    """Train, then export on rank 0 into the folder `output`, the manifest last. Raises what the loop raises."""
+    opened = open_training(job.run, places)
+    training = opened[0].datasets[0]
+    found = preflight(job, places, training)
+    tracking = open_tracking(job.run, job.conditions.tracking, places.work, job.group.is_first)
     meter, ended = Meter(), "failed"
     try:
-        network, state = train(run, group, places, conditions, opened, progress, tracking)
-        if group.is_first:
+        trained = train(job, places, opened, tracking)
+        if job.group.is_first:
             found.energy = meter.kilowatt_hours()
-            write_output(run, group, arguments, network, state, opened[0].datasets[0], progress, tracking, found)
-        group.barrier()
+            write_output(job, places, output, trained, training, found, tracking)
+        job.group.barrier()
         ended = "finished"
     except Stopped:
         ended = "stopped"
         raise
     finally:
-        tracking.finish(ended, arguments.output if ended == "finished" else None)
+        tracking.finish(ended, output if ended == "finished" else None)
 
 
 def write_output(
-    run: TrainRun,
-    group: Group,
-    arguments: argparse.Namespace,
-    network: Network,
-    state: State,
+    job: Job[TrainRun],
+    places: Places,
+    output: Path,
+    trained: Trained,
     training: FrameDataset,
-    progress: Progress,
-    tracking: Tracking,
     found: Preflight,
+    tracking: Tracking,
 ) -> None:
     """Fill the model's folder: weights, exports, model.json, profile, environment, last checkpoint, log."""
-    output = arguments.output
-    progress.show("export", 0, 1)
-    validation = open_frames(run, arguments.data, "val")
+    run, group, (network, state) = job.run, job.group, trained
+    job.progress.show("export", 0, 1)
+    validation = open_frames(run, places.data, "val")
     examples = export_inputs(validation, PARITY_FRAMES)
     metadata = {
         "run": run.id,
@@ -85,9 +75,9 @@ def write_output(
     document["io"] = describe_io(run.architecture, run.data)
     write_model(output, document)
     write_json(output / "environment.json", describe_environment())
-    shutil.copyfile(arguments.work / PROFILE, output / PROFILE)
-    copy_checkpoint(checkpoints(arguments.work / "checkpoints")[-1], output / "checkpoints")
-    log = arguments.work / "log.txt"
+    shutil.copyfile(places.work / PROFILE, output / PROFILE)
+    copy_checkpoint(checkpoints(places.work / "checkpoints")[-1], output / "checkpoints")
+    log = places.work / "log.txt"
     if log.exists():
         shutil.copyfile(log, output / "log.txt")
     write_manifest(output, run.id)

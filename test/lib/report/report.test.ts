@@ -130,7 +130,9 @@ describe("reads what the evaluation left", () => {
 	test("and nothing without its manifest, which a job writes last", async () => {
 		const store = await leave(measured.report);
 		await rm(store.locate(`${key}/manifest.json`));
-		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow("manifest.json: the job succeeded, but the store lacks this file");
+		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
+			"manifest.json: the job succeeded, but the store lacks this file",
+		);
 	});
 
 	test("and nothing before it has succeeded, saying in which states the jobs are", async () => {

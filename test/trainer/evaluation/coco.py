@@ -8,8 +8,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from proving_ground.evaluation.detection import accumulate, mean_of_measured, order, restrict
-from proving_ground.evaluation.matching import Boxes, match
+from proving_ground.evaluation.detection.average_precision import accumulate, mean_of_measured, order, restrict
+from proving_ground.evaluation.detection.matching import Boxes, match
 
 AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 CATEGORY_IDS = (3, 5, 8, 21, 34)

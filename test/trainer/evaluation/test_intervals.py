@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from coco import hard_case, replicate, run_pycocotools
 from samples import CLASSES, measure_sample
-from test_detection import add_frames
+from test_average_precision import add_frames
 
 from proving_ground.evaluation import FrameSlice, Statistics, compare
 from proving_ground.evaluation.intervals import draw_weights, spread_of, units_of, weighted_sums

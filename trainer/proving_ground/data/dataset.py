@@ -8,12 +8,11 @@ import numpy as np
 from PIL import Image
 
 from proving_ground.config import Architecture, Data
-from proving_ground.data.example import Example
+from proving_ground.data.example import Example, Target
 from proving_ground.data.manifest import Frame
 from proving_ground.data.storage import Storage, open_storage
+from proving_ground.data.targets import detection_maps, lane_targets
 from proving_ground.errors import Refused
-from proving_ground.evaluation import Target
-from proving_ground.model.targets import detection_maps, lane_targets
 
 # Examples are kept, decoded and sized, up to this many bytes in each process.
 CACHE_BYTES = 1 << 30

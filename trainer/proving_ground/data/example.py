@@ -1,4 +1,4 @@
-"""One training frame with its labels, at the network's size: what augmentation changes and targets are made of."""
+"""One frame with its labels: at the network's size, as training changes it, and in its own pixels, as it is judged."""
 
 from dataclasses import dataclass
 
@@ -23,3 +23,22 @@ class Example:
     lanes: list[np.ndarray] | None = None
     past: np.ndarray | None = None
     future: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is true of one frame, in its own pixels and, for tracks, metres; None for labels that were never made.
+
+    boxes [N, 4] float64 x1 y1 x2 y2, categories [N] int64, crowd [N] bool: a region of many objects that are not told
+    apart; segmentation [H, W] uint8 classes, 255 is ignored; lanes are [P, 2] float64 each; tracks are the one future
+    that came true, [T, F, 2] float64. width and height are the frame's, in pixels.
+    """
+
+    boxes: np.ndarray | None
+    categories: np.ndarray | None
+    crowd: np.ndarray | None
+    segmentation: np.ndarray | None
+    lanes: list[np.ndarray] | None
+    width: int
+    height: int
+    tracks: np.ndarray | None = None

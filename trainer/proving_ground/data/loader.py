@@ -31,7 +31,7 @@ class Batch:
 
     frames: the frames' names. tensors: image [B, 3, H, W] uint8. has_detection, has_lanes: [B] bool, whether a frame
     has such labels. heat [B, C, H/4, W/4], box [B, 4, H/4, W/4], positive and counted [B, 1, H/4, W/4]: see
-    model.targets.detection_maps. mask: [B, H, W] int64, 255 where it is ignored. lane: [B, S, R] float32, columns in
+    data.targets.detection_maps. mask: [B, H, W] int64, 255 where it is ignored. lane: [B, S, R] float32, columns in
     cells, NaN where there is none. past [B, T, P, 2], future [B, T, F, 2] float32 metres, track [B, T] bool, False for
     padding.
     """

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from proving_ground.data.example import Target
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.statistics import Evaluator, Prediction, Statistics, Target
-from proving_ground.evaluation.trajectories import METRICS as TRACK_METRICS
-from proving_ground.evaluation.trajectories import constant_velocity
+from proving_ground.evaluation.counting.trajectories import METRICS as TRACK_METRICS
+from proving_ground.evaluation.counting.trajectories import constant_velocity
+from proving_ground.evaluation.statistics import Evaluator, Prediction, Statistics
 
 LOWER_IS_BETTER = frozenset({*TRACK_METRICS, "ece", "lane_fp", "lane_fn", "latency_p50_ms", "latency_p95_ms"})
 

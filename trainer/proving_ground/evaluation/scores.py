@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.calibration import all_gaps, calibration_scores
-from proving_ground.evaluation.detection import (
+from proving_ground.evaluation.counting.lanes import METRICS as LANE_METRICS
+from proving_ground.evaluation.counting.lanes import lane_scores, sum_lanes
+from proving_ground.evaluation.counting.segmentation import segmentation_scores
+from proving_ground.evaluation.counting.trajectories import METRICS, sum_tracks, trajectory_scores
+from proving_ground.evaluation.detection.average_precision import (
     Ordered,
     detection_scores,
     order,
@@ -17,13 +20,10 @@ from proving_ground.evaluation.detection import (
     restrict,
     single_category,
 )
+from proving_ground.evaluation.detection.calibration import all_gaps, calibration_scores
+from proving_ground.evaluation.detection.matching import Boxes, for_each, match
 from proving_ground.evaluation.intervals import draw_weights, spread_of, weighted_sums
-from proving_ground.evaluation.lanes import METRICS as LANE_METRICS
-from proving_ground.evaluation.lanes import lane_scores, sum_lanes
-from proving_ground.evaluation.matching import Boxes, for_each, match
-from proving_ground.evaluation.segmentation import segmentation_scores
 from proving_ground.evaluation.statistics import Statistics
-from proving_ground.evaluation.trajectories import METRICS, sum_tracks, trajectory_scores
 
 # The order in which scores are listed.
 HEADS = ("detection", "segmentation", "lanes", "trajectory")

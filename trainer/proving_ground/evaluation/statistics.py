@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from proving_ground.data.example import Target
 from proving_ground.errors import Refused
+from proving_ground.evaluation.counting.lanes import count_lanes
+from proving_ground.evaluation.counting.segmentation import confusion
+from proving_ground.evaluation.counting.trajectories import count_tracks
+from proving_ground.evaluation.counting.tusimple import rate_lanes
 from proving_ground.evaluation.frame_index import FrameIndex
-from proving_ground.evaluation.lanes import count_lanes
-from proving_ground.evaluation.segmentation import confusion
-from proving_ground.evaluation.trajectories import count_tracks
-from proving_ground.evaluation.tusimple import rate_lanes
 from proving_ground.files import write_atomic
 
 FORMAT = "proving-ground frame statistics"
@@ -41,24 +42,6 @@ class Prediction:
     lanes: list[np.ndarray] | None
     tracks: np.ndarray | None = None
     track_scores: np.ndarray | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What is true of one frame, as Prediction says it; None for labels that were never made.
-
-    crowd is [N] bool: a region of many objects that are not told apart. 255 in segmentation is ignored. tracks are the
-    one future that came true, [T, F, 2]. width and height are the frame's, in pixels.
-    """
-
-    boxes: np.ndarray | None
-    categories: np.ndarray | None
-    crowd: np.ndarray | None
-    segmentation: np.ndarray | None
-    lanes: list[np.ndarray] | None
-    width: int
-    height: int
-    tracks: np.ndarray | None = None
 
 
 # Columns by table. Each table's first column is the frame that the row is of.

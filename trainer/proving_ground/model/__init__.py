@@ -1,1 +1,1 @@
-"""The network: a shared backbone and neck with a head for each task, its targets, losses and predictions."""
+"""The network: a shared backbone and neck with a head for each task, its losses and predictions."""

@@ -27,7 +27,7 @@ def head_losses(
 def detection_loss(output: Tensor, targets: dict[str, Tensor], settings: dict[str, float]) -> Tensor:
     """Heat-map focal loss (Law and Deng 2018, eq. 1, exponent `gamma`) and IoU loss of boxes (Yu et al. 2016).
 
-    output: [B, C + 4, h, w]; targets as model.targets.detection_maps, batched.
+    output: [B, C + 4, h, w]; targets as data.targets.detection_maps, batched.
     """
     heat, logits = targets["heat"], output[:, :-4]
     labelled = targets["has_detection"].float()[:, None, None, None]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from proving_ground.config import Architecture, Tracks, TrainRun
-from proving_ground.model.targets import LANE_SLOTS, STRIDE, lane_rows
+from proving_ground.data.targets import LANE_SLOTS, STRIDE, lane_rows
 from proving_ground.model.trajectory import TrajectoryNetwork
 
 # What the network is given, by name; all else in a batch is what its outputs are compared with.

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from proving_ground.data.targets import STRIDE
 from proving_ground.evaluation import Prediction
-from proving_ground.model.targets import STRIDE
 
 MAX_DETECTIONS = 100
 # What scores less costs time in matching and adds nothing to any figure.

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from proving_ground.config import Tracks, TrajectoryHead
-from proving_ground.evaluation.trajectories import constant_velocity
+from proving_ground.evaluation.counting.trajectories import constant_velocity
 
 # An agent that comes less far than this over its whole past, in metres, has no heading to turn by.
 STANDING = 0.1

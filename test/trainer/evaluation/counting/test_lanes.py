@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proving_ground.evaluation import Evaluator, Prediction, Statistics, Target, score
-from proving_ground.evaluation.lanes import count_lanes, draw_lane, lane_f1, lane_iou
+from proving_ground.evaluation.counting.lanes import count_lanes, draw_lane, lane_f1, lane_iou
 
 SIZE = (192, 112)
 

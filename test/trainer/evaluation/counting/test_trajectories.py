@@ -18,9 +18,9 @@ from proving_ground.evaluation import (
     constant_velocity,
     score,
 )
+from proving_ground.evaluation.counting.trajectories import METRICS, MISS_DISTANCE, count_tracks
 from proving_ground.evaluation.intervals import draw_weights, spread_of
 from proving_ground.evaluation.statistics import checksum
-from proving_ground.evaluation.trajectories import METRICS, MISS_DISTANCE, count_tracks
 
 ETHUCY = Path(__file__).parents[4] / "shared/data/ethucy/val"
 FRAMES, FUTURE, MODES = 9, 4, 3

@@ -6,8 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.confusion import MIN_SCORE
-from proving_ground.evaluation.detection import RECALL_THRESHOLDS, Ordered, accumulate, scores_at_recall
+from proving_ground.evaluation.detection.average_precision import (
+    RECALL_THRESHOLDS,
+    Ordered,
+    accumulate,
+    scores_at_recall,
+)
+from proving_ground.evaluation.detection.matching import MIN_SCORE
 from proving_ground.evaluation.scores import tabulate
 from proving_ground.evaluation.statistics import Statistics
 

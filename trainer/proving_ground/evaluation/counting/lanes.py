@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from proving_ground.evaluation.tusimple import FrameAccuracy
+from proving_ground.evaluation.counting.tusimple import FrameAccuracy
 
 # CULane's, and TuSimple's three.
 METRICS = ("lane_f1", "lane_accuracy", "lane_fp", "lane_fn")

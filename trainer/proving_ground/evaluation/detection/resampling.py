@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from proving_ground.evaluation.matching import IOU_THRESHOLDS
-from proving_ground.evaluation.tracing import (
+from proving_ground.evaluation.detection.matching import IOU_THRESHOLDS
+from proving_ground.evaluation.detection.tracing import (
     ONE,
     SPACING,
     count_objects,

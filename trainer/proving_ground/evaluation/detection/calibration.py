@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.confusion import MIN_SCORE
-from proving_ground.evaluation.detection import Ordered
+from proving_ground.evaluation.detection.average_precision import Ordered
+from proving_ground.evaluation.detection.matching import MIN_SCORE
 from proving_ground.evaluation.intervals import weighted_sums
 
 # Tenths, and not np.linspace's: a score of 0.3 belongs to the bin that begins there.

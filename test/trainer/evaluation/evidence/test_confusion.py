@@ -5,9 +5,10 @@ import pytest
 from curved import NAMES, statistics
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation import Statistics, confusion
-from proving_ground.evaluation.confusion import compare_confusion, pair_boxes
-from proving_ground.evaluation.examples import boxes_of_frame, choose_examples, count_errors, labels_of_frame
+from proving_ground.evaluation import Statistics
+from proving_ground.evaluation.evidence import confusion
+from proving_ground.evaluation.evidence.confusion import compare_confusion, pair_boxes
+from proving_ground.evaluation.evidence.examples import boxes_of_frame, choose_examples, count_errors, labels_of_frame
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> float:

@@ -8,7 +8,7 @@ since (n + 1) / (m + 1) is no less than n / m: no other is looked at.
 import numpy as np
 from numba import njit
 
-from proving_ground.evaluation.bits import WORD, count_ones, pick_bits
+from proving_ground.evaluation.detection.bits import WORD, count_ones, pick_bits
 
 # pycocotools adds np.spacing(1) to every denominator of a precision.
 SPACING = float(np.spacing(1.0))

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from proving_ground.evaluation import Evaluator, FrameSlice, Prediction, Target, compare, score
-from proving_ground.evaluation.detection import (
+from proving_ground.evaluation.detection.average_precision import (
     RECALL_THRESHOLDS,
     Ordered,
     accumulate,
@@ -23,9 +23,9 @@ from proving_ground.evaluation.detection import (
     restrict,
     scores_at_recall,
 )
-from proving_ground.evaluation.matching import match
-from proving_ground.evaluation.resampling import LANES
-from proving_ground.evaluation.tracing import places_reached
+from proving_ground.evaluation.detection.matching import match
+from proving_ground.evaluation.detection.resampling import LANES
+from proving_ground.evaluation.detection.tracing import places_reached
 
 REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
 BDD = Path(__file__).parents[3] / "../shared/data/bdd100k-300/bdd300.json"

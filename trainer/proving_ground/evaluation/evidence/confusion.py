@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation.matching import box_iou
+from proving_ground.evaluation.detection.matching import MIN_IOU, MIN_SCORE, box_iou
 from proving_ground.evaluation.statistics import Statistics
 
-# What counts as found, and as the same place.
-MIN_SCORE, MIN_IOU = 0.3, 0.5
 # With more cells than this in all of a head's matrices, those of the slices are left out.
 MAX_CELLS = 40_000
 

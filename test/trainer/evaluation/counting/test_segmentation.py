@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proving_ground.evaluation import Evaluator, Prediction, Target, score
-from proving_ground.evaluation.segmentation import confusion, intersection_over_union, segmentation_scores
+from proving_ground.evaluation.counting.segmentation import confusion, intersection_over_union, segmentation_scores
 
 NAMES = ("sky", "road", "lane", "rider")
 

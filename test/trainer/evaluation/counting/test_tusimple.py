@@ -7,8 +7,8 @@ from test_intervals import interval
 from test_lanes import evaluate, measure
 
 from proving_ground.evaluation import FrameSlice, Statistics, compare
+from proving_ground.evaluation.counting.tusimple import ABSENT, ROWS, at_rows, rate_lanes
 from proving_ground.evaluation.intervals import draw_weights
-from proving_ground.evaluation.tusimple import ABSENT, ROWS, at_rows, rate_lanes
 
 SIZE = (1280, 720)
 NAMES = ("accuracy", "false_positives", "false_negatives")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from samples import CATEGORIES, CLASSES, measure_sample
 
-from proving_ground.evaluation import FrameSlice, Statistics, classes, score
-from proving_ground.evaluation.classes import compare_classes
+from proving_ground.evaluation import FrameSlice, Statistics, score
+from proving_ground.evaluation.evidence import classes
+from proving_ground.evaluation.evidence.classes import compare_classes
 from proving_ground.evaluation.scores import tabulate
 
 FRAMES = 14

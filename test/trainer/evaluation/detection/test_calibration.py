@@ -9,7 +9,7 @@ from test_confusion import iou
 from test_intervals import interval
 
 from proving_ground.evaluation import Evaluator, FrameSlice, Prediction, Statistics, Target, compare, score
-from proving_ground.evaluation.calibration import BINS, EDGES, all_gaps, compare_calibration, expected_error
+from proving_ground.evaluation.detection.calibration import BINS, EDGES, all_gaps, compare_calibration, expected_error
 from proving_ground.evaluation.intervals import draw_weights
 from proving_ground.evaluation.scores import tabulate
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from proving_ground.evaluation.confusion import Pairs
+from proving_ground.evaluation.evidence.confusion import Pairs
 from proving_ground.evaluation.statistics import Statistics
 
 # Of each kind.

@@ -5,10 +5,15 @@ import pytest
 from curved import statistics
 
 from proving_ground.data.slices import FrameSlice
-from proving_ground.evaluation import curves
-from proving_ground.evaluation.confusion import MIN_SCORE
-from proving_ground.evaluation.curves import Curve, compare_curves, precision_curves
-from proving_ground.evaluation.detection import accumulate, restrict, scores_at_recall, single_category
+from proving_ground.evaluation.detection.average_precision import (
+    accumulate,
+    restrict,
+    scores_at_recall,
+    single_category,
+)
+from proving_ground.evaluation.detection.matching import MIN_SCORE
+from proving_ground.evaluation.evidence import curves
+from proving_ground.evaluation.evidence.curves import Curve, compare_curves, precision_curves
 from proving_ground.evaluation.scores import tabulate
 
 HALF = FrameSlice(name="half", where={}, category="person", protected=False, frames=np.arange(30) < 15)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from proving_ground.evaluation.matching import (
+from proving_ground.evaluation.detection.matching import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
     Matches,
@@ -21,8 +21,8 @@ from proving_ground.evaluation.matching import (
     stable_order,
     whole_keys,
 )
-from proving_ground.evaluation.resampling import accumulate_copies, find_runs, resample_into
-from proving_ground.evaluation.tracing import accumulate_into, make_table
+from proving_ground.evaluation.detection.resampling import accumulate_copies, find_runs, resample_into
+from proving_ground.evaluation.detection.tracing import accumulate_into, make_table
 
 # np.linspace's own rounding is part of the definition.
 RECALL_THRESHOLDS = np.linspace(0.0, 1.00, 101)

@@ -15,6 +15,8 @@ from numba import njit
 # np.linspace's own rounding is part of the definition.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
+# What counts as found, and as the same place, where boxes are counted and not ranked.
+MIN_SCORE, MIN_IOU = 0.3, 0.5
 # The radix sort's digits: their counts fit in the fastest cache.
 DIGIT_BITS = 11
 SIGN = np.uint64(1 << 63)

@@ -1,0 +1,1 @@
+"""Predicted and labelled boxes become average precision: matched once, then scored on any frames and resamples."""

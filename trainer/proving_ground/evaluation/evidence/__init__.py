@@ -1,0 +1,1 @@
+"""Statistics become what is shown beside the scores, and gates nothing."""
