@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ranks
 import torch
 from conftest import ZERO, train_document, write_document
 from wandb_log import read_run as read_wandb
@@ -238,8 +239,8 @@ tracked.finish("finished")
 assert tracked.url is None and not tracked.wants(10)
 assert "wandb" not in sys.modules
 """
-    command = [sys.executable, "-c", script, str(tmp_path / "run.json"), str(tmp_path)]
-    subprocess.run(command, env={"PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}, check=True, timeout=60)
+    arguments = [str(tmp_path / "run.json"), str(tmp_path)]
+    assert ranks.run(arguments, 1, tmp_path / "log.txt", script=script) == (0, "")
     assert not (tmp_path / "wandb").exists()
 
 
