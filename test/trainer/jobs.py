@@ -8,7 +8,20 @@ from typing import Any
 
 import ranks
 from conftest import conditions_document, write_document
-from ranks import OWN
+from ranks import OWN, PATIENCE_SECONDS
+
+# The trainer without its exports, which take most of a small training's time: for tests of what is learned and told.
+WEIGHTS_ALONE = """
+import sys
+from safetensors.torch import save_file
+from proving_ground import __main__, train
+def save_weights(network, examples, calibration, metadata, output):
+    weights = network.state_dict().items()
+    save_file({name: value.contiguous() for name, value in weights}, output / "weights.safetensors")
+    return []
+train.export_model = save_weights
+sys.exit(__main__.main())
+"""
 
 
 def arguments_of(
@@ -63,7 +76,7 @@ def run_torchrun(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     return done.returncode, done.stdout
 
