@@ -127,7 +127,8 @@ def test_where_a_line_of_the_manifest_is_bad_it_names_the_line(dataset: Path, tm
 def test_asked_to_stop_it_saves_and_ends_in_time_whatever_it_does(
     dataset: Path, tmp_path: Path, stage: str, trained: Path
 ) -> None:
-    limits = [{"metric": "latency_p95_ms", "bound": "max", "value": 1000}]
+    timed = stage == "latency of the untrained network"
+    limits = [{"metric": "latency_p95_ms", "bound": "max", "value": 1000}] if timed else []
     document = train_document(dataset, epochs=3, checkpoint={**CHECKPOINT, "steps": 1000})
     arguments = arguments_of("train", tmp_path, document, dataset, {"latency": limits})
     job = ranks.start(arguments, 2, tmp_path / "log.txt")
