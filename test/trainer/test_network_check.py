@@ -74,7 +74,8 @@ def found_by_rank(shared: Shared) -> list[dict[str, Any]]:
     """What three processes found, of which the last ends before the others meet at epoch 2."""
 
     def meet(out: Path) -> None:
-        assert ranks.run([str(out)], 3, out / "log.txt", script=RANKS) == (0, "")
+        code, said = ranks.run([str(out)], 3, out / "log.txt", script=RANKS)
+        assert code == 0, said
 
     out = shared("network", meet)
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(3)]
