@@ -60,7 +60,12 @@ def run_job(
 
 
 def run_torchrun(
-    kind: str, folder: Path, document: dict[str, Any], data: Path, script: str | None = None, **places: Path
+    kind: str,
+    folder: Path,
+    document: dict[str, Any],
+    data: Path,
+    surroundings: dict[str, Any] | None = None,
+    script: str | None = None,
 ) -> tuple[int, str]:
     """The same by torchrun, as every job runs outside of tests: for what is torchrun's own part."""
     own = ["-m", "proving_ground"]
@@ -69,7 +74,7 @@ def run_torchrun(
         own = [str(folder / "script.py")]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={document['processes']}", *own]
-    command += arguments_of(kind, folder, document, data, **places)
+    command += arguments_of(kind, folder, document, data, surroundings)
     done = subprocess.run(
         command,
         env={**os.environ, **OWN},

@@ -59,6 +59,7 @@ class Ranks:
     def wait(self, seconds: float = PATIENCE_SECONDS) -> tuple[int, str]:
         """The first exit code that isn't 0, and what all of them printed."""
         codes = answer(self.server, "codes", seconds)
+        running.clear()
         return next((code for code in codes if code), 0), self.log.read_text(errors="replace")
 
 
@@ -73,9 +74,13 @@ def start(arguments: list[str], processes: int, log: Path, script: str | None = 
     log.write_text("")
     job = {"arguments": arguments, "processes": processes, "log": str(log), "script": script, "stdin": stdin}
     job["environment"] = {**os.environ, **OWN, **surroundings}
+    if running:
+        # A test that failed has left a job behind, and the server does one at a time.
+        close_server()
     server = open_server()
     server.stdin.write(json.dumps(job).encode() + b"\n")
-    return Ranks(server, store, log)
+    running.append(Ranks(server, store, log))
+    return running[0]
 
 
 def run(*arguments: Any, **options: Any) -> tuple[int, str]:
@@ -83,11 +88,13 @@ def run(*arguments: Any, **options: Any) -> tuple[int, str]:
     return start(*arguments, **options).wait()
 
 
+# This test process's own server of ranks, and the job that it does; none or one each.
 servers: list[subprocess.Popen[bytes]] = []
+running: list[Ranks] = []
 
 
 def open_server() -> subprocess.Popen[bytes]:
-    """This test process's own server of ranks."""
+    """The server, started by the first job."""
     if not servers:
         # Unbuffered: what select doesn't see isn't there.
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
@@ -97,7 +104,8 @@ def open_server() -> subprocess.Popen[bytes]:
 
 
 def close_server() -> None:
-    """End the server, and whatever is left of its jobs."""
+    """End the server, and whatever is left of its job."""
+    running.clear()
     while servers:
         server = servers.pop()
         with contextlib.suppress(ProcessLookupError):
