@@ -1,14 +1,26 @@
-"""A generated dataset of a few small frames and the run documents that name it, for every test that needs one."""
+"""A generated dataset of a few small frames and the run documents that name it, for every test that needs one.
 
+Tests marked `soak` are the rest of an exhaustive set: they run where PROVING_GROUND_SOAK=1 asks for the whole.
+"""
+
+import fcntl
 import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ranks
 
 from proving_ground.data.scenes import import_scenes
 from proving_ground.files import digest
 
+# Nothing above loads torch, which reads it once: several test processes only slow each other with a thread a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Whether the whole of the exhaustive sets runs, or the part of them that each run has.
+SOAK = os.environ.get("PROVING_GROUND_SOAK") == "1"
 CATEGORIES = {
     "detection": ["vehicle", "pedestrian", "rider"],
     "segmentation": [
@@ -80,12 +92,69 @@ def scenes_spec(**changes: Any) -> dict[str, Any]:
     return {**spec, "categories": CATEGORIES, **changes}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the soak alone, where this isn't one."""
+    if not SOAK:
+        left = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def rest_for_soak(whole: Iterable[Any], part: Iterable[Any]) -> list[Any]:
+    """The parameters of an exhaustive set, of which those outside of a part run in the soak alone."""
+    chosen = list(part)
+    return [value if value in chosen else pytest.param(value, marks=pytest.mark.soak) for value in whole]
+
+
+Shared = Callable[[str, Callable[[Path], Any]], Path]
+
+
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Fills a folder once for all processes of a test run; a test that changes what is in it takes a copy."""
+    base = tmp_path_factory.getbasetemp()
+    # The folders of xdist's processes lie in one of the run.
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    root.mkdir(exist_ok=True)
+
+    def make(name: str, fill: Callable[[Path], Any]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                # What an attempt that failed in another process has left.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_of_ranks() -> Iterator[None]:
+    """The server that forks jobs' processes ends with the tests."""
+    yield
+    ranks.close_server()
+
+
+@pytest.fixture(scope="session")
+def dataset(shared: Shared) -> Path:
     """A folder with 24 training, 6 validation and 9 test frames of 96x64 pixels."""
-    out = tmp_path_factory.mktemp("data") / "scenes"
-    import_scenes(scenes_spec(), out)
-    return out
+    return shared("dataset", lambda folder: import_scenes(scenes_spec(), folder / "scenes")) / "scenes"
+
+
+@pytest.fixture(scope="session")
+def trained(dataset: Path, shared: Shared) -> Path:
+    """The folder of a training on two processes, started by torchrun."""
+    from jobs import run_torchrun
+
+    def train(folder: Path) -> None:
+        document = train_document(dataset, epochs=3, checkpoint={**CHECKPOINT, "steps": 1})
+        assert run_torchrun("train", folder, document, dataset) == (0, "")
+
+    return shared("trained", train)
 
 
 def data_document(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -41,7 +42,7 @@ GEOMETRY = ("mosaic", "crop", "flip")
 PAINT, GROUND, LABEL = 220, 30, 9
 
 Policies = dict[str, dict[str, float]]
-same_each_time = settings(derandomize=True, deadline=None, max_examples=150)
+same_each_time = settings(derandomize=True, deadline=None, max_examples=150 if SOAK else 40)
 places = st.tuples(st.integers(0, 2**31), st.integers(0, 1000), st.integers(0, 10**6))
 strengths = st.floats(0, 1)
 some_geometry = st.dictionaries(

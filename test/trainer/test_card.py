@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import all_features_document, evaluate_document, write_document
-from test_jobs import run_job
+from conftest import Shared, all_features_document, evaluate_document
+from jobs import run_job
 
 from proving_ground.card import metric_name, render_card
 from proving_ground.config import EvaluateRun, read_run
@@ -16,20 +16,21 @@ Carded = tuple[EvaluateRun, dict[str, Any], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def carded(
-    dataset: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[EvaluateRun, dict[str, Any], dict[str, Any]]:
+def carded(dataset: Path, shared: Shared) -> Carded:
     """A run, model.json and eval_report.json of a small model with every head."""
-    folder = tmp_path_factory.mktemp("card")
-    document = all_features_document(dataset, epochs=1, accumulation=1) | {"processes": 1}
-    assert run_job("train", folder / "train", document, dataset) == (0, "")
-    model = folder / "train/output"
-    evaluation = evaluate_document(dataset, model, None) | {"processes": 1}
-    assert run_job("evaluate", folder / "evaluate", evaluation, dataset, candidate=model) == (0, "")
-    run = read_run(write_document(folder / "run.json", evaluation), "evaluate")
+
+    def train_and_evaluate(folder: Path) -> None:
+        document = all_features_document(dataset, epochs=1, accumulation=1) | {"processes": 1}
+        assert run_job("train", folder / "train", document, dataset) == (0, "")
+        model = folder / "train/output"
+        evaluation = evaluate_document(dataset, model, None) | {"processes": 1}
+        assert run_job("evaluate", folder / "evaluate", evaluation, dataset, candidate=model) == (0, "")
+
+    folder = shared("carded", train_and_evaluate)
+    run = read_run(folder / "evaluate/run.json", "evaluate")
     assert isinstance(run, EvaluateRun)
     report = json.loads((folder / "evaluate/output/eval_report.json").read_text())
-    return run, json.loads((model / "model.json").read_text()), report
+    return run, json.loads((folder / "train/output/model.json").read_text()), report
 
 
 def front_matter(card: str) -> dict[str, Any]:

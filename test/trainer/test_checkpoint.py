@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import SOAK
 
 from proving_ground import checkpoint
 from proving_ground.checkpoint import Keeper, Snapshot, State, checkpoints, load
@@ -174,8 +175,8 @@ def edit(place: Path, **changes: Any) -> None:
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=list(DAMAGES))
 def test_is_passed_over_when_damaged_and_says_so(tmp_path: Path, damage: str) -> None:
-    # Ten of each kind: a hundred in all, none of which may be taken for the state that it isn't.
-    for turn in range(10):
+    # Ten of each kind in the soak: a hundred in all, none of which may be taken for the state that it isn't.
+    for turn in range(10 if SOAK else 3):
         folder = tmp_path / str(turn)
         save(folder, state(1), state(2))
         DAMAGES[damage](folder / "step-00000002", random.Random(f"{damage} {turn}"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kill_resume import TRAINER
+from ranks import PATIENCE_SECONDS, TRAINER
 
 from proving_ground.data.example import Example
 from proving_ground.data.profile import check_profile, frame_statistics, make_profile
@@ -295,7 +295,7 @@ def test_compares_in_a_process_of_its_own_as_here_quietly_and_offline(
     monkeypatch.setenv("SOME_API_KEY", "secret")
     check = start_check(*files)
     environment = environment_of(check.pid)
-    found = result(check, 60)
+    found = result(check, PATIENCE_SECONDS)
     assert found["drifted"] == ["brightness"]
     assert check.communicate() == ("", None)
     assert (tmp_path / "watched").exists()
@@ -310,7 +310,7 @@ def test_compares_in_a_process_of_its_own_as_here_quietly_and_offline(
 def test_hands_on_why_a_profile_was_refused(files: tuple[Path, Path, Path]) -> None:
     files[1].write_text("{")
     with pytest.raises(Refused, match=re.escape(f"{files[1]}: not JSON")):
-        result(start_check(*files), 60)
+        result(start_check(*files), PATIENCE_SECONDS)
 
 
 def test_ends_a_check_that_takes_too_long(files: tuple[Path, Path, Path]) -> None:
@@ -328,7 +328,7 @@ def test_says_how_a_check_failed(
     (tmp_path / "site/pandas.py").write_text("raise ImportError('pandas is broken')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     with pytest.raises(LostWorker, match=r"^The drift check ended with code 1: ImportError: pandas is broken$"):
-        result(start_check(*files), 60)
+        result(start_check(*files), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("work", ["", "import json; it = json.load(sys.stdin); proving_ground.drift.compare(it, it)"])

@@ -1,25 +1,23 @@
 """What goes wrong ends a training with a sentence that says what to do, and with a checkpoint to go on from ..."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHECKPOINT, conditions_document, train_document, write_document
-from kill_resume import Training, kill_group
+import ranks
+from conftest import CHECKPOINT, conditions_document, train_document
+from jobs import WEIGHTS_ALONE, arguments_of, run_job, run_torchrun
+from ranks import PATIENCE_SECONDS, Ranks
 from safetensors.torch import load_file
-from test_jobs import run_job
 
 from proving_ground.checkpoint import checkpoints
+from proving_ground.errors import StorageFailure
 
-TRAINER = Path(__file__).parents[2] / "trainer"
 # Breaks one rank's loss at a step, in the way that the test asks for, and is otherwise the trainer.
 BREAKS = """
 import os, sys
@@ -43,30 +41,19 @@ def failure_of(folder: Path) -> dict[str, str]:
     return json.loads((folder / "failure.json").read_text())
 
 
-def run_broken(folder: Path, dataset: Path, how: str) -> int:
-    """Train on two ranks of which the second breaks at its sixth step."""
-    script = folder / "broken.py"
-    script.write_text(f"HOW = {how!r}\n{BREAKS}")
+def break_down(folder: Path, dataset: Path, how: str, run: Any = run_job) -> int:
+    """Train on two ranks of which the second breaks at its sixth step; returns the exit code.
+
+    A rank would wait for another for longer than either may take.
+    """
     settings = {"sanity": False, "determinism_steps": 0, "checkpoint": {**CHECKPOINT, "steps": 1}}
-    run = write_document(folder / "run.json", train_document(dataset, **settings))
-    conditions = write_document(folder / "conditions.json", conditions_document())
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(script),
-        "train",
-    ]
-    command += ["--document", str(run), "--conditions", str(conditions), "--data", str(dataset)]
-    command += ["--work", str(folder), "--output", str(folder / "output")]
-    environment = {**os.environ, "PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode
+    network = {**conditions_document()["network"], "timeout_seconds": 2 * PATIENCE_SECONDS}
+    document, script = train_document(dataset, **settings), f"HOW = {how!r}\n{BREAKS}"
+    return run("train", folder, document, dataset, {"network": network}, script)[0]
 
 
 def test_where_one_rank_has_no_number_every_rank_stops_within_the_step(dataset: Path, tmp_path: Path) -> None:
-    assert run_broken(tmp_path, dataset, "nan") != 0
+    assert break_down(tmp_path, dataset, "nan") != 0
     failure = failure_of(tmp_path)
     assert failure["kind"] == "non_finite"
     assert failure["message"].startswith(
@@ -77,9 +64,7 @@ def test_where_one_rank_has_no_number_every_rank_stops_within_the_step(dataset: 
 
 
 def test_where_one_rank_is_lost_the_others_name_it_and_stop(dataset: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
-    assert run_broken(tmp_path, dataset, "lost") != 0
-    assert time.monotonic() - began < 60
+    assert break_down(tmp_path, dataset, "lost", run_torchrun) != 0
     assert failure_of(tmp_path) == {
         "kind": "lost_process",
         "message": "rank 1 of 2 did not arrive within 5 s at a sum over all ranks.",
@@ -111,16 +96,11 @@ def test_where_the_disk_is_full_it_says_so_and_keeps_the_last_good_checkpoint(
 def test_where_a_folder_may_not_be_written_it_says_which(dataset: Path, tmp_path: Path, small_disk: Path) -> None:
     (small_disk / "output").mkdir()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    document = train_document(dataset) | {"processes": 1}
-    run = write_document(tmp_path / "run.json", document)
-    conditions = write_document(tmp_path / "conditions.json", conditions_document())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
-    command += ["-m", "proving_ground", "train", "--document", str(run), "--conditions", str(conditions)]
-    command += ["--data", str(dataset), "--work", str(small_disk / "work"), "--output", str(small_disk / "output")]
-    environment = {**os.environ, "PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode != 0
-    assert f"{small_disk / 'work'}: can't be read or written: Read-only file system" in done.stderr
+    arguments = arguments_of("train", tmp_path, train_document(dataset) | {"processes": 1}, dataset)
+    arguments += ["--work", str(small_disk / "work"), "--output", str(small_disk / "output")]
+    code, said = ranks.run(arguments, 1, tmp_path / "printed.txt")
+    assert code == StorageFailure.exit_code
+    assert f"{small_disk / 'work'}: can't be read or written: Read-only file system" in said
 
 
 def test_where_a_frame_is_no_image_it_names_the_frame(dataset: Path, tmp_path: Path) -> None:
@@ -148,48 +128,37 @@ def test_where_a_line_of_the_manifest_is_bad_it_names_the_line(dataset: Path, tm
 
 @pytest.mark.parametrize("stage", ["latency of the untrained network", "train", "validate", "export"])
 def test_asked_to_stop_it_saves_and_ends_in_time_whatever_it_does(
-    dataset: Path, tmp_path: Path, stage: str, undisturbed: bytes
+    dataset: Path, tmp_path: Path, stage: str, trained: Path
 ) -> None:
-    run = write_document(tmp_path / "run.json", train_document(dataset, **LONG))
-    limits = [{"metric": "latency_p95_ms", "bound": "max", "value": 1000}]
-    conditions = write_document(tmp_path / "conditions.json", conditions_document(latency=limits))
-    training = Training(tmp_path / "job", run, dataset, conditions)
-    process = training.start()
-    try:
-        wait_for_stage(training.folder / "progress.json", stage, process)
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        assert time.monotonic() - began < 30
-    finally:
-        kill_group(process)
-    assert failure_of(training.folder)["kind"] in ("stopped", "lost_process")
-    assert not (training.output / "manifest.json").exists()
-    assert training.run() == undisturbed
+    timed = stage == "latency of the untrained network"
+    limits = [{"metric": "latency_p95_ms", "bound": "max", "value": 1000}] if timed else []
+    document = train_document(dataset, epochs=3, checkpoint={**CHECKPOINT, "steps": 1000})
+    arguments = arguments_of("train", tmp_path, document, dataset, {"latency": limits})
+    job = ranks.start(arguments, 2, tmp_path / "log.txt")
+    wait_for_stage(tmp_path / "progress.json", stage, job)
+    job.terminate()
+    job.wait(30)
+    assert failure_of(tmp_path)["kind"] in ("stopped", "lost_process")
+    assert not (tmp_path / "output/manifest.json").exists()
+    # What a stop in the export leaves is exported over; elsewhere what was learned is all that is looked at.
+    script = None if stage == "export" else WEIGHTS_ALONE
+    assert ranks.run(arguments, 2, tmp_path / "log.txt", script=script)[0] == 0
+    # How often a checkpoint is written changes no bit of what is learned.
+    weights = [(folder / "output/weights.safetensors").read_bytes() for folder in (tmp_path, trained)]
+    assert weights[0] == weights[1]
 
 
-LONG: dict[str, Any] = {"epochs": 3, "checkpoint": {**CHECKPOINT, "steps": 1000}}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The weights of the run that the stops disturb."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run = write_document(folder / "run.json", train_document(dataset, **LONG))
-    return Training(folder / "job", run, dataset).run()
-
-
-def wait_for_stage(file: Path, stage: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for_stage(file: Path, stage: str, job: Ranks) -> None:
     """Wait until a job says that it is in a stage."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and not job.has_ended():
         try:
             if json.loads(file.read_text())["stage"] == stage:
                 return
         except (OSError, ValueError):
             pass
         time.sleep(0.005)
-    pytest.fail(f"the job was never in the stage {stage}")
+    pytest.fail(f"the job was never in the stage {stage}: {job.log.read_text()}")
 
 
 def test_two_ranks_and_one_with_two_parts_learn_the_same_bits(dataset: Path, tmp_path: Path) -> None:
@@ -197,7 +166,7 @@ def test_two_ranks_and_one_with_two_parts_learn_the_same_bits(dataset: Path, tmp
     for processes, accumulation in ((2, 1), (1, 2)):
         folder = tmp_path / str(processes)
         document = train_document(dataset, epochs=1, accumulation=accumulation) | {"processes": processes}
-        assert run_job("train", folder, document, dataset) == (0, "")
+        assert run_job("train", folder, document, dataset, script=WEIGHTS_ALONE) == (0, "")
         weights.append(load_file(folder / "output/weights.safetensors"))
     # Batch norms' running figures are those of the frames that rank 0 saw: half of them, or all.
     learned = [name for name in weights[0] if "running" not in name and "num_batches" not in name]

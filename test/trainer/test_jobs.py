@@ -5,8 +5,10 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,18 @@ import jsonschema
 import numpy as np
 import onnxruntime
 import pytest
+import ranks
 from conftest import (
     CATEGORIES,
-    CHECKPOINT,
+    Shared,
     conditions_document,
     evaluate_document,
     scenes_spec,
     train_document,
     write_document,
 )
-from kill_resume import TRAINER, Training, compare, kill_and_finish
+from jobs import WEIGHTS_ALONE, arguments_of, run_alone, run_job
+from kill_resume import TRAINER, Training, compare
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -35,72 +39,16 @@ from proving_ground.evaluation import Evaluator, Statistics
 from proving_ground.files import digest
 
 
-def run_job(
-    kind: str,
-    folder: Path,
-    document: dict[str, Any],
-    data: Path,
-    surroundings: dict[str, Any] | None = None,
-    **places: Path,
-) -> tuple[int, str]:
-    """Run a job with as many processes as its document says; returns its exit code and all that it printed."""
-    run = write_document(folder / "run.json", document)
-    conditions = write_document(folder / "conditions.json", conditions_document(**(surroundings or {})))
-    arguments = ["--document", str(run), "--conditions", str(conditions), "--data", str(data)]
-    arguments += ["--work", str(folder), "--output", str(folder / "output")]
-    for name, place in places.items():
-        arguments += [f"--{name}", str(place)]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={document['processes']}"]
-    command = [sys.executable, *torchrun, "-m", "proving_ground", kind, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
-    )
-    return done.returncode, done.stdout
-
-
-def alone(command: list[str], stdin: str = "") -> tuple[int, str]:
-    """Run the package's command line as one process; returns its exit code and its last line."""
-    environment = {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "LOCAL_RANK": "0",
-        "LOCAL_WORLD_SIZE": "1",
-        "MASTER_ADDR": "127.0.0.1",
-    }
-    environment |= {**os.environ, "MASTER_PORT": "0", "PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "proving_ground", *command],
-        env=environment,
-        input=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout.strip().rpartition("\n")[2]
-
-
 @pytest.fixture(scope="module")
-def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training on two processes."""
-    folder = tmp_path_factory.mktemp("train")
-    code, said = run_job(
-        "train", folder, train_document(dataset, epochs=3, checkpoint={**CHECKPOINT, "steps": 1}), dataset
-    )
-    assert (code, said) == (0, "")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def evaluated(dataset: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluated(dataset: Path, trained: Path, shared: Shared) -> Path:
     """The folder of an evaluation of a model against itself."""
-    folder = tmp_path_factory.mktemp("evaluate")
     model = trained / "output"
-    document = evaluate_document(dataset, model, model)
-    code, said = run_job("evaluate", folder, document, dataset, candidate=model, production=model)
-    assert (code, said) == (0, "")
-    return folder
+
+    def evaluate(folder: Path) -> None:
+        document = evaluate_document(dataset, model, model)
+        assert run_job("evaluate", folder, document, dataset, candidate=model, production=model) == (0, "")
+
+    return shared("evaluated", evaluate)
 
 
 def read(file: Path) -> Any:
@@ -335,17 +283,28 @@ def test_is_not_scored_again_from_what_is_damaged_or_of_other_frames(
 
 
 def test_ends_with_the_same_bits_after_being_stopped_and_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:
-    expected = (trained / "output/weights.safetensors").read_bytes()
-    training = Training(tmp_path / "job", trained / "run.json", dataset)
+    training = Training(tmp_path, trained / "run.json", dataset)
     training.stop()
-    assert read(training.folder / "failure.json")["kind"] == "stopped"
-    assert not training.output.joinpath("manifest.json").exists()
-    line = kill_and_finish(training, expected, random.Random(5), kills=1)
-    assert "newest checkpoint" in line
-    assert read(training.output / "model.json")["training"]["attempts"] == 3
+    assert read(tmp_path / "failure.json")["kind"] == "stopped"
+    assert not (tmp_path / "output/manifest.json").exists()
+    rng, known = random.Random(5), training.checkpoints()
+    arguments = arguments_of("train", tmp_path, read(trained / "run.json"), dataset)
+    killed = ranks.start(arguments, 2, tmp_path / "log.txt")
+    while training.checkpoints() == known:
+        assert not killed.has_ended(), killed.log.read_text()
+        time.sleep(0.002)
+    # The export that follows the last step takes longer than this.
+    time.sleep(rng.uniform(0, 0.6))
+    os.kill(rng.choice(killed.pids), signal.SIGKILL)
+    assert killed.wait()[0] != 0
+    assert not (tmp_path / "output/manifest.json").exists()
+    code, _ = ranks.run(arguments, 2, tmp_path / "log.txt", script=WEIGHTS_ALONE)
+    weights = [(folder / "output/weights.safetensors").read_bytes() for folder in (tmp_path, trained)]
+    assert (code, weights[0] == weights[1]) == (0, True)
+    assert read(tmp_path / "output/model.json")["training"]["attempts"] == 3
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ends_with_the_same_bits_after_being_killed_ten_times_of_ten(tmp_path: Path) -> None:
     assert len(compare(tmp_path, times=10, seed=1)) == 10
 
@@ -368,7 +327,8 @@ def test_refuses_a_document_of_the_other_kind(dataset: Path, tmp_path: Path, kin
         "--output",
         str(tmp_path / "o"),
     ]
-    code, said = alone([kind, *arguments, *(["--candidate", str(tmp_path)] if kind == "evaluate" else [])])
+    more = ["--candidate", str(tmp_path)] if kind == "evaluate" else []
+    code, said = run_alone([kind, *arguments, *more], "", tmp_path / "said.txt")
     assert code == 65
     failure = read(tmp_path / "failure.json")
     assert failure == {"kind": "invalid_data", "message": said}
@@ -394,10 +354,10 @@ def test_refuses_a_model_whose_bytes_are_not_those_that_were_trained(
 
 def test_imports_a_dataset_from_settings_on_its_input(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "scenes"
-    spec = json.dumps(scenes_spec())
-    assert alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec)[0] == 0
+    spec, log = json.dumps(scenes_spec()), tmp_path / "said.txt"
+    assert run_alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec, log)[0] == 0
     assert (out / "golden_test.manifest").read_bytes() == (dataset / "golden_test.manifest").read_bytes()
-    code, said = alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec)
+    code, said = run_alone(["import", "scenes", "--spec", "-", "--out", str(out)], spec, log)
     assert (code, said) == (65, f"{out}: already exists; delete it to make it again.")
-    code, said = alone(["import", "scenes", "--spec", "-", "--out", str(tmp_path / "other")], "{")
+    code, said = run_alone(["import", "scenes", "--spec", "-", "--out", str(tmp_path / "other")], "{", log)
     assert code == 65

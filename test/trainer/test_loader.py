@@ -91,12 +91,13 @@ def test_with_the_same_bits_by_two_ranks_and_by_one_with_two_parts(dataset: Path
 
 def test_ahead_by_workers_that_outlive_an_epoch(dataset: Path, tmp_path: Path) -> None:
     frames, whole = open_training(planned(dataset, tmp_path), Places(data=dataset, work=tmp_path))
+    known = children()
     batches = training_batches(frames, whole, range(4, 8), (0, 1, 1), HELPED)
     first = next(batches)
-    workers = children()
+    workers = [child for child in children() if child not in known]
     rest = [next(batches) for _ in range(3)]
     assert len(workers) == 2
-    assert children() == workers
+    assert [child for child in children() if child not in known] == workers
     alone = list(training_batches(frames, whole, range(4, 8), (0, 1, 1), ALONE))
     assert [batch.frames for batch in [first, *rest]] == [batch.frames for batch in alone]
 

@@ -2,17 +2,19 @@
 
 import json
 import os
-import subprocess
-import sys
+import signal
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ranks
 import torch
 import torch.distributed as dist
+from conftest import Shared
 from hypothesis import given
 from hypothesis import strategies as st
-from kill_resume import TRAINER
 
 from proving_ground.errors import LostWorker, Refused
 from proving_ground.nccl import FAMILIES, hidden_by, nccl_environment, settle_environment
@@ -20,7 +22,7 @@ from proving_ground.network_check import check_bandwidth, measure_all_reduce
 from proving_ground.rendezvous import wait_for_all
 
 RANKS = """
-import json, sys, time
+import json, os, sys, time
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +32,7 @@ from proving_ground.errors import LostWorker, Refused
 from proving_ground.network_check import check_bandwidth, measure_all_reduce
 from proving_ground.rendezvous import open_store, wait_for_all
 
-out, rank, size = Path(sys.argv[1]), int(sys.argv[2]), 3
+out, rank, size = Path(sys.argv[1]), int(os.environ["RANK"]), 3
 store = open_store(30)
 wait_for_all(store, rank, size, 30, "the start")
 dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=30))
@@ -63,52 +65,46 @@ while rank == 0 and not (out / "1.json").exists():
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def found_by_rank(shared: Shared) -> list[dict[str, Any]]:
     """What three processes found, of which the last ends before the others meet at epoch 2."""
-    out = tmp_path_factory.mktemp("ranks")
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    common = {"WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "OMP_NUM_THREADS": "1"}
-    # As torchrun's workers, which find the store that the agent keeps.
-    common |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "PYTHONPATH": str(TRAINER)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", RANKS, str(out), str(rank)], env=os.environ | common | {"RANK": str(rank)}
-        )
-        for rank in range(3)
-    ]
-    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
+
+    def meet(out: Path) -> None:
+        code, said = ranks.run([str(out)], 3, out / "log.txt", script=RANKS)
+        assert code == 0, said
+
+    out = shared("network", meet)
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(3)]
 
 
-def test_measures_the_same_bandwidth_on_every_rank(ranks: list[dict[str, Any]]) -> None:
-    measured = ranks[0]["measured"]
-    assert [found["measured"] for found in ranks] == [measured] * 3
+def test_measures_the_same_bandwidth_on_every_rank(found_by_rank: list[dict[str, Any]]) -> None:
+    measured = found_by_rank[0]["measured"]
+    assert [found["measured"] for found in found_by_rank] == [measured] * 3
     assert measured["bytes"] == 1_000_000
     expected = 2 * (3 - 1) / 3 * 1_000_000 / measured["seconds"] / 1e9
     assert measured["gigabytes_per_second"] == pytest.approx(expected)
 
 
-def test_refuses_a_network_below_the_floor_with_both_figures(ranks: list[dict[str, Any]]) -> None:
-    measured = ranks[0]["measured"]["gigabytes_per_second"]
-    for found in ranks:
+def test_refuses_a_network_below_the_floor_with_both_figures(found_by_rank: list[dict[str, Any]]) -> None:
+    measured = found_by_rank[0]["measured"]["gigabytes_per_second"]
+    for found in found_by_rank:
         assert found["refused"].startswith(
             f"at the start: an all-reduce of 1 MB runs at {measured:.3g} GB/s, the floor is"
         )
         assert "1e+06 GB/s" in found["refused"]
         assert "FI_PROVIDER" in found["refused"]
-    check_bandwidth(ranks[0]["measured"], measured / 2, "at the start")
-    check_bandwidth(ranks[0]["measured"], None, "at the start")
+    check_bandwidth(found_by_rank[0]["measured"], measured / 2, "at the start")
+    check_bandwidth(found_by_rank[0]["measured"], None, "at the start")
 
 
-def test_lets_nobody_on_before_the_last_has_come_however_often(ranks: list[dict[str, Any]]) -> None:
-    orders = [found["order"] for found in ranks]
+def test_lets_nobody_on_before_the_last_has_come_however_often(found_by_rank: list[dict[str, Any]]) -> None:
+    orders = [found["order"] for found in found_by_rank]
     for step in range(3):
         assert sorted(order[2 * step] for order in orders) == [3 * step + 1, 3 * step + 2, 3 * step + 3]
         assert [order[2 * step + 1] for order in orders] == [3 * step + 3] * 3
 
 
-def test_names_the_rank_that_never_comes_on_every_other_rank_in_time(ranks: list[dict[str, Any]]) -> None:
-    for found in ranks[:2]:
+def test_names_the_rank_that_never_comes_on_every_other_rank_in_time(found_by_rank: list[dict[str, Any]]) -> None:
+    for found in found_by_rank[:2]:
         assert found["lost"] == "rank 2 of 3 did not arrive within 1 s at epoch 2."
         assert 1 <= found["seconds"] < 10
 
@@ -119,18 +115,28 @@ def test_names_all_that_are_missing() -> None:
         wait_for_all(store, 2, 4, 0.1, "the start")
 
 
-def test_says_that_the_store_is_gone_with_its_process() -> None:
-    keeper = (
-        "import sys, torch.distributed as d; s = d.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)"
-    )
-    keeper += "; print(s.port, flush=True); sys.stdin.read()"
-    process = subprocess.Popen([sys.executable, "-c", keeper], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    with process:
-        store = dist.TCPStore("127.0.0.1", int(process.stdout.readline()), is_master=False)
-        process.kill()
-        process.wait()
-        with pytest.raises(LostWorker, match="rank 1 lost the job's store at the start"):
-            wait_for_all(store, 1, 2, 5, "the start")
+KEEPER = """
+import sys, time
+from pathlib import Path
+from torch.distributed import TCPStore
+store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+place = Path(sys.argv[1])
+place.with_suffix(".part").write_text(str(store.port))
+place.with_suffix(".part").rename(place)
+time.sleep(60)
+"""
+
+
+def test_says_that_the_store_is_gone_with_its_process(tmp_path: Path) -> None:
+    keeper = ranks.start([str(tmp_path / "port")], 1, tmp_path / "log.txt", script=KEEPER)
+    while not (tmp_path / "port").exists():
+        assert not keeper.has_ended(), keeper.log.read_text()
+        time.sleep(0.01)
+    store = dist.TCPStore("127.0.0.1", int((tmp_path / "port").read_text()), is_master=False)
+    os.kill(keeper.pids[0], signal.SIGKILL)
+    assert keeper.wait() == (-signal.SIGKILL, "")
+    with pytest.raises(LostWorker, match="rank 1 lost the job's store at the start"):
+        wait_for_all(store, 1, 2, 5, "the start")
 
 
 def test_asks_nothing_of_one_process() -> None:

@@ -1,13 +1,12 @@
 """A training starts from the weights of an earlier model ..."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ranks
 import torch
 from conftest import train_document, write_document
 from safetensors.torch import save_file
@@ -18,7 +17,6 @@ from proving_ground.files import digest, write_json, write_manifest
 from proving_ground.model.network import Network, build_network
 from proving_ground.warm_start import Transfer, check_meaning, describe, load_into, match_weights
 
-TRAINER = Path(__file__).parents[2] / "trainer"
 OWN = {"backbone.a": (3, 3), "heads.lanes.w": (4,), "heads.detection.w": (7,)}
 
 
@@ -219,17 +217,16 @@ def test_is_described_before_anything_starts(dataset: Path, tmp_path: Path) -> N
     run = planned(dataset, tmp_path)
     weights = stored(tmp_path / "model", build(run, seed=77), told(run))
     planned(dataset, tmp_path, weights)
-    command = [sys.executable, "-m", "proving_ground", "describe", "--document", str(tmp_path / "run.json")]
-    command += ["--weights", str(tmp_path / "model")]
-    environment = {"PYTHONPATH": str(TRAINER), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
-    found = json.loads(done.stdout)
+    command = ["describe", "--document", str(tmp_path / "run.json"), "--weights", str(tmp_path / "model")]
+    code, said = ranks.run(command, 1, tmp_path / "said.txt")
+    assert code == 0
+    found = json.loads(said)
     assert len(found["loaded"]) == len(build(run, seed=1).state_dict())
     assert (found["left"], found["renamed"], found["fresh"]) == ([], [], [])
     planned(dataset, tmp_path, {**weights, "leave": ["heads.depth"]})
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 65
-    assert done.stderr.splitlines() == [
+    code, said = ranks.run(command, 1, tmp_path / "said.txt")
+    assert code == 65
+    assert said.splitlines() == [
         "The weights to start from don't fit:",
         "weights.leave: no tensor begins with heads.depth",
     ]

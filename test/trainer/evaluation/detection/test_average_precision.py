@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coco import boxes_of, hard_case, our_figures, replicate, run_pycocotools
+from conftest import rest_for_soak
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -29,7 +30,7 @@ from proving_ground.evaluation.detection.tracing import places_reached
 
 REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
 BDD = Path(__file__).parents[3] / "../shared/data/bdd100k-300/bdd300.json"
-CASES = 200
+CASES, CASES_OF_EACH_RUN = 200, 50
 # Sets whose arrays are held to pycocotools', each overall and on so many slices; a test takes several sets.
 SETS, SETS_OF_A_TEST, SLICES = 500, 50, 8
 # The official COCO API on the reference: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
@@ -65,7 +66,7 @@ def test_equal_pycocotools_on_slices_of_coco_to_the_last_bit(reference: tuple[di
         assert figures == run_pycocotools(document, results, names).stats.tolist()
 
 
-@pytest.mark.parametrize("seed", range(CASES))
+@pytest.mark.parametrize("seed", rest_for_soak(range(CASES), range(CASES_OF_EACH_RUN)))
 def test_equal_pycocotools_on_a_hard_case_and_a_slice_of_it(seed: int) -> None:
     document, results = hard_case(seed)
     images = sorted(image["id"] for image in document["images"])
@@ -76,10 +77,11 @@ def test_equal_pycocotools_on_a_hard_case_and_a_slice_of_it(seed: int) -> None:
     assert part == run_pycocotools(document, results, names).stats.tolist(), f"the slice of seed {seed}"
 
 
-def test_meet_every_difficulty_in_the_hard_cases() -> None:
+@pytest.mark.parametrize(("cases", "times"), [(CASES, 10), (CASES_OF_EACH_RUN, 2)])
+def test_meet_every_difficulty_in_the_hard_cases(cases: int, times: int) -> None:
     met = dict.fromkeys(["tied scores", "crowds", "over 100", "no objects", "no detections", "empty category"], 0)
     met |= {"no area": 0, "tied in a frame": 0}
-    for seed in range(CASES):
+    for seed in range(cases):
         document, results = hard_case(seed)
         images, scores = [image["id"] for image in document["images"]], [row["score"] for row in results]
         groups = [(row["image_id"], row["category_id"]) for row in results]
@@ -92,10 +94,10 @@ def test_meet_every_difficulty_in_the_hard_cases() -> None:
         met["no detections"] += bool(set(images) - {row["image_id"] for row in results})
         met["empty category"] += any(category["id"] not in labelled for category in document["categories"])
         met["no area"] += any(row["bbox"][2] == 0 for row in results)
-    assert all(count >= 10 for count in met.values()), met
+    assert all(count >= times for count in met.values()), met
 
 
-@pytest.mark.parametrize("seed", range(0, CASES, 5))
+@pytest.mark.parametrize("seed", rest_for_soak(range(0, CASES, 5), range(0, CASES, 20)))
 def test_of_weighted_frames_equal_pycocotools_on_copies_of_the_frames(seed: int) -> None:
     document, results = hard_case(seed)
     frames = len(document["images"])
@@ -154,7 +156,7 @@ def assert_arrays_of_pycocotools(
                 np.testing.assert_array_equal(own, theirs, f"{name}, frames {np.flatnonzero(frames)}")
 
 
-@pytest.mark.parametrize("first", range(0, SETS, SETS_OF_A_TEST))
+@pytest.mark.parametrize("first", rest_for_soak(range(0, SETS, SETS_OF_A_TEST), [0]))
 def test_have_the_arrays_of_pycocotools_overall_and_on_slices(first: int) -> None:
     for seed in range(1000 + first, 1000 + first + SETS_OF_A_TEST):
         document, results = hard_case(seed)
@@ -222,7 +224,7 @@ def find_some(document: dict[str, Any], rng: np.random.Generator) -> list[dict[s
     return results
 
 
-@pytest.mark.parametrize("seed", range(0, CASES, 4))
+@pytest.mark.parametrize("seed", rest_for_soak(range(0, CASES, 4), range(0, CASES, 20)))
 def test_of_resamples_equal_those_of_weighted_frames_but_for_the_last_bits(seed: int) -> None:
     document, results = hard_case(seed)
     frames, ordered = len(document["images"]), ordered_of(document, results)
