@@ -33,7 +33,7 @@ export async function workflowFiles(): Promise<Record<string, string>> {
 }
 
 /** What act copies for each step that uses an action of ours: what a runner would have of them, without this checkout's packages. */
-async function copyActions(to: string): Promise<void> {
+export async function copyActions(to: string): Promise<void> {
 	const listed = execFileSync("git", ["-C", repository, "ls-files", "-z", "--", "actions", "trainer"], {
 		encoding: "utf8",
 	});
