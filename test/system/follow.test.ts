@@ -14,6 +14,7 @@ import { count } from "../soak.ts";
 import { BOT } from "./github-server.ts";
 import { experiment } from "./project.ts";
 import { openPlace, type Place } from "./repository.ts";
+import { giveTrained } from "./trained.ts";
 
 let place: Place;
 let ports: FollowPorts;
@@ -70,6 +71,7 @@ test("starts no training, shows what is planned, and carries on what is trained 
 	expect(await labels()).toEqual(expect.arrayContaining(["model:planned", "line:small-line"]));
 	expect(await ports.project.executors()[0]!.list()).toEqual([]);
 	const { plan, places } = await planHead("first", place.origin.sha("first"));
+	await giveTrained("first", path.join(place.home, "store"));
 	await followJobs(plan, places);
 	await follow(null, ports, options);
 	expect((await comments())[0]!.body).toContain("`first` passed");
