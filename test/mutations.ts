@@ -334,7 +334,7 @@ try {
 		if (survivors.length > 0) process.exitCode = 1;
 	}
 	if (tried.length < all.length)
-		console.log(`Tried ${tried.length} of ${all.length} in ${minutes} minutes, SEED=${seed}`);
+		console.log(`Tried ${tried.length} of ${all.length} in ${minutes.toFixed(1)} minutes, SEED=${seed}`);
 	if (values.junit !== undefined) writeFileSync(values.junit, junitOf(tried));
 } finally {
 	rmSync(copy, { recursive: true });
