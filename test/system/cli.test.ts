@@ -26,9 +26,9 @@ const run = (...args: string[]) => start(...args).ended;
 const give = (name: keyof typeof EXPERIMENTS) => giveTrained(name, path.join(root, ".proving-ground/store"));
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-	const deadline = Date.now() + 60_000;
+	const deadline = Date.now() + 200_000;
 	while (!(await condition())) {
-		if (Date.now() > deadline) throw new Error("waited a minute in vain");
+		if (Date.now() > deadline) throw new Error("waited in vain");
 		await new Promise((resolve) => setTimeout(resolve, 50));
 	}
 }

@@ -141,9 +141,9 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 		expect.stringContaining("`longer` is"),
 	]);
 	await call("PATCH", `pulls/${again}`, { state: "closed" });
-	await expect.poll(running, { timeout: 30_000 }).toEqual([own.run.id]);
+	await expect.poll(running).toEqual([own.run.id]);
 	await executor.stop(own.run.id);
-	await expect.poll(running, { timeout: 30_000 }).toEqual([]);
+	await expect.poll(running).toEqual([]);
 });
 
 test("leaves the others alone where one can't be followed, and stops nothing of it", async () => {

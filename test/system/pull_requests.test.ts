@@ -75,14 +75,14 @@ async function trains(name: string, before: readonly string[] = []): Promise<str
 				id = (await jobsOf(name)).find((other) => !before.includes(other));
 				return id && (await readFile(path.join(place.home, "jobs", id, "progress.json"), "utf8").catch(() => ""));
 			},
-			{ timeout: 90_000, interval: 200 },
+			{ timeout: 200_000, interval: 200 },
 		)
 		.toContain('"train"');
 	return id!;
 }
 const hasStopped = (id: string) =>
 	expect
-		.poll(() => readFile(path.join(place.home, "jobs", id, "stop.json"), "utf8").catch(() => ""), { timeout: 30_000 })
+		.poll(() => readFile(path.join(place.home, "jobs", id, "stop.json"), "utf8").catch(() => ""))
 		.toContain("asked_at");
 
 const long = experiment({ more: "train: { epochs: 2000 }\n" });
