@@ -1,9 +1,11 @@
 // Small faults put into the code of gate, waivers and intervals, one at a time: its tests must notice every one.
-// Run: node test/mutations.ts [gate | waivers | noise | seeds | waiver_file | author | student | intervals]
+// Run: node test/mutations.ts [gate | waivers | noise | seeds | waiver_file | author | student | intervals] [--minutes N] [--junit FILE]
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { parseArgs } from "node:util";
 
 const root = path.resolve(import.meta.dirname, "..");
 type Fault = [found: string, put: string];
@@ -242,25 +244,72 @@ const suites: Record<string, Suite> = {
 	},
 };
 
-/** Puts each fault in, in a copy of the project; returns those that no test noticed. */
-function survivorsOf({ file, tests, folder, faults }: Suite, copy: string): Fault[] {
-	const source = readFileSync(path.join(root, file), "utf8");
-	const missing = faults.find(([found]) => source.split(found).length !== 2);
-	if (missing) throw new Error(`${file}: not there exactly once: ${missing[0]}`);
-	const [command, ...rest] = tests as [string, ...string[]];
-	const run = () => spawnSync(command, rest, { cwd: path.join(copy, folder), stdio: "ignore" }).status;
-	if (run() !== 0) throw new Error(`${file}: its tests fail without any fault.`);
-	const survivors = faults.filter(([found, put]) => {
-		writeFileSync(
-			path.join(copy, file),
-			source.replace(found, () => put),
-		);
-		return run() === 0;
-	});
-	writeFileSync(path.join(copy, file), source);
-	return survivors;
+/** What became of a fault: whether the tests noticed it. */
+interface Tried {
+	file: string;
+	fault: Fault;
+	noticed: boolean;
 }
 
+/** Checks that the suite's tests pass without a fault, and that each fault has its one place. */
+function checkSuite({ file, faults }: Suite, source: string, run: () => number | null): void {
+	const missing = faults.find(([found]) => source.split(found).length !== 2);
+	if (missing) throw new Error(`${file}: not there exactly once: ${missing[0]}`);
+	if (run() !== 0) throw new Error(`${file}: its tests fail without any fault.`);
+}
+
+/** Puts faults into a copy of the project one at a time, in the order given, for as long as there is time. */
+function tryFaults(order: [Suite, Fault][], copy: string, deadline: number): Tried[] {
+	const sources = new Map<Suite, string>();
+	const tried: Tried[] = [];
+	for (const [suite, fault] of order) {
+		const { file, folder, tests } = suite;
+		const [command, ...rest] = tests as [string, ...string[]];
+		const run = () => spawnSync(command, rest, { cwd: path.join(copy, folder), stdio: "ignore" }).status;
+		if (Date.now() > deadline) break;
+		const source = sources.get(suite) ?? readFileSync(path.join(root, file), "utf8");
+		if (!sources.has(suite)) checkSuite(suite, source, run);
+		sources.set(suite, source);
+		writeFileSync(
+			path.join(copy, file),
+			source.replace(fault[0], () => fault[1]),
+		);
+		tried.push({ file, fault, noticed: run() !== 0 });
+		writeFileSync(path.join(copy, file), source);
+	}
+	return tried;
+}
+
+/** A case for each fault that was tried, as test runners write them. */
+function junitOf(tried: Tried[]): string {
+	const plain = (text: string) => text.replaceAll(/[&<>"\n\t]/g, (character) => `&#${character.charCodeAt(0)};`);
+	const cases = tried.map(({ file, fault: [found, put], noticed }) => {
+		const name = `<testcase classname="${plain(file)}" name="${plain(`${found}  ->  ${put}`)}">`;
+		return `${name}${noticed ? "" : '<failure message="no test noticed it"/>'}</testcase>\n`;
+	});
+	return `<testsuite name="mutations">\n${cases.join("")}</testsuite>\n`;
+}
+
+/** Puts a list into an order that a seed decides. */
+function shuffled<T>(list: T[], seed: number): T[] {
+	const key = (place: number) => createHash("sha256").update(`${seed} ${place}`).digest("hex");
+	return list
+		.map((item, place) => [key(place), item] as const)
+		.sort(([a], [b]) => (a < b ? -1 : 1))
+		.map(([, item]) => item);
+}
+
+const { values, positionals: chosen } = parseArgs({
+	options: { junit: { type: "string" }, minutes: { type: "string" } },
+	allowPositionals: true,
+});
+const all = Object.entries(suites)
+	.filter(([name]) => chosen.length === 0 || chosen.includes(name))
+	.flatMap(([, suite]) => suite.faults.map((fault): [Suite, Fault] => [suite, fault]));
+const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const minutes = Number(values.minutes ?? Number.POSITIVE_INFINITY);
+// Where there may not be time for all, another part is tried each time.
+const order = values.minutes === undefined ? all : shuffled(all, seed);
 const copy = mkdtempSync(path.join(tmpdir(), "mutations-"));
 try {
 	for (const part of [
@@ -276,14 +325,17 @@ try {
 		cpSync(path.join(root, part), path.join(copy, part), { recursive: true });
 	}
 	symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));
-	const chosen = process.argv.slice(2);
-	for (const [name, suite] of Object.entries(suites)) {
-		if (chosen.length > 0 && !chosen.includes(name)) continue;
-		const survivors = survivorsOf(suite, copy);
-		console.log(`${suite.file}: ${suite.faults.length - survivors.length} of ${suite.faults.length} faults noticed`);
-		for (const [found, put] of survivors) console.log(`  not noticed: ${found}  ->  ${put}`);
+	const tried = tryFaults(order, copy, Date.now() + minutes * 60_000);
+	for (const file of new Set(tried.map((one) => one.file))) {
+		const own = tried.filter((one) => one.file === file);
+		const survivors = own.filter(({ noticed }) => !noticed);
+		console.log(`${file}: ${own.length - survivors.length} of ${own.length} faults noticed`);
+		for (const { fault } of survivors) console.log(`  not noticed: ${fault[0]}  ->  ${fault[1]}`);
 		if (survivors.length > 0) process.exitCode = 1;
 	}
+	if (tried.length < all.length)
+		console.log(`Tried ${tried.length} of ${all.length} in ${minutes.toFixed(1)} minutes, SEED=${seed}`);
+	if (values.junit !== undefined) writeFileSync(values.junit, junitOf(tried));
 } finally {
 	rmSync(copy, { recursive: true });
 }

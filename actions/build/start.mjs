@@ -141,6 +141,7 @@ const commands = {
 	start: () => runMain("actions/cli/cli.ts", "examples", ...(rest.length > 0 ? rest : examples)),
 	setup: () => 0,
 	test: () => runMain("test/run.ts", ...rest),
+	soak: () => runMain("test/run.ts", "--soak", ...rest),
 	check: () => runMain("test/check.ts", ...rest),
 	bench: () => runMain("test/bench/run.ts", ...rest),
 };

@@ -33,6 +33,7 @@ export async function runAction(name: string, { workspace, inputs = {}, environm
 	const env = {
 		PATH: process.env["PATH"] ?? "",
 		HOME: process.env["HOME"] ?? "",
+		NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
 		GITHUB_ACTIONS: "true",
 		GITHUB_WORKSPACE: workspace,
 		GITHUB_OUTPUT: await file("output"),

@@ -1,4 +1,4 @@
-// A thousand hostile strings, through everything that people and machines read
+// Hundreds of hostile strings (a thousand in the soak), through everything that people and machines read
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,13 +21,14 @@ import { makeScores } from "../fixtures/evaluation.ts";
 import { makeJudged, makeWaived } from "../fixtures/judged.ts";
 import { makeJob, makeJobs } from "../fixtures/plan.ts";
 import { EXTENSIONS } from "../screenshot.ts";
+import { count } from "../soak.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
 import { commandsOf, outputsOf } from "./hostile/runner.ts";
 import { hostileStrings } from "./hostile/strings.ts";
 
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 console.log(`The hostile strings are of SEED=${seed}.`);
-const strings = hostileStrings(1_000, seed);
+const strings = hostileStrings(count(250, 1_000), seed);
 const root = path.resolve(import.meta.dirname, "../..");
 
 /** What steers a terminal or hides from a reader. */

@@ -1,4 +1,7 @@
 // A workflow run by act against the GitHub of the tests
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkRequest } from "../contract/github/operations.ts";
 import { makePlan } from "../fixtures/plan.ts";
@@ -8,6 +11,7 @@ import { dispatchEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } 
 import { createOrigin, type Origin } from "./github/origin.ts";
 import { compareRights } from "./github/permissions.ts";
 import { type GitHubServer, startGitHub } from "./github-server.ts";
+import { copyActions } from "./repository.ts";
 
 const checkout = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0";
 
@@ -182,7 +186,10 @@ jobs:
 
 let github: GitHubServer;
 let origin: Origin;
+let self: string;
 beforeAll(async () => {
+	self = await mkdtemp(path.join(tmpdir(), "self-"));
+	await copyActions(self);
 	github = await startGitHub({ opened: false });
 	origin = await createOrigin(github, {
 		".github/workflows/experiment.yml": experiment,
@@ -196,6 +203,7 @@ beforeAll(async () => {
 afterAll(async () => {
 	await origin.close();
 	await github.close();
+	await rm(self, { recursive: true });
 });
 
 test("runs jobs with outputs, a matrix, a check-out and an action of ours, and reads back what they said", async () => {
@@ -205,6 +213,7 @@ test("runs jobs with outputs, a matrix, a check-out and an action of ours, and r
 	const ran = await runWorkflow({
 		github,
 		origin,
+		self,
 		workflow: "experiment.yml",
 		event,
 		secrets: { KEY: "hush-hush" },
@@ -253,7 +262,14 @@ test("gives a fork's pull request no secret, and a token that only reads", async
 	await origin.commit("theirs", { "experiments/c.yaml": "why: c\n" }, { fork: true });
 	const { number } = await origin.open("theirs", { fork: true });
 	const event = await pullRequestEvent(github, number, "opened", "fan");
-	const ran = await runWorkflow({ github, origin, workflow: "experiment.yml", event, secrets: { KEY: "hush-hush" } });
+	const ran = await runWorkflow({
+		github,
+		origin,
+		self,
+		workflow: "experiment.yml",
+		event,
+		secrets: { KEY: "hush-hush" },
+	});
 	expect(ran.job("plan").step("list").outputs["key"]).toBe("0");
 	expect(ran.job("train").conclusion).toBe("skipped");
 	expect(ran.job("comment").conclusion).toBe("failure");
@@ -264,7 +280,7 @@ test("gives a fork's pull request no secret, and a token that only reads", async
 test("lets a job push with the credentials that its check-out kept, and tells the server", async () => {
 	const before = origin.sha("main");
 	const after = await origin.commit("main", { "README.md": "more\n" });
-	const order = { github, origin, workflow: "release.yml" };
+	const order = { github, origin, self, workflow: "release.yml" };
 	const pushed = await runWorkflow({ ...order, event: await pushEvent(github, origin, before, after) });
 	expect(pushed.conclusion).toBe("success");
 	const rights = compareRights(
@@ -289,6 +305,7 @@ test("runs a reusable workflow of the repository with no more rights than its ca
 	const ran = await runWorkflow({
 		github,
 		origin,
+		self,
 		workflow: "outer.yml",
 		event: await scheduleEvent(github, "0 3 * * *"),
 	});
@@ -299,7 +316,7 @@ test("runs a reusable workflow of the repository with no more rights than its ca
 
 test("stops a run that is cancelled", async () => {
 	const began = Date.now();
-	const running = runWorkflow({ github, origin, workflow: "wait.yml", event: await formEvent(github, {}) });
+	const running = runWorkflow({ github, origin, self, workflow: "wait.yml", event: await formEvent(github, {}) });
 	const at = "/repos/ann/road/actions";
 	const inProgress = () =>
 		github.call<{ workflow_runs: { id: number }[] }>("GET", `${at}/workflows/wait.yml/runs?status=in_progress`);
@@ -312,7 +329,7 @@ test("stops a run that is cancelled", async () => {
 });
 
 test("says so where a runner or an action is missing here", async () => {
-	const order = { github, origin, event: await formEvent(github, {}) };
+	const order = { github, origin, self, event: await formEvent(github, {}) };
 	const vars = { RUNNER: "mainframe" };
 	await expect(runWorkflow({ ...order, workflow: "wait.yml", vars })).rejects.toThrow("unsupported platform");
 	await expect(runWorkflow({ ...order, workflow: "none.yml" })).rejects.toThrow(

@@ -20,8 +20,8 @@ export interface Order {
 	vars?: Record<string, string>;
 	/** Only this job and what it needs. */
 	job?: string;
-	/** Folder that `$/actions/x` is found in; this project, where it isn't said. */
-	self?: string;
+	/** Folder that `$/actions/x` is found in: act copies all of it for every step of ours, so it is a copy with no more than a runner needs. */
+	self: string;
 	/** Folders that other repositories' actions and reusable workflows are found in, by owner/name@ref: copies, whose workflow files are rewritten as act takes them. */
 	repositories?: Record<string, string>;
 	/** Environment of every step. */
@@ -258,7 +258,7 @@ async function runAct(
 }
 
 function actArguments(order: Order, { folder, repository, id, uses, fork }: Place): string[] {
-	const { github, origin, workflow, event, secrets = {}, vars = {}, job, self = project } = order;
+	const { github, origin, workflow, event, secrets = {}, vars = {}, job, self } = order;
 	const all = (flag: string, values: Record<string, string>) =>
 		Object.entries(values).flatMap(([name, value]) => [flag, `${name}=${value}`]);
 	const environment = {

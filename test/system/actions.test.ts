@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { readDocument } from "../../actions/lib/documents.ts";
 import { runAction } from "../actions/runner.ts";
 import { BOT, type GitHubServer, startGitHub } from "./github-server.ts";
-import { experiment, makeProject } from "./project.ts";
+import { makeProject } from "./project.ts";
+import { EXPERIMENTS, giveTrained } from "./trained.ts";
 
 let github: GitHubServer;
 let workspace: string;
@@ -30,7 +31,8 @@ afterAll(async () => {
 
 test("take a committed experiment to a comment, a check run and a production model", async () => {
 	const since = git("rev-parse", "HEAD");
-	await writeFile(path.join(workspace, "experiments/third.yaml"), experiment({ more: "seed: 2\n" }));
+	await writeFile(path.join(workspace, "experiments/third.yaml"), EXPERIMENTS.third);
+	await giveTrained("third", path.join(workspace, ".proving-ground/store"));
 	git("add", ".");
 	git("commit", "--quiet", "--message", "a third experiment");
 

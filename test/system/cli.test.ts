@@ -1,44 +1,39 @@
 // The command line
-import { execFile, spawn } from "node:child_process";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EvalReport, Jobs, Report } from "../../actions/lib/generated/documents.d.ts";
-import { experiment, makeProject, repository } from "./project.ts";
+import { experiment, makeProject, writeProject } from "./project.ts";
+import { copyFolder, EXPERIMENTS, firstProject, giveTrained, type Ran, startCli } from "./trained.ts";
 
 let root: string;
+let first: Ran;
 beforeAll(async () => {
-	root = await makeProject();
+	root = path.join(await mkdtemp(path.join(tmpdir(), "cli-")), "project");
+	const made = await firstProject();
+	first = made.ran;
+	await copyFolder(made.root, root);
+	await writeProject(root);
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
+afterAll(() => rm(path.dirname(root), { recursive: true, force: true }));
 
-interface Ran {
-	code: number | null;
-	out: string;
-	err: string;
-}
-
-function start(...args: string[]) {
-	const child = spawn(process.execPath, [path.join(repository, "actions/cli/cli.ts"), "--root", root, ...args]);
-	const ran: Ran = { code: null, out: "", err: "" };
-	child.stdout.on("data", (chunk) => (ran.out += chunk));
-	child.stderr.on("data", (chunk) => (ran.err += chunk));
-	const ended = new Promise<Ran>((resolve) => child.once("close", (code) => resolve({ ...ran, code })));
-	return { child, ran, ended };
-}
+const start = (...args: string[]) => startCli(root, ...args);
 const run = (...args: string[]) => start(...args).ended;
+/** Lets the next start of the experiment adopt what was trained for all test files. */
+const give = (name: keyof typeof EXPERIMENTS) => giveTrained(name, path.join(root, ".proving-ground/store"));
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-	const deadline = Date.now() + 60_000;
+	const deadline = Date.now() + 200_000;
 	while (!(await condition())) {
-		if (Date.now() > deadline) throw new Error("waited a minute in vain");
+		if (Date.now() > deadline) throw new Error("waited in vain");
 		await new Promise((resolve) => setTimeout(resolve, 50));
 	}
 }
 
 test("takes an experiment through every stage, and a second time adopts what is there", async () => {
-	const first = await run("run", "experiments/first.yaml");
 	expect(first).toMatchObject({ code: 0, out: "first: promoted: small-line v1 is its first production model\n" });
 	expect(first.err).toContain("making the dataset mini");
 	// Nothing but our own words: no warning of a library reaches the person.
@@ -111,13 +106,15 @@ test("lets a model through whose failed check somebody else waived, and says so 
 });
 
 test("judges against what is production by now, from stored statistics, where that has moved on since the report", async () => {
-	const file = "experiments/open.yaml";
-	const written = experiment({ more: "seed: 2\n" });
+	const file = "experiments/third.yaml";
+	const written = EXPERIMENTS.third;
 	await writeFile(path.join(root, file), written);
+	await give("third");
 	for (const stage of ["plan", "train", "report"]) expect((await run(stage, file)).code).toBe(0);
 	expect(JSON.parse((await run("--json", "gate", file)).out)).toMatchObject({ outcome: "pass", baseline: 2 });
-	await writeFile(path.join(root, "experiments/other.yaml"), experiment({ more: "seed: 3\n" }));
-	expect((await run("run", "experiments/other.yaml")).out).toContain("promoted: small-line v3 replaced v2");
+	await writeFile(path.join(root, "experiments/moving.yaml"), EXPERIMENTS.moving);
+	await give("moving");
+	expect((await run("run", "experiments/moving.yaml")).out).toContain("promoted: small-line v3 replaced v2");
 	expect(await run("promote", file)).toMatchObject({
 		code: 2,
 		err: expect.stringContaining("production is version 3"),
@@ -134,12 +131,12 @@ test("judges against what is production by now, from stored statistics, where th
 	const judged = await run("--json", "gate", file);
 	expect(judged.err).toContain("production changed: comparing again with production v3");
 	expect(JSON.parse(judged.out)).toMatchObject({ outcome: "pass", baseline: 3 });
-	const report = JSON.parse(await readFile(path.join(root, "reports/open/report.json"), "utf8")) as Report;
+	const report = JSON.parse(await readFile(path.join(root, "reports/third/report.json"), "utf8")) as Report;
 	// Three experiments have been the same training with other seeds; the second has started from weights.
 	const told = [
 		{ seed: 0, run: expect.stringMatching(/^first-/) },
 		{ seed: 2, run: report.run },
-		{ seed: 3, run: expect.stringMatching(/^other-/) },
+		{ seed: 4, run: expect.stringMatching(/^moving-/) },
 	];
 	expect(report.seeds).toMatchObject({ candidate: { runs: told, next: 1 }, production: { runs: told, next: 1 } });
 	expect(report.seeds!.candidate.scores).toContainEqual(
@@ -159,7 +156,7 @@ test("judges against what is production by now, from stored statistics, where th
 	expect((await run("gate", file)).err).not.toContain("comparing again");
 	expect((await run("promote", file)).out).toBe("promoted: small-line v4 replaced v3\n");
 	// What has been promoted was judged, even where another model has replaced it.
-	for (const promoted of [file, "experiments/other.yaml"])
+	for (const promoted of [file, "experiments/moving.yaml"])
 		expect((await run("gate", promoted)).err).not.toContain("comparing again");
 });
 
@@ -262,14 +259,7 @@ test("ends in 3 where a service failed", async () => {
 	const broken = await makeProject({
 		".github/proving-ground.yaml": "store: { folder: s }\nregistry: { folder: r }\njobs: j\npython: /bin/false\n",
 	});
-	const child = spawn(process.execPath, [
-		path.join(repository, "actions/cli/cli.ts"),
-		"--root",
-		broken,
-		"plan",
-		"experiments/first.yaml",
-	]);
-	const code = await new Promise((resolve) => child.once("close", resolve));
+	const { code } = await startCli(broken, "plan", "experiments/first.yaml").ended;
 	await rm(broken, { recursive: true });
 	expect(code).toBe(3);
 });

@@ -5,12 +5,16 @@ import path from "node:path";
 
 export const repository = path.resolve(import.meta.dirname, "../..");
 
-export const files: Record<string, string> = {
-	".github/proving-ground.yaml": `store: { folder: .proving-ground/store }
+const places = `store: { folder: .proving-ground/store }
 registry: { folder: .proving-ground/registry }
 jobs: .proving-ground/jobs
 python: ${path.join(repository, ".venv/bin/python")}
-`,
+`;
+/** The configuration that says nothing of tracking: every run is tracked, which takes some seconds of it. */
+export const tracked = { ".github/proving-ground.yaml": places };
+
+export const files: Record<string, string> = {
+	".github/proving-ground.yaml": `${places}tracking: { mode: "off" }\n`,
 	"recipes/models/mini.yaml": `description: As small as can be
 architecture:
   input: { width: 96, height: 64 }
@@ -86,9 +90,14 @@ export function experiment({
 /** Writes the repository into a new temporary folder. */
 export async function makeProject(more: Record<string, string> = {}): Promise<string> {
 	const root = await mkdtemp(path.join(tmpdir(), "project-"));
+	await writeProject(root, more);
+	return root;
+}
+
+/** Writes the repository into a folder. */
+export async function writeProject(root: string, more: Record<string, string> = {}): Promise<void> {
 	for (const [file, text] of Object.entries({ ...files, ...more })) {
 		await mkdir(path.dirname(path.join(root, file)), { recursive: true });
 		await writeFile(path.join(root, file), text);
 	}
-	return root;
 }

@@ -9,6 +9,7 @@ import { compareRights } from "./github/permissions.ts";
 import { BOT } from "./github-server.ts";
 import { experiment } from "./project.ts";
 import { openPlace, type Place } from "./repository.ts";
+import { EXPERIMENTS, giveTrained } from "./trained.ts";
 
 let place: Place;
 beforeAll(async () => {
@@ -74,14 +75,14 @@ async function trains(name: string, before: readonly string[] = []): Promise<str
 				id = (await jobsOf(name)).find((other) => !before.includes(other));
 				return id && (await readFile(path.join(place.home, "jobs", id, "progress.json"), "utf8").catch(() => ""));
 			},
-			{ timeout: 90_000, interval: 200 },
+			{ timeout: 200_000, interval: 200 },
 		)
 		.toContain('"train"');
 	return id!;
 }
 const hasStopped = (id: string) =>
 	expect
-		.poll(() => readFile(path.join(place.home, "jobs", id, "stop.json"), "utf8").catch(() => ""), { timeout: 30_000 })
+		.poll(() => readFile(path.join(place.home, "jobs", id, "stop.json"), "utf8").catch(() => ""))
 		.toContain("asked_at");
 
 const long = experiment({ more: "train: { epochs: 2000 }\n" });
@@ -138,19 +139,20 @@ test("becomes production when it is merged, with tags, a record and an event, on
 });
 
 test("fails its gate, and stays what it is when it is merged all the same: an issue says why", async () => {
-	const second = await open("second", experiment({ gates: "strict", more: "seed: 1\n" }));
+	const second = await open("third", experiment({ gates: "strict", more: "seed: 2\n" }));
+	await giveTrained("third", path.join(place.home, "store"));
 	const ran = await happens(second.number, "opened");
 	expect(conclusions(ran)["train"]).toBe("success");
 	const [comment] = await comments(second.number);
-	expect(comment!.body).toContain("❌ `second` failed");
+	expect(comment!.body).toContain("❌ `third` failed");
 	const [check] = await checks(second.sha);
 	expect(check).toMatchObject({ status: "completed", conclusion: "failure" });
 	expect(await labels(second.number)).toEqual(["line:small-line", "model:failed"]);
 	const { ran: settled } = await merge(second.number);
-	expect(settled.job("settle").log).toContain("experiments/second.yaml: refused");
+	expect(settled.job("settle").log).toContain("experiments/third.yaml: refused");
 	const issues = await get<{ title: string; body: string; pull_request?: object }[]>("issues?state=all");
 	const opened = issues.filter((issue) => !issue.pull_request);
-	expect(opened).toMatchObject([{ title: "second was merged but not promoted" }]);
+	expect(opened).toMatchObject([{ title: "third was merged but not promoted" }]);
 	expect(opened[0]!.body).toContain("**How to go on**");
 	expect(place.origin.git("tag", "--list", "model/*")).toBe("model/small-line/v1");
 });
@@ -214,7 +216,8 @@ test("is superseded by a push while it trains: the old run is stopped, what was 
 	const stale = await pullRequestEvent(place.github, moving.number, "opened");
 	const running = happens(moving.number, "opened");
 	const id = await trains("moving");
-	await place.origin.commit("moving", { "experiments/moving.yaml": experiment({ more: "seed: 4\n" }) });
+	await place.origin.commit("moving", { "experiments/moving.yaml": EXPERIMENTS.moving });
+	await giveTrained("moving", path.join(place.home, "store"));
 	for (const stop of place.github.actions.cancelled.values()) stop();
 	const ran = await happens(moving.number, "synchronize");
 	await running;
@@ -275,7 +278,7 @@ test("is rolled back by a pull request of its own", async () => {
 });
 
 test("is production once more when it is merged once more, judged against what is production by then", async () => {
-	const again = await open("moving", experiment({ more: "seed: 4\n" }), { branch: "moving-again" });
+	const again = await open("moving", EXPERIMENTS.moving, { branch: "moving-again" });
 	const opened = await happens(again.number, "opened");
 	expect(conclusions(opened)["train"]).toBe("success");
 	const { ran, after } = await merge(again.number);

@@ -9,6 +9,7 @@ import type { Event } from "./github/events.ts";
 import { createOrigin, type Origin } from "./github/origin.ts";
 import { type GitHubServer, startGitHub } from "./github-server.ts";
 import { files, repository } from "./project.ts";
+import { firstProject } from "./trained.ts";
 
 export interface Place {
 	/** Every run so far. */
@@ -33,7 +34,7 @@ export async function workflowFiles(): Promise<Record<string, string>> {
 }
 
 /** What act copies for each step that uses an action of ours: what a runner would have of them, without this checkout's packages. */
-async function copyActions(to: string): Promise<void> {
+export async function copyActions(to: string): Promise<void> {
 	const listed = execFileSync("git", ["-C", repository, "ls-files", "-z", "--", "actions", "trainer"], {
 		encoding: "utf8",
 	});
@@ -108,6 +109,8 @@ export async function openRepository(
 
 /** Leaves on the machine what its first job would: a copy of the trainer, here with what numba has compiled for this checkout. */
 async function warmUp(home: string): Promise<void> {
+	// After it numba has compiled all of the trainer.
+	await firstProject();
 	const folder = path.join(repository, "trainer");
 	const digest = (await digestTrainer({ python: "", folder })).replace("sha256:", "");
 	const copy = path.join(home, "jobs/.trainers", digest);

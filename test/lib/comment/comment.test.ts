@@ -14,6 +14,7 @@ import { makeEvaluation, makeScore, makeScores, spreadOf } from "../../fixtures/
 import { makeJudged, makeNoisy, makePromotion, makeSeeds, makeWaived, withSeeds } from "../../fixtures/judged.ts";
 import { makeDifference, makeJob, makeJobs, makePlan, makeRule } from "../../fixtures/plan.ts";
 import { renderMarkdown } from "../../screenshot.ts";
+import { cases } from "../../soak.ts";
 
 const hasRenderer = (() => {
 	try {
@@ -374,7 +375,7 @@ describe("goes with labels", () => {
 });
 
 describe("stays under GitHub's limit", () => {
-	test.each([50, 1_000, 5_000])(
+	test.each(cases([50, 1_000], [5_000]))(
 		"with %d slices, rules and changes, cut at a row that says where the rest is",
 		(count) => {
 			const name = (n: number) => `slice-${n}-${"x".repeat(60)}`;

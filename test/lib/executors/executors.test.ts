@@ -80,7 +80,7 @@ output.mkdir(parents=True, exist_ok=True)
 }
 
 async function until(executor: Executor, id: string, wanted: (job: Job) => boolean): Promise<Job> {
-	const deadline = Date.now() + 20_000;
+	const deadline = Date.now() + 60_000;
 	for (;;) {
 		const job = await executor.look(id);
 		if (wanted(job)) return job;

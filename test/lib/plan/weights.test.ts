@@ -263,7 +263,7 @@ describe("and older data are planned", () => {
 			};
 			models.push({ entry, location } as unknown as Version);
 		}
-	}, 60_000);
+	});
 	afterAll(() => rm(place, { recursive: true }));
 
 	test("by what they are, wherever they lie; production is what it is at that time", async () => {
@@ -287,7 +287,7 @@ describe("and older data are planned", () => {
 		const third = await planExperiment(project, "experiments/warm.yaml");
 		expect(third.weights).toMatchObject({ from: "production (version 2)", manifest: models[1]!.entry.manifest });
 		expect(third.run.id).not.toBe(first.run.id);
-	}, 60_000);
+	});
 
 	test("and refused where they can't stand in one batch with its own", async () => {
 		expect(await messagesOf(planExperiment(project, "experiments/same.yaml"))).toEqual([
