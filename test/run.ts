@@ -1,7 +1,7 @@
 // Runs the tests of both languages side by side and prints one summary. Run: npm test [-- --soak-minutes N], npm run soak
 // npm test has a part of each exhaustive set; the soak has the whole of them, and the mutations. With --soak-minutes as much of the
 // soak follows as fits into that time: the TypeScript tests' sets, then mutations in a random order.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -151,6 +151,8 @@ if (Number.isNaN(soakMinutes)) throw new Error(`--soak-minutes: found ${values["
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results);
 console.log(`SEED=${seed}`);
+// In a fresh checkout each of the processes that start side by side would compile the scoring for itself.
+spawnSync(python, ["test/trainer/evaluation/compile_scoring.py"], { cwd: root, stdio: "inherit" });
 const outcomes: Outcome[] = [];
 if (values.soak) {
 	outcomes.push(...(await sideBySide([soakOfTypeScript(60), soakOfPython], true)));

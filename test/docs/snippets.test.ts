@@ -173,7 +173,7 @@ describe("what starts a workflow", () => {
 	});
 });
 
-const commands = pages.filter((page) => page !== "CONTRIBUTING.md").flatMap(commandsOf);
+const commands = pages.flatMap(commandsOf);
 const cli = path.join(root, bin["proving-ground"]!);
 
 /** What the command line answers to each of the lines, in one process: it is loaded anew for each. */
