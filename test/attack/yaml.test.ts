@@ -31,9 +31,9 @@ describe("crashes on no text", () => {
 		["train: !!set { a }", validateExperiment, "1:14 the tag tag:yaml.org,2002:set is not allowed"],
 		["? [a, b]\n: 1", validateExperiment, "1:3 a key must be a plain word"],
 		["categories: { detection: [null] }", validateData, "categories.detection.0: found nothing; it must be a text"],
-		["a: 1\na: 2", validateExperiment, "2:1 this key stands twice; keep one"],
-		["{a: 1, b: {c: 1, c: 2}}", validateExperiment, "1:18 this key stands twice; keep one"],
-		["1: x\n1: y", validateExperiment, "2:1 this key stands twice; keep one"],
+		["a: 1\na: 2", validateExperiment, "2:1 this key appears twice; keep one"],
+		["{a: 1, b: {c: 1, c: 2}}", validateExperiment, "1:18 this key appears twice; keep one"],
+		["1: x\n1: y", validateExperiment, "2:1 this key appears twice; keep one"],
 	])("%s", (text, validate, expected) => {
 		const told = problemsOf(text, validate).map(({ line, column, message }) => `${line}:${column} ${message}`);
 		expect(told).toContainEqual(expect.stringContaining(expected));

@@ -88,7 +88,7 @@ test("plans, trains, judges and shows the experiment of its pull request", async
 	});
 	const [only, ...more] = await comments();
 	expect(more).toEqual([]);
-	expect(only!.body).toContain("✅ `first` passed: there is no production model to beat");
+	expect(only!.body).toContain("✅ `first` passed 1 of 1 check; there is no production model yet");
 	expect((await get<{ check_runs: object[] }>(`commits/${sha}/check-runs`)).check_runs).toMatchObject([
 		{ name: "proving-ground / first", status: "completed", conclusion: "success" },
 	]);

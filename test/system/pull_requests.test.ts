@@ -102,7 +102,7 @@ test("is planned, trained, judged and shown", async () => {
 	expect(ran.job("plan").step("plan").summary).toContain("`first` is planned");
 	const [only, ...more] = await comments(first.number);
 	expect(more).toEqual([]);
-	expect(only!.body).toContain("✅ `first` passed: there is no production model to beat");
+	expect(only!.body).toContain("✅ `first` passed 1 of 1 check; there is no production model yet");
 	expect(await checks(first.sha)).toMatchObject([
 		{ name: "proving-ground / first", status: "completed", conclusion: "success" },
 	]);
@@ -153,7 +153,7 @@ test("fails its gate, and stays what it is when it is merged all the same: an is
 	const issues = await get<{ title: string; body: string; pull_request?: object }[]>("issues?state=all");
 	const opened = issues.filter((issue) => !issue.pull_request);
 	expect(opened).toMatchObject([{ title: "third was merged but not promoted" }]);
-	expect(opened[0]!.body).toContain("**How to go on**");
+	expect(opened[0]!.body).toContain("**What to do**");
 	expect(place.origin.git("tag", "--list", "model/*")).toBe("model/small-line/v1");
 });
 
@@ -195,9 +195,7 @@ test("shows its progress while it trains, tells others of its line, and is stopp
 	expect(comment!.body).toMatch(/⏳ `slow` is running: `(train|validate)`/);
 	expect(comment!.body).toMatch(/`[█░]{20}` \*\*\d+ %\*\* · `(train|validate)` · epoch \d+ of 2000/);
 	expect(await labels(slow.number)).toEqual(["line:small-line", "model:running"]);
-	expect((await comments(other.number))[0]!.body).toContain(
-		`The line \`small-line\` is also trained by #${slow.number}`,
-	);
+	expect((await comments(other.number))[0]!.body).toContain(`Also training the line \`small-line\`: #${slow.number}`);
 	expect((await checks(slow.sha))[0]).toMatchObject({ status: "in_progress" });
 	await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
 	// What the concurrency group does as soon as the next run of it is there.

@@ -207,7 +207,7 @@ def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(
         np.savez(statistics, **{**content, "version": np.array(1)})
 
     assert "damaged" in refused(cut)
-    assert "not those that eval_report.json names" in refused(swap)
+    assert "the statistics don't match the digest in eval_report.json" in refused(swap)
     assert "statistics of version 1; this code reads version 4" in refused(age)
     assert "can't be read" in refused(lambda report, _: report.unlink())
     assert "not JSON" in refused(lambda report, _: report.write_text("{"))
@@ -279,7 +279,7 @@ def test_is_not_scored_again_from_what_is_damaged_or_of_other_frames(
     assert rescored(output, slices, "--against", str(moved))[1] == f"{moved}: it covers other frames than {output}"
     with (moved / "statistics/candidate.npz").open("ab") as file:
         file.write(b"more")
-    assert "not those that eval_report.json names" in rescored(moved, slices)[1]
+    assert "the statistics don't match the digest in eval_report.json" in rescored(moved, slices)[1]
 
 
 def test_ends_with_the_same_bits_after_being_stopped_and_killed(dataset: Path, trained: Path, tmp_path: Path) -> None:

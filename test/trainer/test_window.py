@@ -106,7 +106,7 @@ def test_asks_for_the_day_in_utc(captured: Any, day: str | None, tmp_path: Path)
     ):
         file.write_text(json.dumps({**line, "captured": captured}) + "\n")
         if day is None:
-            with pytest.raises(ValueError, match=r"line 1: captured: found .*; it is a day or a time"):
+            with pytest.raises(ValueError, match=r"line 1: captured: found .*; it must be a day or a time"):
                 read_manifest(file, None, [])
         else:
             assert read_manifest(file, None, [])[0].captured == date.fromisoformat(day)

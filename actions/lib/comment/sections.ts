@@ -112,14 +112,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 			: "";
 	if (open.length === 0) return `**Checks:** ${allHoldText(verdict)}${first}`;
 	const sorted = worstFirst(open);
-	const rows = sorted.map((check) => [
-		outcomeText(check),
-		nameOf(check.metric, code),
-		whereText(check.slice),
-		boundText(check),
-		actualText(check),
-		framesText(check),
-	]);
+	const rows = sorted.map(cellsOf);
 	const head = ["outcome", "metric", "slice", "limit", "measured (95 % interval)", "frames"];
 	// Where a figure is settled the table says all; where there is none, or it is inconclusive, only words can.
 	const unmeasured = sorted
@@ -307,18 +300,21 @@ export function allChecksTitle({ checks }: Verdict): string {
 	return checks.length === 1 ? "The one check" : `All ${checks.length} checks`;
 }
 
-/** Every check of the verdict. */
-export function allChecks(verdict: Verdict): Table {
-	const rows = verdict.checks.map((check) => [
+/** What every table of checks tells of one. */
+function cellsOf(check: Verdict["checks"][number]): string[] {
+	return [
 		outcomeText(check),
 		nameOf(check.metric, code),
 		whereText(check.slice),
 		boundText(check),
 		actualText(check),
 		framesText(check),
-		`line ${check.line}`,
-		code(check.reason),
-	]);
+	];
+}
+
+/** Every check of the verdict. */
+export function allChecks(verdict: Verdict): Table {
+	const rows = verdict.checks.map((check) => [...cellsOf(check), `line ${check.line}`, code(check.reason)]);
 	return {
 		head: ["outcome", "metric", "slice", "limit", "measured (95 % interval)", "frames", "policy", "reason"],
 		align: "lllllrll",

@@ -1,5 +1,5 @@
 // The port of a registry: the versions of each line of models, and which of them is production.
-import type { Entry } from "../generated/documents.d.ts";
+import type { Approval as ApprovalDocument, Entry } from "../generated/documents.d.ts";
 
 /** A version that the registry holds, and where its files lie. */
 export interface Version {
@@ -7,15 +7,8 @@ export interface Version {
 	location: string;
 }
 
-/** One promotion: since then, `version` is production. */
-export interface Approval {
-	version: number;
-	replaced: number | null;
-	manifest: string;
-	verdict: string;
-	approved_by: string;
-	approved_at: string;
-}
+/** One promotion: since then, `version` is production. What a registry adds to its record, so that an edit is seen, is its own. */
+export type Approval = Omit<ApprovalDocument, "schema" | "entry" | "previous">;
 
 /** Keeps the versions of each line of models, and which of them is production. */
 export interface Registry {

@@ -161,7 +161,7 @@ function conforms(name: string, open: () => Promise<Bench>): void {
 			const run = makeRun("long");
 			await executor.start(run);
 			const other = { ...run, document: { ...run.document, seed: 1 } };
-			await expect(executor.start(other)).rejects.toThrow("another document");
+			await expect(executor.start(other)).rejects.toThrow("already holds a different document");
 			await until(executor, run.document.id, ({ progress }) => progress !== null);
 			expect(await bench.starts(run.document.id)).toBe(1);
 		});
@@ -308,7 +308,9 @@ setInterval(() => {}, 1000);`,
 			trainer: { python: path.join(temporary, "python"), folder: temporary },
 			copyTrainer: false,
 		});
-		await expect(executor.start(exampleRun(temporary, "short"))).rejects.toThrow("npm start does it");
+		await expect(executor.start(exampleRun(temporary, "short"))).rejects.toThrow(
+			"Set up its environment: run npm start",
+		);
 	});
 });
 

@@ -101,16 +101,16 @@ describe("are shown", () => {
 			renderTable(table, limit),
 		);
 		expect(shown).toMatchInlineSnapshot(`
-			"**Overall:** \`min_fde\` 0.300 → 0.200 (−0.100, −0.120 to −0.080).
+			"**Overall:** minFDE 0.300 → 0.200 (−0.100, −0.120 to −0.080).
 
 			**Slices that moved**, worst first
 
-			| slice | frames | objects | min_fde |
+			| slice | frames | objects | minFDE |
 			| :- | -: | -: | :- |
 			| \`crowd\` | 100 | 900 | 🔻 0.300 → 0.500<br><sub>+0.200 (+0.180 to +0.220)</sub> |
 			| \`alone\` | 100 | 900 | 🟢 0.300 → 0.150<br><sub>−0.150 (−0.170 to −0.130)</sub> |
 
-			Production → this, and the change with its 95 % interval; 🔻 is worse and 🟢 better where that leaves zero out. Of \`min_fde\`, in metres, less is better. "
+			Production → this model, and the change with its 95 % interval. 🔻 worse, 🟢 better: the interval excludes zero. minFDE is in metres, and lower is better."
 		`);
 	});
 });

@@ -170,16 +170,19 @@ describe("progress", () => {
 	let latest = 0;
 	beforeEach(() => {
 		vi.useFakeTimers({ toFake: ["Date"], now: Math.max(latest, Date.now()) });
-		said.splice(0);
+		said = [];
 	});
 	afterEach(() => {
 		latest = Date.now();
 		vi.useRealTimers();
 	});
 	const later = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
-	const said: string[] = [];
-	const shower = (plan: Plan, asked: ReturnType<typeof pull> | null = pull()) =>
-		progressShower(plan, asked, (line) => said.push(line));
+	// Its own for each test: what one has begun may end, and be said, in the next.
+	let said: string[] = [];
+	const shower = (plan: Plan, asked: ReturnType<typeof pull> | null = pull()) => {
+		const heard = said;
+		return progressShower(plan, asked, (line) => heard.push(line));
+	};
 
 	test("is shown at once, then every two minutes, of what is true by then", async () => {
 		const plan = makePlan();

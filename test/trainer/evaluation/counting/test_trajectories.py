@@ -22,7 +22,7 @@ from proving_ground.evaluation.counting.trajectories import METRICS, MISS_DISTAN
 from proving_ground.evaluation.intervals import draw_weights, spread_of
 from proving_ground.evaluation.statistics import checksum
 
-ETHUCY = Path(__file__).parents[4] / "shared/data/ethucy/val"
+ETHUCY = Path(__file__).parents[5] / "shared/data/ethucy/val"
 FRAMES, FUTURE, MODES = 9, 4, 3
 STEPS = np.arange(1, FUTURE + 1)
 

@@ -28,8 +28,8 @@ from proving_ground.evaluation.detection.matching import match
 from proving_ground.evaluation.detection.resampling import LANES
 from proving_ground.evaluation.detection.tracing import places_reached
 
-REFERENCE = Path(__file__).parents[3] / "../shared/data/map-reference"
-BDD = Path(__file__).parents[3] / "../shared/data/bdd100k-300/bdd300.json"
+REFERENCE = Path(__file__).parents[4] / "../shared/data/map-reference"
+BDD = Path(__file__).parents[4] / "../shared/data/bdd100k-300/bdd300.json"
 CASES, CASES_OF_EACH_RUN = 200, 50
 # Sets whose arrays are held to pycocotools', each overall and on so many slices; a test takes several sets.
 SETS, SETS_OF_A_TEST, SLICES = 500, 50, 8
