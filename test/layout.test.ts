@@ -86,7 +86,9 @@ describe("of the rooms", () => {
 			return importsOf(file)
 				.filter((target) => {
 					const room = roomOf(target);
-					return room !== null && !isBelow(room, own);
+					// Schemas lie beside what they are of; nothing else outside of the rooms is theirs.
+					if (room === null) return target.includes("/") && /\.m?ts$/.test(target);
+					return !isBelow(room, own);
 				})
 				.map((target) => `${file} imports ${target}`);
 		});

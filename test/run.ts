@@ -1,6 +1,6 @@
 // Runs the tests of both languages side by side and prints one summary. Run: npm test [-- --soak-minutes N], npm run soak
-// npm test has a part of each exhaustive set; the soak has the whole of them, and the mutations. With --soak-minutes as much of the
-// soak follows as fits into that time: the TypeScript tests' sets, then mutations in a random order.
+// npm test has a part of each exhaustive set; the soak has the whole of them, and the mutations. With --soak-minutes the
+// TypeScript tests' sets follow whole, then mutations in a random order for what is left of that time.
 import { spawn, spawnSync } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";

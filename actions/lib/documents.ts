@@ -122,7 +122,7 @@ async function checkDocument<N extends DocumentName>(
 	const { default: validate } = await validators[name]();
 	if (!validate(value)) {
 		const errors = (validate.errors ?? []).slice(0, 5).map(explain);
-		throw new InvalidInput(`${where}: not a ${name}.json of this version: ${errors.join("; ")}`);
+		throw new InvalidInput(`${where}: this version can't read it as ${name}.json: ${errors.join("; ")}`);
 	}
 	return value as DocumentTypes[N];
 }

@@ -68,6 +68,15 @@ export async function readRegular(folder: string, file: string, most: number, sh
 	}
 }
 
+/** The same of a file that may be absent: null where nothing has its name. */
+export async function readRegularIfThere(folder: string, file: string, most: number): Promise<Buffer | null> {
+	const isThere = await lstat(path.join(folder, file)).then(
+		() => true,
+		() => false,
+	);
+	return isThere ? readRegular(folder, file, most) : null;
+}
+
 /** Whether a file or a folder is there that can be opened. */
 export async function exists(file: string): Promise<boolean> {
 	const handle = await open(file).catch(() => null);

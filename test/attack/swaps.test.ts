@@ -249,7 +249,7 @@ describe("once it is production", () => {
 		[
 			"an approval of another form",
 			() => writeFile(path.join(temporary, "registry", LINE, "approvals/000001.json"), "{}"),
-			/not a approval\.json of this version/,
+			/this version can.t read it as approval\.json/,
 		],
 	])("%s", async (_, swap, named) => {
 		await swap();

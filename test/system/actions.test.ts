@@ -1,9 +1,10 @@
 // The actions, one after the other as a workflow runs them
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readDocument } from "../../actions/lib/documents.ts";
+import type { Plan } from "../../actions/lib/generated/documents.d.ts";
 import { runAction } from "../actions/runner.ts";
 import { BOT, type GitHubServer, startGitHub } from "./github-server.ts";
 import { makeProject } from "./project.ts";
@@ -50,6 +51,17 @@ test("take a committed experiment to a comment, a check run and a production mod
 	expect(judged).toMatchObject({ code: 0, outputs: { passed: "true", outcome: "pass" } });
 
 	const documents = { plan: plan!, report: reported.outputs["report"]!, verdict: judged.outputs["verdict"]! };
+	const edited = path.join(path.dirname(plan!), "edited.json");
+	const lenient = JSON.parse(await readFile(plan!, "utf8")) as Plan;
+	lenient.policy.rules[0]!.value = -1;
+	await writeFile(edited, JSON.stringify(lenient));
+	const refused = await runAction("promote", {
+		workspace,
+		inputs: { ...documents, plan: edited, approve: "true", by: "eve" },
+	});
+	expect(refused).toMatchObject({ code: 1, outputs: {} });
+	expect(refused.log).toContain("has changed since the plan");
+
 	const promoted = await runAction("promote", { workspace, inputs: { ...documents, approve: "true", by: "ann" } });
 	expect(promoted).toMatchObject({ code: 0, outputs: { version: "1", status: "approved" } });
 	expect(await readDocument("promotion", promoted.outputs["promotion"]!)).toMatchObject({

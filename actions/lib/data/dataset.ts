@@ -1,15 +1,13 @@
 // A dataset's folder becomes its counts and the digest of its content; an importer makes it where it is absent.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, realpath, stat } from "node:fs/promises";
+import { mkdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
-import { type Loaded, loadSlices } from "../experiment/files.ts";
+import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
-import { openRegular } from "../files.ts";
+import { openRegular, readRegularIfThere } from "../files.ts";
 import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
 import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
@@ -78,7 +76,7 @@ async function importDataset(
 ): Promise<"there" | "imported"> {
 	const spec = recipe.importer && documentText({ ...recipe.importer, categories: recipe.categories });
 	if (await isFolder(location)) {
-		const made = await readFile(path.join(location, "importer.json"), "utf8").catch(() => null);
+		const made = (await readRegularIfThere(location, "importer.json", MOST_BYTES))?.toString("utf8") ?? null;
 		if (spec && made !== null && made !== spec) {
 			throw new InvalidInput(
 				`${location} was made with other importer settings than the data recipe ${name} has now. Delete the folder to make it again, or give the recipe another location.`,
@@ -169,13 +167,26 @@ const NEWLINE = "\n".charCodeAt(0);
 /** Lanes and tracks of a crowded frame take a hundredth of this. */
 const MOST_LINE = 16 * 1024 * 1024;
 
+const HOW_WITHOUT_LINKS =
+	"If DVC made the link, run `dvc config cache.type reflink,copy`, then `dvc checkout --relink`.";
+
 async function readManifest(file: string): Promise<Frame[]> {
+	const handle = await openRegular(path.dirname(file), path.basename(file)).catch((error: InvalidInput) => {
+		const isLink = error.message.includes("a link or a special file");
+		throw isLink ? new InvalidInput(`${error.message} ${HOW_WITHOUT_LINKS}`) : error;
+	});
+	try {
+		return await readFrames(file, handle.createReadStream({ autoClose: false }));
+	} finally {
+		await handle.close();
+	}
+}
+
+async function readFrames(file: string, chunks: AsyncIterable<Buffer>): Promise<Frame[]> {
 	const frames: Frame[] = [];
 	const refuse = (line: number, message: string) => new InvalidFile([{ file, line, column: 1, message }]);
-	const handle = await openRegular(path.dirname(file), path.basename(file));
-	const input = Readable.from(withinLines(handle.createReadStream(), refuse));
 	let number = 0;
-	for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+	for await (const line of linesOf(chunks, refuse)) {
 		number += 1;
 		if (line.trim() === "") continue;
 		let frame: Frame;
@@ -208,22 +219,26 @@ async function readManifest(file: string): Promise<Frame[]> {
 	return frames;
 }
 
-/** The chunks of a text, as long as none of its lines is longer than a frame can be: a line is kept in memory whole. */
-async function* withinLines(
+/** The lines of a text, as long as none is longer than a frame can be: a line is kept in memory whole. */
+async function* linesOf(
 	chunks: AsyncIterable<Buffer>,
 	refuse: (line: number, message: string) => Error,
-): AsyncGenerator<Buffer> {
-	let [line, length] = [1, 0];
+): AsyncGenerator<string> {
+	let [number, length] = [1, 0];
+	let parts: Buffer[] = [];
 	for await (const chunk of chunks) {
 		for (let from = 0; ; ) {
 			const end = chunk.indexOf(NEWLINE, from);
-			length += (end < 0 ? chunk.length : end) - from;
-			if (length > MOST_LINE) throw refuse(line, `the line has more than ${MOST_LINE} bytes`);
+			const part = chunk.subarray(from, end < 0 ? chunk.length : end);
+			parts.push(part);
+			length += part.length;
+			if (length > MOST_LINE) throw refuse(number, `the line has more than ${MOST_LINE} bytes`);
 			if (end < 0) break;
-			[line, length, from] = [line + 1, 0, end + 1];
+			yield Buffer.concat(parts).toString("utf8");
+			[number, length, parts, from] = [number + 1, 0, [], end + 1];
 		}
-		yield chunk;
 	}
+	yield Buffer.concat(parts).toString("utf8");
 }
 
 /** Tracks need no image: a line of them alone is named by its id. */
@@ -313,9 +328,9 @@ async function digestFile(file: string): Promise<string> {
 /** The md5 that DVC pinned, read from the .dvc file beside the dataset without DVC; null where there is none. */
 async function readPin(location: string): Promise<string | null> {
 	const file = `${location}.dvc`;
-	const text = await readFile(file, "utf8").catch(() => null);
-	if (text === null) return null;
-	const source = parseYaml(file, text);
+	const bytes = await readRegularIfThere(path.dirname(location), path.basename(file), MOST_BYTES);
+	if (bytes === null) return null;
+	const source = parseYaml(file, bytes.toString("utf8"));
 	const md5 = (source.value as { outs?: { md5?: unknown }[] } | undefined)?.outs?.[0]?.md5;
 	if (source.problems.length > 0) throw new InvalidFile(source.problems);
 	if (typeof md5 !== "string")

@@ -34,8 +34,8 @@ export const fileKinds = {
 } satisfies Record<string, FileKind>;
 const schemas = Object.values(fileKinds).map(({ schema }) => schema);
 
-/** Far more than the reader of YAML takes, which says so better. */
-const MOST_BYTES = 1024 * 1024;
+/** No file of experiments/ or recipes/ is read beyond this: far more than the reader of YAML takes, which says so better. */
+export const MOST_BYTES = 1024 * 1024;
 export const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
 /** A file that was read and holds to its schema. */

@@ -92,25 +92,32 @@ async function isRollback(pull: PullRequest, { git, github }: Pick<RollbackPorts
 async function mergedRollbacks(
 	ports: Pick<RollbackPorts, "git" | "github">,
 	branch: string,
-): Promise<{ rollbacks: PullRequest[]; told: string[] }> {
+): Promise<{ rollbacks: PullRequest[]; unclear: PullRequest[]; told: string[]; failures: unknown[] }> {
 	const rollbacks: PullRequest[] = [];
+	const unclear: PullRequest[] = [];
 	const told: string[] = [];
+	const failures: unknown[] = [];
 	for (const pull of await ports.github.pullRequestsFrom(ROLLBACKS)) {
 		if (!pull.merged || pull.base.ref !== branch) continue;
-		if (await isRollback(pull, ports)) rollbacks.push(pull);
-		else
-			told.push(`#${pull.number}: its branch is named like a rollback, but its changes aren't one: production stays`);
+		try {
+			if (await isRollback(pull, ports)) rollbacks.push(pull);
+			else
+				told.push(`#${pull.number}: its branch is named like a rollback, but its changes aren't one: production stays`);
+		} catch (error) {
+			unclear.push(pull);
+			failures.push(error);
+			told.push(`#${pull.number}: could not be checked: ${sentenceOf(error)}`);
+		}
 	}
-	return { rollbacks, told };
+	return { rollbacks, unclear, told, failures };
 }
 
-/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Returns the rollbacks that were merged, what it did, and what has failed for which line. Safe to repeat. */
+/** Takes production of each line back whose pull request was taken back since: by `/rollback`, or by a revert that removed its experiment. Returns the merged rollbacks, those that may be one among them, what it did, and what has failed. Safe to repeat. */
 export async function rollBackMerged(
 	ports: RollbackPorts,
 	options: RollbackOptions,
 ): Promise<{ rollbacks: PullRequest[]; told: string[]; failures: unknown[] }> {
-	const { rollbacks, told } = await mergedRollbacks(ports, options.branch);
-	const failures: unknown[] = [];
+	const { rollbacks, unclear, told, failures } = await mergedRollbacks(ports, options.branch);
 	for (const model of await ports.project.registry.lines()) {
 		try {
 			await rollBackLine(model, rollbacks, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });
@@ -119,7 +126,7 @@ export async function rollBackMerged(
 			told.push(`${model}: could not be rolled back: ${sentenceOf(error)}`);
 		}
 	}
-	return { rollbacks, told, failures };
+	return { rollbacks: [...rollbacks, ...unclear], told, failures };
 }
 
 /** Takes one line back as far as is asked, for one pull request may have brought several of its models; records each step, and what an interrupted run has left. */

@@ -105,7 +105,8 @@ async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOpti
 	try {
 		return await promoteMerged(merged, ports, options);
 	} catch (error) {
-		if (error instanceof ServiceError) throw error;
+		// A disk that is full or can't be written is no fault of the experiment's either.
+		if (error instanceof ServiceError || (error as NodeJS.ErrnoException).syscall) throw error;
 		const refused = await refuseMerged(merged, ports, { why: code(sentenceOf(error)), of: merged.commit });
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return refused;
 		// A bug that one file trips over: people read of it in the issue, and we in the log.

@@ -14,6 +14,7 @@ import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
 import { approvalOf } from "./identity.ts";
 import { planRun } from "./plan.ts";
 import type { Registry } from "./registry.ts";
+import { refuseStale } from "./stale.ts";
 import type { Store } from "./store.ts";
 import { describeTransfer, findWeights } from "./weights.ts";
 
@@ -140,6 +141,11 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 	// Shapes are compared before anything starts.
 	const transfer = await describeTransfer(trainer, plan.run, plan.weights.location, resolved);
 	return { ...plan, weights: { ...plan.weights, transfer } };
+}
+
+/** Throws InvalidInput where a plan that was handed over isn't what planning its experiment gives now: its policy and its machine may have been edited. */
+export async function refuseEdited(project: PlanPorts, plan: Plan, options: PlanOptions = {}): Promise<void> {
+	refuseStale(plan, await planExperiment(project, plan.experiment.file, { ...options, transfer: false }));
 }
 
 /** The data that an experiment trains on; throws InvalidFile where its window holds none of them. */

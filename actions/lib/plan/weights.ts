@@ -57,7 +57,7 @@ export async function findWeights(
 	});
 	const what = path.basename(place.digested);
 	const found = await digestRegular(path.dirname(place.digested), what).catch((error: Error) => {
-		throw refuse("/uri", `weights.uri: ${error.message}`);
+		throw refuse("/uri", `weights.uri: ${error.message} Copy the file, or name the one that the link leads to.`);
 	});
 	// The digest that is there stays untold: the path may be of any file on this machine.
 	if (found !== wanted.sha256)

@@ -32,6 +32,8 @@ export interface PromotePorts {
 export async function promote(inputs: PromoteInputs, { registry, store }: PromotePorts): Promise<Promotion> {
 	const { plan, report, verdict, approve, by, now } = inputs;
 	checkEvidence(plan, report, verdict);
+	// First, since what an earlier version wrote differs in this alone.
+	manifestOf(report);
 	if (!verdict.passed) {
 		throw new InvalidInput(`${verdict.experiment} has the verdict ${verdict.outcome}: only a passed one is promoted.`);
 	}
@@ -124,11 +126,12 @@ async function checkBaseline({ experiment: { model, file }, baseline }: Plan, re
 async function judgeAgain({ plan, report, verdict, now }: PromoteInputs, store: Store) {
 	// Another seed may have been trained since; it moves no outcome.
 	const again = { ...(await makeReportAgain(plan, report, store)), seeds: report.seeds };
-	refuseDifferent("report.json", report, again);
-	refuseDifferent("verdict.json", verdict, judge(again as Report, now));
+	const mend = "Run report and gate again.";
+	refuseDifferent("report.json", [report, again], mend);
+	refuseDifferent("verdict.json", [verdict, judge(again as Report, now)], mend);
 }
 
-function refuseDifferent(file: string, found: object, derived: object): void {
+function refuseDifferent(file: string, [found, derived]: [object, object], mend: string): void {
 	const [own, expected] = [found, derived].map((value) => leaves(value));
 	const paths = [...new Set([...own!.keys(), ...expected!.keys()])];
 	const differing = paths.filter((path) => own!.get(path) !== expected!.get(path));
@@ -139,7 +142,7 @@ function refuseDifferent(file: string, found: object, derived: object): void {
 	});
 	const more = differing.length > 3 ? ` and ${differing.length - 3} more` : "";
 	throw new InvalidInput(
-		`${file} differs from what the store and the policy give now (${named.join("; ")}${more}): nothing is promoted. Run report and gate again.`,
+		`${file} differs from what the store and the policy give now (${named.join("; ")}${more}): nothing is promoted. ${mend}`,
 	);
 }
 
@@ -170,11 +173,15 @@ async function checkArtefacts({ experiment: { model }, run, manifest }: Report, 
 function checkEntry(derived: Omit<Entry, "version">, { version, ...held }: Entry): void {
 	const ofNow = ({ registered_at: _, verdict: __, report: ___, waived: ____, ...measured }: Omit<Entry, "version">) =>
 		measured;
-	refuseDifferent(`the registry's entry of ${derived.model} v${version}`, ofNow(held), ofNow(derived));
+	refuseDifferent(
+		`the registry's entry of ${derived.model} v${version}`,
+		[ofNow(held), ofNow(derived)],
+		"What was registered stays: if its evaluation is gone from the store, change the experiment or its seed, and train again.",
+	);
 }
 
 /** What anchors the evaluation's bytes in the registry. */
-function evaluationManifest({ evidence, experiment }: Report): string {
+function manifestOf({ evidence, experiment }: Report): string {
 	if (evidence.evaluation) return evidence.evaluation;
 	throw new InvalidInput(
 		`report.json was written by an earlier version and doesn't name its evaluation's manifest. Report again: npx proving-ground report ${experiment.file}`,
@@ -191,7 +198,7 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		run: verdict.run,
 		evaluation: verdict.evaluation,
 		manifest: verdict.manifest,
-		evaluation_manifest: evaluationManifest(report),
+		evaluation_manifest: manifestOf(report),
 		verdict: sha256(documentText(verdict)),
 		report: verdict.report,
 		registered_at: now.toISOString(),

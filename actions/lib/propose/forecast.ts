@@ -1,9 +1,10 @@
 // A repository becomes the moment at which proposals are due, and an experiment that is due its plan, as far as it can be made here.
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
-import { namesIn } from "../experiment/files.ts";
+import { MOST_BYTES, namesIn } from "../experiment/files.ts";
+import { readRegular } from "../files.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { planExperiment } from "../plan/plan_files.ts";
 import type { Project } from "../project.ts";
@@ -13,7 +14,9 @@ import { loadProposals } from "./proposal_file.ts";
 /** What a checkout says of the proposals, whatever the time and the event; throws InvalidFile. */
 export async function readProposals(root: string): Promise<Pick<Moment, "recipes" | "experiments" | "data">> {
 	const data = await namesIn(path.join(root, "recipes/data"));
-	const texts = data.map(async (name) => [name, await readFile(path.join(root, `recipes/data/${name}.yaml`), "utf8")]);
+	const read = async (name: string) =>
+		(await readRegular(root, `recipes/data/${name}.yaml`, MOST_BYTES)).toString("utf8");
+	const texts = data.map(async (name) => [name, await read(name)]);
 	return {
 		recipes: await loadProposals({ root }),
 		experiments: new Set(await namesIn(path.join(root, "experiments"))),

@@ -22,6 +22,7 @@ interface Recorded {
 	file: string;
 }
 
+const VERSION = /^v\d{6}$/;
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
 /** A registry in a folder of this machine. */
@@ -33,7 +34,7 @@ export function folder(root: string): Registry {
 
 	async function versions(model: string): Promise<Held[]> {
 		const line = lineOf(model);
-		const found = (await namesIn(line)).filter((name) => /^v\d{6}$/.test(name)).sort();
+		const found = (await namesIn(line)).filter((name) => VERSION.test(name)).sort();
 		return Promise.all(
 			found.map(async (name) => {
 				const file = path.join(line, name, "entry.json");
@@ -103,7 +104,10 @@ export function folder(root: string): Registry {
 	return {
 		async lines() {
 			const names = (await namesIn(root)).filter((name) => NAME.test(name)).sort();
-			const held = await Promise.all(names.map(async (name) => (await versions(name)).length > 0));
+			// By their names alone: a record that can't be read is told where its own line is asked for.
+			const held = await Promise.all(
+				names.map(async (name) => (await namesIn(lineOf(name))).some((version) => VERSION.test(version))),
+			);
 			return names.filter((_, place) => held[place]);
 		},
 

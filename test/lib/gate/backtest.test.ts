@@ -109,7 +109,7 @@ test.each<[string, () => Promise<unknown>, string]>([
 	[
 		"a policy that isn't there",
 		() => backtestPolicy(ports(), "recipes/gates/none.yaml", { against: "HEAD", models: [] }),
-		"the policy can't be read (ENOENT)",
+		"the file can't be read (ENOENT)",
 	],
 	["a revision that isn't there", () => backtest("no-such-branch"), 'git knows no revision "no-such-branch"'],
 	["a revision that is an option", () => backtest("--output=x"), "git knows no revision"],

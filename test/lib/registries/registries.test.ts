@@ -256,7 +256,7 @@ describe("what was recorded in reports/", () => {
 		[
 			"of another version of the documents",
 			{ entry: "{}" },
-			"reports/odd/entry.json: not a entry.json of this version",
+			"reports/odd/entry.json: this version can't read it as entry.json",
 		],
 		[
 			"of two versions",

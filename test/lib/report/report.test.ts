@@ -145,7 +145,7 @@ describe("reads what the evaluation left", () => {
 	test("and no document of another form", async () => {
 		const store = await leave({ ...evaluation, scores: [{ metric: "map" }] } as never);
 		await expect(readEvaluation(plan, jobs, store)).rejects.toThrow(
-			"not a eval_report.json of this version: /scores/0 must have required property 'slice'",
+			"this version can't read it as eval_report.json: /scores/0 must have required property 'slice'",
 		);
 	});
 });
