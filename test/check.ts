@@ -51,7 +51,11 @@ const checks: [name: string, command: string[], mend: string, folder?: string][]
 	],
 	["workflows, by their schema", against("github-workflows", workflows), "by hand"],
 	["actions, by their schema", against("github-actions", actions), "by hand"],
-	["packages that are declared and imported", [bin("knip"), "--dependencies"], "by hand, in package.json"],
+	[
+		"packages that are declared and imported",
+		[bin("knip"), "--include", "dependencies,unlisted,unresolved,binaries,exports"],
+		"by hand, in package.json",
+	],
 	["generated validators and types", [process.execPath, "actions/build/schemas.ts", "--check"], "npm run schemas"],
 	["bundles and README tables", [process.execPath, "actions/build/bundle.ts", "--check"], "npm run bundle"],
 ];

@@ -48,7 +48,7 @@ function showError(error: unknown): void {
 }
 
 /** Puts a problem on its own line of the pull request. */
-export function annotate(problem: Problem): void {
+function annotate(problem: Problem): void {
 	core.error(plainText(problem.message), { file: problem.file, startLine: problem.line, startColumn: problem.column });
 }
 

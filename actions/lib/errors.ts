@@ -41,6 +41,11 @@ export class ServiceError extends Error {
 	}
 }
 
+/** Whether an error is none of the three. */
+export function isBug(error: unknown): boolean {
+	return !(error instanceof InvalidFile || error instanceof InvalidInput || error instanceof ServiceError);
+}
+
 /** An error in a sentence for those who can't act on it; what is none of the three is a bug of ours. */
 export function sentenceOf(error: unknown): string {
 	if (error instanceof InvalidFile || error instanceof InvalidInput) return error.message;

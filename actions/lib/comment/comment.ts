@@ -57,7 +57,7 @@ export type State =
 	| { is: "judged"; verdict: Verdict; promotion: Promotion | undefined };
 
 /** What the documents say of the experiment's state. */
-export function stateOf({ jobs, report, verdict, promotion }: Documents): State {
+function stateOf({ jobs, report, verdict, promotion }: Documents): State {
 	// A verdict on an earlier report says nothing of this one.
 	if (verdict && report && verdict.evaluation === report.evaluation) {
 		const own = promotion?.manifest === verdict.manifest ? promotion : undefined;
@@ -258,7 +258,7 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 const CHECK = "proving-ground / ";
 
 /** The name of an experiment's check run. */
-export function checkName(experiment: string): string {
+function checkName(experiment: string): string {
 	// A file may be called anything; GitHub trims a name, and the next look would not find it.
 	return plainLine(`${CHECK}${experiment}`, MAX_NAME);
 }

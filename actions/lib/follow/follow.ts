@@ -2,7 +2,7 @@
 import type { Documents } from "../comment/comment.ts";
 import { isOwnLabel } from "../comment/labels.ts";
 import { sha256 } from "../documents.ts";
-import { InvalidFile, type Problem } from "../errors.ts";
+import { InvalidFile, isBug, type Problem, sentenceOf } from "../errors.ts";
 import { judge } from "../gate/gate.ts";
 import type { Jobs, Plan } from "../generated/documents.d.ts";
 import { changedExperiments } from "../git/changed_files.ts";
@@ -61,13 +61,15 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	const open = (await github.openPullRequests()).filter((pull) => !pull.head.fork && isBase(pull.base.ref, base));
 	const followed: FollowedPull[] = [];
 	const unclear = new Set<number>();
+	const bugs: unknown[] = [];
 	for (const pull of open) {
 		try {
 			followed.push(await followPull(pull, ports, null, false));
 		} catch (error) {
 			// One pull request that can't be followed keeps no other waiting, and stops nothing that it may still want.
 			unclear.add(pull.number);
-			say(`#${pull.number}: ${error instanceof Error ? error.message : String(error)}`);
+			say(`#${pull.number}: ${sentenceOf(error)}`);
+			if (isBug(error)) bugs.push(error);
 		}
 	}
 	for (const { pull, experiments } of followed)
@@ -75,6 +77,8 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	const stopped = await stopOrphans(ports, followed, (claims) => !claims.some((claim) => unclear.has(claim)));
 	for (const id of stopped) say(`${id}: asked to stop, no open pull request needs it any more`);
 	await pruneCheckouts(project.home, git, new Set(open.map(({ head }) => head.sha)));
+	// In the end, with its stack: the others are served.
+	if (bugs.length > 0) throw bugs[0];
 	return followed;
 }
 

@@ -11,7 +11,7 @@ export interface CommentEvent {
 	branch: string;
 }
 
-export const COMMANDS = ["plan", "rerun", "stop", "explain", "rollback"] as const;
+const COMMANDS = ["plan", "rerun", "stop", "explain", "rollback"] as const;
 type Name = (typeof COMMANDS)[number];
 
 export interface Command {

@@ -132,7 +132,7 @@ function latencyLimits(policy: PlanPolicy): Conditions["latency"] {
 }
 
 /** The registry's version as documents name it. */
-export function describe({ entry, location }: Version): PlanBaseline {
+function describe({ entry, location }: Version): PlanBaseline {
 	return { version: entry.version, run: entry.run, manifest: entry.manifest, location };
 }
 

@@ -188,7 +188,7 @@ function compare(a: string | null, b: string | null): number {
 }
 
 /** `weekly 2026-W48: perception-hydranet on scenes captured from … to …`. */
-export function titleOf({
+function titleOf({
 	recipe,
 	experiment,
 	publication,
@@ -202,4 +202,4 @@ export function titleOf({
 }
 
 /** Characters of a revision in a title. */
-export const MOST_REVISION = 60;
+const MOST_REVISION = 60;

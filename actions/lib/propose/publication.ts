@@ -9,7 +9,7 @@ export type Publication =
 	| { event: "dataset.published"; data: string; revision: string }
 	| { event: "slice.mined"; data: string; revision: string; slice: string; frames?: number };
 
-export const EVENTS = ["dataset.published", "slice.mined"] as const;
+const EVENTS = ["dataset.published", "slice.mined"] as const;
 
 const FIELDS = ["proposal", "event", "data", "revision", "slice", "frames"] as const;
 
@@ -48,7 +48,7 @@ export function readEvent(name: string, payload: Record<string, unknown>): Asked
 }
 
 /** Checks what is said to be published; throws InvalidInput that tells everything that is wrong with it. */
-export function checkPublication(value: Record<string, unknown>): Publication {
+function checkPublication(value: Record<string, unknown>): Publication {
 	const source = { file: "", value, problems: [], placeOf: () => ({ line: 1, column: 1 }) };
 	const problems = checkSchema(source, validatePublication, [publicationSchema]);
 	if (problems.length > 0) {
