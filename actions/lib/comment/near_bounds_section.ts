@@ -18,7 +18,7 @@ export function nearSection({ checks }: Verdict): string {
 	return [
 		"**Closer to the limit than the training noise:** another seed may change these outcomes.",
 		`${near.slice(0, MOST).map(lineOf).join("\n")}${rest}`,
-		`To find out, run ${seedsToRun(near, code)} in a copy of the experiment's file. This verdict stays as it is.`,
+		`To find out, run ${seedsToRun(near, code)}. This verdict stays as it is.`,
 	].join("\n\n");
 }
 

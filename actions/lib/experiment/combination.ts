@@ -33,7 +33,7 @@ function checkHeads({ experiment, model, data, heads }: ResolvedExperiment): Pro
 				problemAt(
 					experiment.source,
 					"/data",
-					`${data.source.file} has no categories for ${head}, but ${model.source.file} has a ${head} head: choose other data, or a recipe without that head`,
+					`${data.source.file} has no categories for ${head}, but ${model.source.file} has a ${head} head: choose other data, a recipe without that head, or list it in optional_heads`,
 				),
 			);
 		}

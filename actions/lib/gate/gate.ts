@@ -1,7 +1,7 @@
 // A report becomes a verdict: one record for each rule and score, each ending in pass, fail or inconclusive with a sentence that says why.
 import { documentText, sha256 } from "../documents.ts";
 import type { PlanRule, Report, Verdict } from "../generated/documents.d.ts";
-import { decimalsOf, nameOf, unitOf } from "../metrics.ts";
+import { decimalsOf, isLatency, nameOf, unitOf } from "../metrics.ts";
 import { checkNoise } from "../report/noise.ts";
 import { counted } from "../text/counted.ts";
 import { studentBelow, studentQuantile } from "./student_t.ts";
@@ -63,7 +63,12 @@ export function judgeScores(report: Measured): Judgement {
 	const tested = found.filter(({ finding }) => finding.margin).length;
 	const failing = holm(found.map(({ finding }) => (finding.margin ? pFail(finding.margin) : null)));
 	const checks = found.map(({ rule, score, finding }, place) =>
-		toCheck(rule, score, report, decide(finding, failing[place]!, tested, report.uncertainty.unit)),
+		toCheck(
+			rule,
+			score,
+			report,
+			decide(finding, failing[place]!, tested, isLatency(rule.metric) ? null : report.uncertainty.unit),
+		),
 	);
 	return conclude({ method: "holm", level: LEVEL, checks: tested }, checks);
 }
@@ -264,12 +269,12 @@ function toMargin(made: Omit<Margin, "error"> & { actual: number; interval: Inte
 	return { outcome: "inconclusive", actual, interval, why: "", margin: { ...margin, error } };
 }
 
-/** The outcome of a finding among all of its verdict: `failing` is what Holm's procedure says of it. */
+/** The outcome of a finding among all of its verdict: `failing` is what Holm's procedure says of it, `unit` what more of would settle it; null for times, which a quiet machine settles. */
 function decide(
 	finding: Finding,
 	failing: boolean,
 	tested: number,
-	unit: Report["uncertainty"]["unit"],
+	unit: Report["uncertainty"]["unit"] | null,
 ): Finding & { settle: number | null } {
 	const { margin } = finding;
 	if (!margin) return { ...finding, settle: null };
@@ -293,11 +298,13 @@ function decide(
 	const needed = value < 0 ? -studentQuantile(LEVEL / tested, freedom) : quantile;
 	// Twice the units that would just do: then four in five such figures are settled.
 	const times = 2 * ((needed * error) / value) ** 2;
-	const settle = times <= MOST_TIMES ? Math.max(1, Math.ceil((times - 1) * units)) : null;
+	const settle = unit !== null && times <= MOST_TIMES ? Math.max(1, Math.ceil((times - 1) * units)) : null;
 	const help =
-		settle === null
-			? `It is too close to the limit for any realistic number of ${unit}s.`
-			: `About ${counted(settle, `more ${unit}`)} would settle it.`;
+		unit === null
+			? "The times vary too much to tell; on a quiet machine they vary less."
+			: settle === null
+				? `It is too close to the limit for any realistic number of ${unit}s.`
+				: `About ${counted(settle, `more ${unit}`)} would settle it.`;
 	const alone = value + quantile * error < 0 ? ` Alone it would fail; among ${tested} checks it may be chance.` : "";
 	return {
 		...finding,

@@ -84,7 +84,7 @@ export function seedsToRun(checks: readonly Check[], name: Name): string {
 }
 
 function seedOf(experiment: string, seed: number, name: Name): string {
-	return `${name(experiment)} with ${name(`seed: ${seed}`)}`;
+	return `a copy of ${name(experiment)} with ${name(`seed: ${seed}`)}`;
 }
 
 /** Of how many seeds the noise beside the scores is; empty where there is no second seed. */

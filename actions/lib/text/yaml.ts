@@ -202,5 +202,7 @@ function clip(text: string): string {
 function sentence(code: string, message: string): string {
 	if (code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
 	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
+	if (message.includes("Nested mappings are not allowed in compact")) return 'a value with ": " in it needs quotes';
+	if (message.includes("Alias cannot be an empty string")) return 'write "*" in quotes';
 	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }

@@ -107,7 +107,7 @@ describe.skipIf(!there)("a report's page", () => {
 		const { page, noise } = await open(await draw(makeNoisy()));
 		const night = page.getByRole("region", { name: "Checks that did not pass" }).getByRole("row", { name: "night" });
 		expect(await night.textContent()).toContain("training noise ± 0.015 (3 and 2 seeds)");
-		expect(await night.textContent()).toContain("To find out, run baseline with seed: 1.");
+		expect(await night.textContent()).toContain("To find out, run a copy of baseline with seed: 1.");
 		expect(await page.locator("#checks summary").textContent()).toBe(
 			"3 checks passed; 1 closer to the limit than the training noise",
 		);
@@ -126,7 +126,7 @@ describe.skipIf(!there)("a report's page", () => {
 		const without = await open(await draw());
 		expect(await without.page.locator(".noise").count()).toBe(0);
 		expect(await without.page.locator("#slices .note").textContent()).toContain(
-			"neither model has a second seed. To measure it, run more-night with seed: 1.",
+			"neither model has a second seed. To measure it, run a copy of more-night with seed: 1.",
 		);
 		expect(await without.page.locator("body").textContent()).not.toContain("training noise ±");
 	});

@@ -165,7 +165,7 @@ describe("in words", () => {
 
 	test("says which seed to run where the bound is nearer, and nothing where it isn't", () => {
 		expect(nearText(checkOf({}, seedsOf({ candidate: 1 }, [3, 3])))).toBe(
-			"Closer to the limit than the training noise: another seed may change the outcome. To find out, run more-night with seed: 3.",
+			"Closer to the limit than the training noise: another seed may change the outcome. To find out, run a copy of more-night with seed: 3.",
 		);
 		expect(nearText(checkOf({}, seedsOf({ candidate: 0.001 })))).toBe("");
 		expect(nearText(checkOf({}, seedsOf({})))).toBe("");
@@ -175,10 +175,10 @@ describe("in words", () => {
 		const { report } = makeJudged();
 		const code = (text: string) => `\`${text}\``;
 		expect(noiseSentence(report, code)).toBe(
-			"They don't include training noise, which is not known: neither model has a second seed. To measure it, run `more-night` with `seed: 1`.",
+			"They don't include training noise, which is not known: neither model has a second seed. To measure it, run a copy of `more-night` with `seed: 1`.",
 		);
 		expect(noiseSentence({ ...report, seed: 4, baseline: null }, plain)).toBe(
-			"They don't include training noise, which is not known: there is no second seed. To measure it, run more-night with seed: 0.",
+			"They don't include training noise, which is not known: there is no second seed. To measure it, run a copy of more-night with seed: 0.",
 		);
 		expect(seedsSentence(report)).toBe("");
 		const seeds = makeSeeds();
