@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ServiceError } from "../../actions/lib/errors.ts";
 import { type FollowPorts, follow } from "../../actions/lib/follow/follow.ts";
 import { openGit } from "../../actions/lib/git/git.ts";
 import { openGitHub } from "../../actions/lib/github/github.ts";
@@ -150,14 +151,18 @@ test("leaves the others alone where one can't be followed, and stops nothing of 
 	await place.origin.commit("odd", { "experiments/odd.yaml": experiment({ more: "seed: 5\n" }) });
 	const { number: odd } = await place.origin.open("odd");
 	const said: string[] = [];
-	const broken: FollowPorts = {
+	const broken = (error: Error): FollowPorts => ({
 		...ports,
 		git: async (...args) => {
-			if (args[0] === "fetch" && args.at(-1) === `refs/pull/${odd}/head`) throw new Error("no way");
+			if (args[0] === "fetch" && args.at(-1) === `refs/pull/${odd}/head`) throw error;
 			return ports.git(...args);
 		},
-	};
-	const followed = await follow(null, broken, { ...options, say: (line) => said.push(line) });
+	});
+	const say = { ...options, say: (line: string) => said.push(line) };
+	const followed = await follow(null, broken(new ServiceError("git", "no way")), say);
 	expect(followed.map(({ pull }) => pull.number)).toEqual([number]);
-	expect(said).toEqual([`#${odd}: no way`]);
+	expect(said.splice(0)).toEqual([`#${odd}: git: no way`]);
+	// A bug of ours fails the step once the others are served.
+	await expect(follow(null, broken(new TypeError("x is undefined")), say)).rejects.toThrow("x is undefined");
+	expect(said).toEqual([`#${odd}: A bug in Proving Ground: x is undefined`]);
 });
