@@ -379,3 +379,16 @@ def test_says_how_far_it_is(dataset: Path, tmp_path: Path) -> None:
     }
     assert shown["stage"] in ("train", "validate")
     assert shown["step"] <= shown["steps"]
+
+
+def test_what_a_stopped_job_still_holds_does_not_end_the_process_group() -> None:
+    # PyTorch itself keeps a process's first group.
+    for _ in range(2):
+        with alone() as group:
+            forward = step.distribute(torch.nn.Linear(2, 2), group)
+    threads = os.listdir("/proc/self/task")
+    # As when an exception that held the network is let go. The reducer would join gloo's threads, which may wait for
+    # the interpreter's lock that it holds.
+    for name in ("process_group", "logger", "reducer"):
+        del forward.__dict__[name]
+    assert os.listdir("/proc/self/task") == threads

@@ -1,5 +1,7 @@
 """torchrun's environment becomes the one process group: rank, world size, sums over ranks, and the wish to stop."""
 
+import atexit
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -70,6 +72,20 @@ class Group:
         dist.barrier()
 
 
+# PyTorch's reducer of gradients holds the interpreter's lock while it ends its process group, and a thread of gloo may
+# wait for that lock (pytorch/pytorch#56297): a job that was asked to stop then never ended. The last to let a group go
+# is Python's own object, which gives the lock up first.
+KEPT: list[dist.ProcessGroup] = []
+
+
+@atexit.register
+def let_go() -> None:
+    """End the process groups, once nothing of the job holds them."""
+    if KEPT:
+        gc.collect()
+        KEPT.clear()
+
+
 # How the backends' errors say that another rank is gone or silent.
 LOST = ("timed out", "timeout", "connection closed", "connection reset", "broken pipe", "store is gone")
 NAMING_SECONDS = 5.0
@@ -93,6 +109,7 @@ def join_group(network: dict[str, Any]) -> Iterator[Group]:
     wait_for_all(store, rank, size, seconds, "the start")
     backend, timeout = "nccl" if cuda else "gloo", timedelta(seconds=seconds)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+    KEPT.append(dist.group.WORLD)
     group = Group(rank=rank, size=size, device=device)
 
     def ask_to_stop(*_: object) -> None:
