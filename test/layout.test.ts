@@ -10,7 +10,7 @@ const root = path.resolve(import.meta.dirname, "..");
 const ORDER: readonly (readonly string[])[] = [
 	["generated", "schemas"],
 	["errors", "metrics"],
-	["files", "process"],
+	["files", "process", "state"],
 	["text"],
 	["git"],
 	["documents"],

@@ -9,15 +9,15 @@ import type { Project } from "../lib/project.ts";
 import { reportsOf } from "../lib/report/report.ts";
 
 interface Place {
-	project: Pick<Project, "root">;
+	project: Pick<Project, "root" | "state">;
 }
 
 export function documentFile({ project }: Place, file: string, name: string): string {
-	return path.join(documentsOf(project.root, nameOfFile(file)), `${name}.json`);
+	return path.join(documentsOf(project.state, nameOfFile(file)), `${name}.json`);
 }
 
 export function commentFile({ project }: Place, file: string): string {
-	return path.join(documentsOf(project.root, nameOfFile(file)), "comment.md");
+	return path.join(documentsOf(project.state, nameOfFile(file)), "comment.md");
 }
 
 export function reportFile({ project }: Place, file: string, name: string): string {

@@ -1,4 +1,4 @@
-// One stage at a time, or all of them, over the documents in .proving-ground/documents/<name> and reports/<name>.
+// One stage at a time, or all of them, over the documents in the state folder's documents/<name> and reports/<name>.
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";

@@ -9,6 +9,7 @@ import { scoreText } from "./gate/check_words.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
 import { changedExperiments } from "./git/changed_files.ts";
 import { type Git, openGit } from "./git/git.ts";
+import { refuseReserved } from "./git/reserved.ts";
 import type { GitHubOptions } from "./github/connect.ts";
 import type { GitHub } from "./github/objects.ts";
 import { unpackPlan } from "./plan/packed_plan.ts";
@@ -20,12 +21,26 @@ import { liveLine, progressLine } from "./train/progress.ts";
 
 /** Runs an action's body; an error becomes annotations and a failed step, with a stack only where it is a bug of ours. */
 export async function runAction(body: () => Promise<void>): Promise<void> {
+	takeToken();
 	try {
 		await body();
 	} catch (error) {
 		showError(error);
 		process.exitCode = 1;
 	}
+}
+
+let token = "";
+
+/** Takes the token out of the environment, of which a process that is started may have a copy. */
+function takeToken(): void {
+	token = core.getInput("token");
+	delete process.env["INPUT_TOKEN"];
+}
+
+function requiredToken(): string {
+	if (token === "") throw new InvalidInput("The input token is required but was not given.");
+	return token;
 }
 
 function showError(error: unknown): void {
@@ -72,14 +87,27 @@ export async function openWorkspace(options: OpenOptions = {}): Promise<Project>
 	return openProject(workspaceRoot(), { warn: (message) => core.warning(plainText(message)), ...options });
 }
 
+/**
+ * The repository with the experiments of the checkout that the input `head` names, such as a pull request's; this checkout's own
+ * where it names none. Throws InvalidInput where it has what only a machine may keep. For jobs that may run that checkout's code.
+ */
+export async function openHead(options: OpenOptions = {}): Promise<Project> {
+	const project = await openWorkspace(options);
+	const head = core.getInput("head");
+	if (head === "") return project;
+	const root = path.resolve(workspaceRoot(), head);
+	await refuseReserved(openGit(root), "HEAD", project.state);
+	return project.at(root, "started");
+}
+
 /** Where the runner checked the repository out. */
 export function workspaceRoot(): string {
 	return process.env["GITHUB_WORKSPACE"] ?? process.cwd();
 }
 
-/** Where a document of an experiment is kept between stages: the same place as on the command line. */
-export function documentPath(experiment: string, name: string): string {
-	return path.join(documentsOf(workspaceRoot(), experiment), `${name}.json`);
+/** Where a document of an experiment is kept between the steps of a job. */
+export function documentPath({ state }: Project, experiment: string, name: string): string {
+	return path.join(documentsOf(state, experiment), `${name}.json`);
 }
 
 /** Stops a job that would run or promote what a fork's pull request brings; throws InvalidInput. */
@@ -175,7 +203,7 @@ export function requiredNumber(name: string): number {
 /** How GitHub is reached, by the runner's environment and the action's inputs. */
 export function gitHubPlace(): GitHubOptions {
 	return {
-		token: requiredInput("token"),
+		token: requiredToken(),
 		author: requiredInput("author"),
 		repository: process.env["GITHUB_REPOSITORY"] ?? "",
 		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
@@ -194,5 +222,5 @@ export async function openPullRequest(): Promise<{ github: GitHub; place: Place 
 /** Git on the runner's checkout, with the token for its origin. */
 export function openRepository(): Git {
 	const server = process.env["GITHUB_SERVER_URL"] ?? "https://github.com";
-	return openGit(workspaceRoot(), { token: requiredInput("token"), server });
+	return openGit(workspaceRoot(), { token: requiredToken(), server });
 }

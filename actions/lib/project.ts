@@ -6,8 +6,10 @@ import { allExecutors, chooseExecutor } from "./executors/index.ts";
 import { loadFile } from "./experiment/files.ts";
 import type { Config, PlanMachine } from "./generated/documents.d.ts";
 import type { PlanPorts } from "./plan/plan_files.ts";
+import type { Registry } from "./plan/registry.ts";
 import { chooseRegistry } from "./registries/index.ts";
 import { recorded } from "./registries/recorded.ts";
+import { openState, refuseInWorkspace } from "./state.ts";
 import { chooseStore } from "./stores/index.ts";
 import type { Executor } from "./train/executor.ts";
 import { ENTRY, findTrainer } from "./trainer/trainer.ts";
@@ -17,22 +19,21 @@ const CONFIG_KIND = { validator: () => import("./generated/validate_config.js") 
 
 /** A repository and the places it names. */
 export interface Project extends PlanPorts {
-	/** The checkout whose configuration says where it runs; the root, but for other checkouts of the same repository. */
-	home: string;
 	/** How a promotion's files reach the default branch. */
 	record: NonNullable<Config["record"]>;
 	executorFor(machine: PlanMachine): Executor;
 	/** Every place where this repository's jobs may run. */
 	executors(): readonly Executor[];
-	/** The same places for another checkout of the repository, with the trainer that stands there, if any does. */
-	at(root: string): Project;
+	/**
+	 * The same places for another checkout of the repository. The trainer that stands there names the runs, and jobs run a copy of
+	 * it; to plan, it is started only where that is allowed.
+	 */
+	at(root: string, trainer: "started" | "digested"): Project;
 }
 
 export interface OpenOptions {
 	/** Takes what production is from the promotions in reports/, on a machine that can't reach the registry. */
 	fromReports?: boolean;
-	/** The checkout whose reports/ they are, where that isn't this one: a pull request may have edited its own. */
-	reports?: string;
 	/** Told of a record there that can't be read. */
 	warn?: (message: string) => void;
 }
@@ -40,7 +41,7 @@ export interface OpenOptions {
 /** Opens the repository at a folder; throws InvalidFile or InvalidInput. */
 export async function openProject(
 	root: string,
-	{ fromReports = false, reports = "", warn = () => {} }: OpenOptions = {},
+	{ fromReports = false, warn = () => {} }: OpenOptions = {},
 ): Promise<Project> {
 	if (!existsSync(path.join(root, CONFIG))) {
 		throw new InvalidInput(
@@ -50,32 +51,61 @@ export async function openProject(
 	const problems: Problem[] = [];
 	const { value } = await loadFile<Config>(root, CONFIG, CONFIG_KIND, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
-	const project = projectOf(value, root, root);
-	if (!fromReports) return project;
-	return { ...project, registry: recorded(path.resolve(root, reports), warn), reachesModels: false };
+	return projectOf(
+		{ config: value, home: root, promotions: fromReports ? recorded(root, warn) : null },
+		root,
+		"started",
+	);
 }
 
-/** Places are relative to `home`, whose configuration it is; experiments and recipes stand in `root`. */
-function projectOf(config: Config, home: string, root: string): Project {
-	const own = path.join(root, "trainer");
-	const found = findTrainer(path.resolve(home, config.python));
+interface Opened {
+	config: Config;
+	home: string;
+	/** What was recorded of promotions, where the registry can't be reached. */
+	promotions: Registry | null;
+}
+
+/** Experiments and recipes stand in `root`; the configuration, machines and gates are those of `home`. */
+function projectOf(opened: Opened, root: string, planning: "started" | "digested"): Project {
+	const { config, home, promotions } = opened;
+	const state = openState(home, config.state);
+	const place = (key: string, named: string) => {
+		const folder = path.resolve(state.folder, named);
+		refuseInWorkspace(key, named, folder);
+		return folder;
+	};
+	const own = findTrainer(pythonOf(config, state.folder, place));
 	// The action's own comes from the commit that the workflow runs at, which for a pull request is a trial merge: what is
 	// checked out is what every workflow can plan again.
-	const trainer = existsSync(path.join(own, ENTRY)) ? { ...found, folder: own } : found;
+	const trainerIn = (checkout: string) => {
+		const folder = path.join(checkout, "trainer");
+		return existsSync(path.join(folder, ENTRY)) ? { ...own, folder } : own;
+	};
+	const trainer = trainerIn(root);
 	// On a runner the next workflow changes the checkout while this one's job still runs.
 	const copyTrainer = process.env["GITHUB_ACTIONS"] === "true";
-	const places = { jobs: path.resolve(home, config.jobs), trainer, copyTrainer };
+	const places = { jobs: place("jobs", config.jobs ?? "jobs"), trainer, copyTrainer };
 	return {
 		root,
 		home,
-		trainer,
-		store: chooseStore(config, home),
-		registry: chooseRegistry(config, home),
-		reachesModels: true,
+		state,
+		trainer: planning === "started" ? trainer : trainerIn(home),
+		code: trainer,
+		store: chooseStore(config, place),
+		registry: promotions ?? chooseRegistry(config, place),
+		reachesModels: promotions === null,
 		tracking: config.tracking,
 		record: config.record ?? "pull_request",
 		executorFor: (machine) => chooseExecutor(machine, places),
 		executors: () => allExecutors(places),
-		at: (other) => projectOf(config, home, other),
+		at: (other, how) => projectOf(opened, other, how),
 	};
+}
+
+/** The interpreter that the configuration names; else the state folder's, or on the command line that of the clone which it comes from. */
+function pythonOf({ python }: Config, state: string, place: (key: string, named: string) => string): string {
+	if (python !== undefined) return place("python", python);
+	const kept = path.join(state, "venv/bin/python");
+	if (process.env["GITHUB_ACTIONS"] === "true" || existsSync(kept)) return kept;
+	return path.join(path.dirname(findTrainer("").folder), ".venv/bin/python");
 }

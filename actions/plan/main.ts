@@ -1,17 +1,16 @@
 // Plans the experiments that a pull request adds or changes.
 import * as core from "@actions/core";
-import { booleanInput, chosenFiles, knownAuthors, numberInput, openWorkspace, runAction } from "../lib/action.ts";
+import { booleanInput, chosenFiles, knownAuthors, numberInput, openHead, runAction } from "../lib/action.ts";
 import { summarisePlans } from "../lib/comment/summary.ts";
 import { packPlans } from "../lib/plan/packed_plan.ts";
 import { planAll, refuseOthers, refuseProblems } from "../lib/plan/plan_files.ts";
 
 await runAction(async () => {
-	const base = core.getInput("base");
-	const project = await openWorkspace({ fromReports: booleanInput("from-reports"), reports: base });
+	const project = await openHead({ fromReports: booleanInput("from-reports") });
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
 	const known = await knownAuthors(numberInput("pull-request"));
-	const options = { base, image: core.getInput("image"), known };
+	const options = { image: core.getInput("image"), known };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
 

@@ -3,8 +3,8 @@ import * as core from "@actions/core";
 import {
 	booleanInput,
 	documentPath,
+	openHead,
 	openPullRequest,
-	openWorkspace,
 	refuseFork,
 	requiredInput,
 	runAction,
@@ -19,7 +19,7 @@ import { isEvaluated, stopJobs, trainPlan } from "../lib/train/train.ts";
 
 await runAction(async () => {
 	await refuseFork();
-	const project = await openWorkspace();
+	const project = await openHead();
 	const plan = await readDocument("plan", requiredInput("plan"));
 	const pull = await openPullRequest();
 	await requireCurrent(pull);
@@ -36,6 +36,6 @@ await runAction(async () => {
 	];
 	const jobs = await trainPlan(plan, ports, { follow: booleanInput("follow"), onLook });
 
-	core.setOutput("jobs", await writeDocument("jobs", jobs, documentPath(plan.experiment.name, "jobs")));
+	core.setOutput("jobs", await writeDocument("jobs", jobs, documentPath(project, plan.experiment.name, "jobs")));
 	core.setOutput("evaluated", isEvaluated(jobs));
 });

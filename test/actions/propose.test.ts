@@ -28,8 +28,7 @@ beforeEach(async () => {
 	workspace = await makeProject({
 		"recipes/proposals/fresh.yaml": fresh,
 		// Nothing is imported here, so the cost can't be known.
-		".github/proving-ground.yaml":
-			"store: { folder: store }\nregistry: { folder: registry }\njobs: jobs\npython: there/is/none\n",
+		".github/proving-ground.yaml": "state: .proving-ground\npython: there/is/none\n",
 	});
 });
 afterEach(async () => {

@@ -100,7 +100,7 @@ export const refused: Record<string, string> = {
 };
 
 const goodData = `description: A good recipe, to be broken
-location: .proving-ground/data/mine
+location: data/mine
 categories: { detection: [vehicle, pedestrian, rider], segmentation: [road] }
 tracks: { past: 8, future: 12, step_seconds: 0.4 }
 `;

@@ -31,7 +31,7 @@ categories: { detection: [vehicle], segmentation: [road] }
 		"experiments/broken.yaml": `${experiment({})}seeed: 1\n`,
 		"experiments/second.yaml": experiment({ gates: "strict" }),
 	});
-	const data = path.join(root, "data/mini");
+	const data = path.join(root, ".proving-ground/data/mini");
 	await mkdir(data, { recursive: true });
 	for (const split of ["train", "val", "test"]) await writeFile(path.join(data, `golden_${split}.manifest`), frame);
 	await writeFile(path.join(data, "slices.yaml"), "slices: []\n");
@@ -124,11 +124,14 @@ describe("have their places", () => {
 	test("in the checkout whose configuration it is, whichever commit they are of", async () => {
 		const project = await openProject(root);
 		const other = await makeProject({ "trainer/proving_ground/__main__.py": "# another trainer\n" });
-		const there = project.at(other);
+		const there = project.at(other, "started");
 		expect([there.root, there.home]).toEqual([other, root]);
 		expect(there.store.locate("x")).toBe(project.store.locate("x"));
 		expect(there.trainer).toEqual({ ...project.trainer, folder: path.join(other, "trainer") });
-		expect(project.at(path.join(root, "data")).trainer).toEqual(project.trainer);
+		expect(project.at(path.join(root, "data"), "started").trainer).toEqual(project.trainer);
+		// What nobody has approved names the run, and isn't started.
+		const unapproved = project.at(other, "digested");
+		expect([unapproved.trainer, unapproved.code]).toEqual([project.trainer, there.trainer]);
 		await rm(other, { recursive: true });
 	});
 
@@ -140,16 +143,18 @@ describe("have their places", () => {
 		expect(await refusal(false)).toContain("line has no version 1");
 	});
 
-	test("of the checkout that is named, whose records a pull request can't have edited", async () => {
-		for (const place of ["reports", "base/reports"]) {
-			await mkdir(path.join(root, place, "old"), { recursive: true });
-			for (const name of ["promotion", "entry"]) await writeFile(path.join(root, place, `old/${name}.json`), place);
+	test("with the records of the checkout whose configuration it is, which a pull request can't have edited", async () => {
+		const other = await makeProject();
+		for (const place of [root, other]) {
+			await mkdir(path.join(place, "reports/old"), { recursive: true });
+			for (const name of ["promotion", "entry"]) await writeFile(path.join(place, `reports/old/${name}.json`), "{");
 		}
 		const warn = vi.fn();
-		const { registry } = await openProject(root, { fromReports: true, reports: "base", warn });
+		const { registry } = (await openProject(root, { fromReports: true, warn })).at(other, "started");
 		expect(await registry.current("line")).toBeNull();
 		expect(warn).toHaveBeenCalledTimes(1);
-		expect(warn.mock.calls[0]![0]).toContain("base/reports/old/");
+		expect(warn.mock.calls[0]![0]).toContain(path.join(root, "reports/old/"));
+		await rm(other, { recursive: true });
 	});
 
 	test("with weights of a version there, whose bytes are read by what starts the training, and of no run", async () => {

@@ -10,7 +10,7 @@ import { experiment, makeProject, repository } from "./project.ts";
 const data = path.join(repository, "../shared/data/bdd100k-300");
 
 const recipe = `description: A few frames of BDD100K
-location: .proving-ground/data/bdd100k
+location: data/bdd100k
 categories:
   detection: [car, traffic sign, traffic light, person, truck, bus, rider, bike, motor]
   segmentation: []

@@ -257,7 +257,7 @@ test("validates every experiment, and ends in 2 with all problems where there ar
 
 test("ends in 3 where a service failed", async () => {
 	const broken = await makeProject({
-		".github/proving-ground.yaml": "store: { folder: s }\nregistry: { folder: r }\njobs: j\npython: /bin/false\n",
+		".github/proving-ground.yaml": "state: s\npython: /bin/false\n",
 	});
 	const { code } = await startCli(broken, "plan", "experiments/first.yaml").ended;
 	await rm(broken, { recursive: true });

@@ -61,8 +61,8 @@ async function planHead(name: string, sha: string) {
 	execFileSync("git", ["clone", "--quiet", "--no-checkout", place.origin.folder, root]);
 	execFileSync("git", ["-C", root, "fetch", "--quiet", "origin", sha]);
 	execFileSync("git", ["-C", root, "checkout", "--quiet", sha]);
-	const project = ports.project.at(root);
-	const plan = await planExperiment(project, `experiments/${name}.yaml`, { base: ports.project.home });
+	const project = ports.project.at(root, "digested");
+	const plan = await planExperiment(project, `experiments/${name}.yaml`);
 	return { plan, places: { executor: project.executorFor(plan.machine), store: project.store, pullRequest: number } };
 }
 
@@ -112,7 +112,7 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 	execFileSync("git", ["clone", "--quiet", place.origin.folder, byHand]);
 	await mkdir(path.join(byHand, "experiments"), { recursive: true });
 	await writeFile(path.join(byHand, "experiments/hand.yaml"), `${long}seed: 7\n`);
-	const hand = ports.project.at(byHand);
+	const hand = ports.project.at(byHand, "digested");
 	const own = await planExperiment(hand, "experiments/hand.yaml", {});
 	const { executor, store } = places;
 	await startJobs(own, { executor, store });

@@ -5,9 +5,7 @@ import path from "node:path";
 
 export const repository = path.resolve(import.meta.dirname, "../..");
 
-const places = `store: { folder: .proving-ground/store }
-registry: { folder: .proving-ground/registry }
-jobs: .proving-ground/jobs
+const places = `state: .proving-ground
 python: ${path.join(repository, ".venv/bin/python")}
 `;
 /** The configuration that says nothing of tracking: every run is tracked, which takes some seconds of it. */
@@ -37,7 +35,7 @@ train:
   augment: { flip: { probability: 0.5 }, photometric: { probability: 1, strength: 0.2 } }
 `,
 	"recipes/data/mini.yaml": `description: A few tiny scenes
-location: .proving-ground/data/mini
+location: data/mini
 categories:
   detection: [vehicle, pedestrian, rider]
   segmentation: [background, sky, road, lane, vehicle, pedestrian, rider]

@@ -59,17 +59,11 @@ export async function openPlace(more: Record<string, string> = {}): Promise<Plac
 	return openRepository(async ({ home }) => ({
 		...(await workflowFiles()),
 		...recipes,
-		".gitignore": ".proving-ground/\nbase/\n",
-		".github/proving-ground.yaml": `store: { folder: ${home}/store }
-registry: { folder: ${home}/registry }
-jobs: ${home}/jobs
+		".gitignore": ".proving-ground/\n",
+		".github/proving-ground.yaml": `state: ${home}
 python: ${path.join(repository, ".venv/bin/python")}
 tracking: { mode: "off" }
 `,
-		"recipes/data/mini.yaml": recipes["recipes/data/mini.yaml"]!.replace(
-			"location: .proving-ground/data/mini",
-			`location: ${home}/data/mini`,
-		),
 		...more,
 	}));
 }

@@ -136,8 +136,16 @@ function split(text: string, operator: string): string[] {
 /** Whether the job can write, spend, or reach what is not GitHub's. */
 function isPrivileged(job: Job): boolean {
 	const writes = Object.values(job.permissions ?? {}).includes("write");
-	const hosted = typeof job["runs-on"] === "string" && HOSTED.test(job["runs-on"]);
-	return writes || secretsOf(job).length > 0 || job.environment !== undefined || (!job.uses && !hosted);
+	return writes || secretsOf(job).length > 0 || job.environment !== undefined || (!job.uses && !isHosted(job));
+}
+
+function isHosted(job: Job): boolean {
+	return typeof job["runs-on"] === "string" && HOSTED.test(job["runs-on"]);
+}
+
+/** Whether a job runs on other events than a pull request's alone. */
+function isElsewhere(condition: string): boolean {
+	return split(unwrap(condition), "&&").some((part) => /^github\.event_name == '(?!pull_request')\w+'$/.test(part));
 }
 
 function checkJob(workflow: Workflow, job: Job): string[] {
@@ -179,6 +187,9 @@ function checkSteps(job: Job): string[] {
 		const checksOut = step.uses?.startsWith("actions/checkout@");
 		if (checksOut && String(step.with?.["persist-credentials"]) !== "false" && !pushes)
 			problems.push("a check-out keeps its credentials, and nothing pushes");
+		if (step.with?.["clean"] === false) problems.push("a check-out leaves there what another has brought");
+		if (checksOut && /head|refs\/pull/.test(String(step.with?.["ref"] ?? "")) && step.with?.["path"] !== "head")
+			problems.push("a head is checked out over the workspace: give it the path head, as data");
 		return problems;
 	});
 }
@@ -187,16 +198,16 @@ function checkPrivileged(job: Job, events: string[]): string[] {
 	const problems: string[] = [];
 	if (events.includes("pull_request") && !keepsForksOut(flat(job.if)))
 		problems.push("it may write, spend or see a secret, and its if doesn't keep forks out");
+	if (events.includes("pull_request") && !isHosted(job) && !job.environment && !isElsewhere(flat(job.if)))
+		problems.push(
+			"it runs what nobody has approved beside the store: give it an environment, or start it by another event",
+		);
 	for (const { uses = "", with: inputs = {} } of job.steps ?? []) {
 		// What an untrusted job leaves in a cache or an artefact would run here, or decide.
 		if (/^actions\/cache\b/.test(uses) || inputs["cache"] !== undefined)
 			problems.push(`${uses} takes a cache that others may fill`);
 		if (uses.startsWith("actions/download-artifact@") && !/^plans?\b/.test(String(inputs["name"] ?? "")))
 			problems.push("it takes an artefact other than the plan's documents");
-		const ref = String(inputs["ref"] ?? "");
-		const trusted = keepsForksOut(flat(job.if));
-		if (uses.startsWith("actions/checkout@") && /head|refs\/pull/.test(ref) && !inputs["path"] && !trusted)
-			problems.push("it checks out where it would run what a fork may have brought: give it a path, as data");
 	}
 	return problems;
 }

@@ -76,6 +76,12 @@ describe("a workflow file", () => {
 		["lets forks into a job that writes", condition, "if: always()", /keep forks out/],
 		["lets forks in by another way", condition, `${condition} || github.actor == 'ann'`, /keep forks out/],
 		["keeps credentials", "persist-credentials: false", "fetch-depth: 0", /keeps its credentials/],
+		[
+			"keeps what lies there",
+			"persist-credentials: false",
+			"persist-credentials: false, clean: false",
+			/another has brought/,
+		],
 		["has no end", "    timeout-minutes: 5\n", "", /timeout-minutes/],
 		["gives no reason", " # to write the check run", "", /checks has no reason/],
 		[
@@ -108,16 +114,24 @@ describe("a workflow file", () => {
 		expect(checkWorkflow(job).join()).toMatch(/group a may be its caller's/);
 	});
 
-	test("may check out the head of a branch of this repository where it runs, and never what anybody's comment names", () => {
-		const checkOut = (ref: string) => `persist-credentials: false, ref: "${expression(ref)}"`;
-		const head = good.replace("persist-credentials: false", checkOut("github.event.pull_request.head.sha"));
-		expect(checkWorkflow(head)).toEqual([]);
-		const comment = good
-			.replace("[pull_request]", "[issue_comment]")
-			.replace(condition, "if: github.event.issue.pull_request")
-			.replace("persist-credentials: false", checkOut("format('refs/pull/{0}/head', github.event.issue.number)"));
-		expect(checkWorkflow(comment).join()).toMatch(/as data/);
-		expect(checkWorkflow(comment.replace("ref:", "path: head, ref:"))).toEqual([]);
+	test.each(["github.event.pull_request.head.sha", "format('refs/pull/{0}/head', github.event.issue.number)"])(
+		"checks the head %s out as data alone",
+		(ref) => {
+			const head = good.replace("persist-credentials: false", `persist-credentials: false, ref: "${expression(ref)}"`);
+			expect(checkWorkflow(head).join()).toMatch(/over the workspace/);
+			expect(checkWorkflow(head.replace("ref:", "path: base, ref:")).join()).toMatch(/over the workspace/);
+			expect(checkWorkflow(head.replace("ref:", "path: head, ref:"))).toEqual([]);
+		},
+	);
+
+	test("runs beside the store what somebody has approved, or what an event of the default branch starts", () => {
+		const own = good.replace("ubuntu-latest", expression("fromJSON(vars.RUNNER)"));
+		expect(checkWorkflow(own).join()).toMatch(/nobody has approved/);
+		expect(checkWorkflow(own.replace("    timeout", "    environment: training\n    timeout"))).toEqual([]);
+		const by = (event: string) => own.replace("[pull_request]", `[pull_request, ${event}]`);
+		const only = by("workflow_dispatch").replace(condition, "if: github.event_name == 'workflow_dispatch' && vars.X");
+		expect(checkWorkflow(only)).toEqual([]);
+		expect(checkWorkflow(by("workflow_dispatch")).join()).toMatch(/nobody has approved/);
 	});
 
 	test.each(["secrets.KEY", "environment", "self-hosted"])("keeps forks from %s too", (what) => {

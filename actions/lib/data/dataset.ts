@@ -9,6 +9,7 @@ import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
 import { openRegular, readRegularIfThere } from "../files.ts";
 import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
+import type { State } from "../state.ts";
 import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
@@ -43,28 +44,38 @@ export interface Preparation {
 
 /** A recipe's dataset: fetched or made where it is absent, counted, and in shards where the recipe wants them; safe to repeat. */
 export async function prepareDataset(
-	{ root, trainer }: { root: string; trainer: Trainer },
+	{ root, state, trainer }: { root: string; state: State; trainer: Trainer },
 	name: string,
 	data: Loaded<Data>,
 	{ onMake = () => {}, window }: Preparation = {},
 ): Promise<Dataset> {
 	const recipe = data.value;
-	const location = path.resolve(root, recipe.location);
-	const source = recipe.dvc ? await readPinned(root, data) : null;
-	if (source) await fetchPinned({ root, data, source }, trainer, () => onMake(name));
+	const source = recipe.dvc ? await readPinned(root, state.folder, data) : null;
+	const location = locationOf(recipe, source, { root, state });
+	const fetching = source && { root, state, location, data, source };
+	if (fetching) await fetchPinned(fetching, trainer, () => onMake(name));
 	else {
 		if (recipe.importer && !(await isFolder(location))) onMake(name);
 		await importDataset(name, recipe, location, trainer);
 	}
 	const dataset = await readDataset(name, recipe, location, { source, window });
-	if (source) await sealPinned({ root, data, source }, dataset.run.version);
+	if (fetching) await sealPinned(fetching, dataset.run.version);
 	// A job may outlive the checkout whose link leads there.
 	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
 	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
-	const shards = path.join(root, ".proving-ground/shards", `${name}-${digest}`);
+	const shards = path.join(state.folder, "shards", `${name}-${digest}`);
 	await mkdir(path.dirname(shards), { recursive: true });
 	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
 	return { ...dataset, location: await realpath(shards) };
+}
+
+/**
+ * Where a recipe's data lie: in the state folder, or where the recipe says. What DVC tracks in this repository lies in the
+ * checkout where that keeps its own state; elsewhere checkouts come and go, and it is fetched once for each pin.
+ */
+function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { root: string; state: State }): string {
+	if (source?.repository !== null || !source) return path.resolve(state.folder, recipe.location);
+	return state.isInside ? path.resolve(root, recipe.location) : path.join(state.folder, "dvc", source.md5);
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */

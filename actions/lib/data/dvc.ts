@@ -7,6 +7,7 @@ import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { runCommand } from "../process.ts";
+import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
 import { type DvcRecipe, repositoryPlace } from "./dvc_pin.ts";
@@ -20,24 +21,27 @@ interface Fetched {
 
 export interface Fetching {
 	root: string;
+	state: State;
+	/** The folder that is to hold the data. */
+	location: string;
 	data: Loaded<Data>;
 	source: PlanSource;
 }
 
 /** Fetches the data where the folder doesn't hold its pin; what was there stays until the new is whole. Safe to repeat. */
 export async function fetchPinned(
-	{ root, data, source }: Fetching,
+	{ root, state, location, data, source }: Fetching,
 	trainer: Trainer,
 	onFetch: () => void,
 ): Promise<"there" | "fetched"> {
-	const location = path.resolve(root, data.value.location);
-	const record = recordOf(root, location, source);
+	const isTracked = isTrackedHere(state, source);
+	const record = recordOf(state, location, isTracked);
 	const there = (await stat(location).catch(() => null)) !== null;
 	const fetched = there ? await readRecord(record) : null;
 	if (fetched?.source.md5 === source.md5) return "there";
 	const remote = (data.value.dvc as DvcRecipe).remote;
 	const options = remote === undefined ? [] : ["--remote", remote];
-	if (source.repository === null) {
+	if (isTracked) {
 		onFetch();
 		await runDvc(root, trainer, data, ["pull", ...options, source.path]);
 		if ((await stat(location).catch(() => null)) === null)
@@ -54,9 +58,9 @@ export async function fetchPinned(
 	const beside = await mkdtemp(`${location}.fetch-`);
 	try {
 		const whole = path.join(beside, "new");
-		const from = [repositoryPlace(root, source.repository), source.path, "--rev", source.commit!];
+		const from = source.repository === null ? [root, folderOf(source)] : revisionOf(root, source);
 		await runDvc(root, trainer, data, ["get", ...options, ...from, "--out", whole]);
-		await writeRecord(recordOf(root, whole, source), { source, version: null });
+		await writeRecord(recordOf(state, whole, isTracked), { source, version: null });
 		await replaceFolder(location, whole, path.join(beside, "old"));
 	} finally {
 		await rm(beside, { recursive: true, force: true });
@@ -65,26 +69,38 @@ export async function fetchPinned(
 }
 
 /** Notes the dataset's digest when it was just fetched; throws InvalidInput where the folder was changed since. */
-export async function sealPinned({ root, data, source }: Fetching, version: string): Promise<void> {
-	const location = path.resolve(root, data.value.location);
-	const record = recordOf(root, location, source);
+export async function sealPinned({ state, location, source }: Fetching, version: string): Promise<void> {
+	const record = recordOf(state, location, isTrackedHere(state, source));
 	const fetched = await readRecord(record);
 	if (!fetched || fetched.version === version) return;
 	if (fetched.version === null) return writeRecord(record, { ...fetched, version });
-	const mend =
-		source.repository === null
-			? `\`dvc checkout --force ${source.path}\` undoes it, \`dvc commit\` keeps it`
-			: "delete it to fetch it again";
+	const mend = isTrackedHere(state, source)
+		? `\`dvc checkout --force ${source.path}\` undoes it, \`dvc commit\` keeps it`
+		: "delete it to fetch it again";
 	throw new InvalidInput(
 		`${location} doesn't match DVC's pin ${source.md5}: it was changed after it was fetched; ${mend}.`,
 	);
 }
 
 // DVC would call a file of ours inside a folder that it tracks a change; a folder that is only fetched has it inside, so that both are replaced as one.
-function recordOf(root: string, location: string, { repository }: PlanSource): string {
-	if (repository !== null) return path.join(location, ".dvc-pin.json");
-	const digest = sha256(path.relative(root, location)).slice("sha256:".length, "sha256:".length + 16);
-	return path.join(root, ".proving-ground/dvc", `${digest}.json`);
+function recordOf(state: State, location: string, isTracked: boolean): string {
+	if (!isTracked) return path.join(location, ".dvc-pin.json");
+	const digest = sha256(location).slice("sha256:".length, "sha256:".length + 16);
+	return path.join(state.folder, "dvc", `${digest}.json`);
+}
+
+/** Whether the data lie where DVC tracks them, in the checkout. */
+function isTrackedHere(state: State, { repository }: PlanSource): boolean {
+	return repository === null && state.isInside;
+}
+
+/** What a .dvc file tracks. */
+function folderOf({ path: file }: PlanSource): string {
+	return file.replace(/\.dvc$/, "");
+}
+
+function revisionOf(root: string, { repository, path: tracked, commit }: PlanSource): string[] {
+	return [repositoryPlace(root, repository!), tracked, "--rev", commit!];
 }
 
 async function readRecord(file: string): Promise<Fetched | null> {
@@ -131,8 +147,8 @@ async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: 
 	const ended = await runCommand(trainer.python, ["-m", "dvc", ...args], { cwd: root, env: dvcEnvironment(trainer) });
 	if (ended.code === 0) return;
 	if (/No module named '?dvc\b/.test(ended.errors)) {
-		const python = path.relative(root, trainer.python);
-		const locked = path.relative(root, path.join(trainer.folder, "requirements-dvc.txt"));
+		const python = shortest(root, trainer.python);
+		const locked = shortest(root, path.join(trainer.folder, "requirements-dvc.txt"));
 		throw new InvalidInput(
 			`${data.source.file} gets its data from DVC, which isn't installed. To install it: ${python} -m pip install --no-deps --require-hashes -r ${locked}`,
 		);
@@ -149,6 +165,12 @@ async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: 
 		]);
 	const from = remote === undefined ? "" : ` from the remote ${remote}`;
 	throw new ServiceError("dvc", `${data.source.file}: DVC can't fetch the data${from}: ${reason}`, ended.errors);
+}
+
+/** A place as it is typed in a folder. */
+function shortest(folder: string, place: string): string {
+	const inside = path.relative(folder, place);
+	return inside.startsWith("..") ? place : inside;
 }
 
 /** The sentence of DVC's own that says why. */

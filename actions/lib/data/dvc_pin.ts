@@ -19,9 +19,9 @@ export type DvcRecipe =
 	| { repository: string; path: string; revision: string; remote?: string };
 
 /** The pin of a recipe's data; throws InvalidFile on the line that is wrong, ServiceError where the repository can't be reached. */
-export async function readPinned(root: string, data: Loaded<Data>): Promise<PlanSource> {
+export async function readPinned(root: string, state: string, data: Loaded<Data>): Promise<PlanSource> {
 	const dvc = data.value.dvc as DvcRecipe;
-	return "file" in dvc ? localPin(root, data, dvc.file) : repositoryPin(root, data, dvc);
+	return "file" in dvc ? localPin(root, data, dvc.file) : repositoryPin(root, state, data, dvc);
 }
 
 /** A recipe's repository as git and DVC are given it: a folder by its whole path. */
@@ -46,6 +46,7 @@ async function localPin(root: string, data: Loaded<Data>, file: string): Promise
 
 async function repositoryPin(
 	root: string,
+	state: string,
 	data: Loaded<Data>,
 	dvc: { repository: string; path: string; revision: string },
 ): Promise<PlanSource> {
@@ -57,7 +58,7 @@ async function repositoryPin(
 	if (/^(\/|-|\.\.?(\/|$))/.test(tracked))
 		throw refuse("path", `found ${dvc.path}; it must be a path inside that repository`);
 
-	const git = await openMirror(root, repositoryPlace(root, dvc.repository));
+	const git = await openMirror(state, repositoryPlace(root, dvc.repository));
 	const commit = await fetchRevision(git, dvc, (message) => refuse("revision", message));
 	const files = (await git.must(["ls-tree", "-r", "-z", "--name-only", commit])).split("\0");
 	const read = (file: string) => git.must(["cat-file", "blob", `${commit}:${file}`]);
@@ -105,9 +106,9 @@ interface Git {
 const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "GIT_SSL_CAINFO"];
 
 /** A bare clone that holds the commits that were asked for, and of their files those that were read. */
-async function openMirror(root: string, url: string): Promise<Git> {
+async function openMirror(state: string, url: string): Promise<Git> {
 	const digest = sha256(url).slice("sha256:".length, "sha256:".length + 16);
-	const mirror = path.join(root, ".proving-ground/dvc", `${digest}.git`);
+	const mirror = path.join(state, "dvc", `${digest}.git`);
 	const env: Record<string, string> = {
 		...Object.fromEntries(PASSED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
 		LC_ALL: "C",
@@ -116,7 +117,7 @@ async function openMirror(root: string, url: string): Promise<Git> {
 		GIT_ALLOW_PROTOCOL: "https:ssh:file",
 	};
 	const run = (args: readonly string[]) =>
-		runCommand("git", ["-c", "protocol.ext.allow=never", "--git-dir", mirror, ...args], { cwd: root, env });
+		runCommand("git", ["-c", "protocol.ext.allow=never", "--git-dir", mirror, ...args], { cwd: state, env });
 	const must = async (args: readonly string[]) => {
 		const ended = await run(args);
 		if (ended.code !== 0)

@@ -15,6 +15,8 @@ export interface LoadOptions {
 	root: string;
 	/** Where machines (prices), gates and waivers are read: a checkout of the base branch. The root, where it is left out. */
 	base?: string;
+	/** The state folder, where the slices of data lie that no importer makes; left out, they are known once the data are planned. */
+	state?: string;
 }
 
 /** The name of the experiment that a file holds. */
@@ -106,7 +108,7 @@ export async function resolveExperiment(
 		train: overlay(model.value.train, experiment.value.train ?? {}),
 		policy: { ...policyOf(experiment.value.gates, gate), ...waiversOf(waivers) },
 	};
-	const slices = await declaredSlices(root, data);
+	const slices = await declaredSlices(options.state, data);
 	problems.push(...checkCombination(resolved, slices));
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return resolved;
@@ -148,12 +150,12 @@ function isMapping(value: unknown): value is Record<string, unknown> {
 }
 
 /** The slices that a dataset has or will have once it is imported; null where that is not known before it is there. */
-async function declaredSlices(root: string, data: Loaded<Data>): Promise<SliceFile["slices"] | null> {
+async function declaredSlices(state: string | undefined, data: Loaded<Data>): Promise<SliceFile["slices"] | null> {
 	const importer = data.value.importer as { slices?: SliceFile["slices"] } | undefined;
 	if (importer?.slices) return importer.slices;
 	// What lies there may be of another revision.
-	if (data.value.dvc) return null;
-	const file = path.join(root, data.value.location, "slices.yaml");
+	if (data.value.dvc || state === undefined) return null;
+	const file = path.resolve(state, data.value.location, "slices.yaml");
 	try {
 		return await loadSlices(file);
 	} catch (error) {

@@ -76,7 +76,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 		if (experiments.some((experiment) => "problems" in experiment)) unclear.add(pull.number);
 	const stopped = await stopOrphans(ports, followed, (claims) => !claims.some((claim) => unclear.has(claim)));
 	for (const id of stopped) say(`${id}: asked to stop, no open pull request needs it any more`);
-	await pruneCheckouts(project.home, git, new Set(open.map(({ head }) => head.sha)));
+	await pruneCheckouts(project, git, new Set(open.map(({ head }) => head.sha)));
 	// In the end, with its stack: the others are served.
 	if (bugs.length > 0) throw bugs[0];
 	return followed;
@@ -124,12 +124,12 @@ async function followPull(
 	alone: boolean,
 ): Promise<FollowedPull> {
 	const { project, git, github } = ports;
-	const root = await checkOut(project.home, git, pull.head.sha, pull.number);
+	const root = await checkOut(project, git, pull.head.sha, pull.number);
 	const since = (await git("rev-parse", "HEAD")).trim();
 	const files = await changedExperiments(root, pull.merged ? pull.base.sha : since);
 	const experiments: Followed[] = [];
 	for (const file of files)
-		experiments.push(await advance(file, pull, { ...ports, project: project.at(root) }, ending));
+		experiments.push(await advance(file, pull, { ...ports, project: project.at(root, "digested") }, ending));
 	for (const followed of experiments) {
 		if ("documents" in followed) await showExperiment(github, pull, followed.documents);
 		else await showProblems(github, pull, followed);
@@ -153,7 +153,7 @@ async function advance(
 ): Promise<Followed> {
 	let plan: Plan;
 	try {
-		plan = await planExperiment(project, file, { base: project.home, known: { author: pull.author } });
+		plan = await planExperiment(project, file, { known: { author: pull.author } });
 	} catch (error) {
 		if (!(error instanceof InvalidFile)) throw error;
 		return { file, problems: error.problems };

@@ -184,9 +184,9 @@ async function settledVersion(
 async function* broughtBefore({ file, commit }: Merged, { project, git }: SettlePorts): AsyncGenerator<string> {
 	// Each planned with its own trainer and recipes, which others may have changed while the pull request was open.
 	const runAt = async (sha: string): Promise<string | null> => {
-		const at = project.at(await checkOut(project.home, git, sha, null));
+		const at = project.at(await checkOut(project, git, sha, null), "digested");
 		try {
-			return (await planExperiment(at, file, { base: project.home })).run.id;
+			return (await planExperiment(at, file)).run.id;
 		} catch (error) {
 			if (error instanceof InvalidFile || error instanceof InvalidInput) return null;
 			throw error;
@@ -223,7 +223,7 @@ async function planMerged(
 ): Promise<Plan> {
 	const { file, pull } = merged;
 	const { project, git } = ports;
-	const checkedOut = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
+	const checkedOut = project.at(await checkOut(project, git, sha, pull?.number ?? null), "digested");
 	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
 	const known = pull ? { author: pull.author } : {};
 	const plan = await planExperiment(at, file, { base: await baseOf(merged, ports), known });
@@ -232,7 +232,7 @@ async function planMerged(
 	if (await trained(plan)) return plan;
 	const parent = await beforeMerge(merged, ports);
 	if (parent === null) return plan;
-	const base = await checkOut(project.home, git, parent, null);
+	const base = await checkOut(project, git, parent, null);
 	const before = await planExperiment(at, file, { base, known }).catch((error: unknown) => {
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return plan;
 		throw error;
@@ -271,7 +271,7 @@ async function baseOf(merged: Merged, ports: SettlePorts): Promise<string> {
 		if ((await show("HEAD", file)) === (await show(pull?.mergeCommit ?? commit, file))) files.push(file);
 	const before = files.length === 0 ? null : (parent ?? (await beforeMerge(merged, ports)));
 	if (before === null) return home;
-	const base = path.join(home, ".proving-ground/bases", commit);
+	const base = path.join(ports.project.state.folder, "bases", commit);
 	await rm(base, { recursive: true, force: true });
 	for (const folder of ["recipes/machines", "recipes/gates"])
 		await cp(path.join(home, folder), path.join(base, folder), { recursive: true });

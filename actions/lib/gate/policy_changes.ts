@@ -1,9 +1,12 @@
 // Edited policies and slices become one comment: what they would have said of every model in the registry, beside what was said.
+import { InvalidInput } from "../errors.ts";
 import { namesIn } from "../experiment/files.ts";
 import { WAIVERS } from "../experiment/waiver_file.ts";
 import { changedFiles } from "../git/changed_files.ts";
-import type { GitHubOptions } from "../github/connect.ts";
-import type { Written } from "../github/objects.ts";
+import { checkOut } from "../git/checkouts.ts";
+import type { Git } from "../git/git.ts";
+import type { GitHub, Written } from "../github/objects.ts";
+import type { Project } from "../project.ts";
 import { type BacktestPorts, backtestPolicy, renderBacktest } from "./backtest.ts";
 
 const MARKER = "<!-- proving-ground: backtest of policies -->";
@@ -43,14 +46,22 @@ function withinLimit(tables: readonly string[]): string {
 	return `${text}\n`;
 }
 
-/** Shows the tables on a pull request; null where there is none, or nothing to show. */
-export async function showBacktest(
-	pullRequest: number | null,
-	body: string,
-	place: () => GitHubOptions,
-): Promise<Written | null> {
-	if (pullRequest === null || body === "") return null;
-	const { openGitHub } = await import("../github/github.ts");
-	const github = await openGitHub(place());
-	return github.upsertComment(pullRequest, MARKER, body);
+export interface BacktestPullPorts {
+	/** A checkout of the default branch, beside the registry. */
+	project: Project;
+	git: Git;
+	github: GitHub;
+}
+
+/** Tries what a pull request edits, by the default branch's code on files of its head, and shows it there. */
+export async function backtestPull(
+	number: number,
+	{ project, git, github }: BacktestPullPorts,
+): Promise<{ body: string; comment: Written | null }> {
+	const pull = await github.pullRequest(number);
+	if (pull.head.fork)
+		throw new InvalidInput(`#${number} comes from a fork: its policies are not tried beside the registry.`);
+	const root = await checkOut(project, git, pull.head.sha, number);
+	const body = await backtestChanges(project.at(root, "digested"), pull.base.sha);
+	return { body, comment: body === "" ? null : await github.upsertComment(number, MARKER, body) };
 }

@@ -3168,31 +3168,35 @@ export interface Publication {
  */
 export interface Config {
   /**
+   * Folder that holds everything that outlives a checkout: store, registry, jobs, datasets, caches, the trainer's packages. A relative path starts at the repository's root, `~/` at the home of the user who runs it. On your own machine it may lie inside the repository. On a self-hosted runner it must not: a checkout there overwrites or deletes what it finds. GitHub's own runners keep nothing and use a temporary folder.
+   */
+  state: string;
+  /**
    * Keeps run documents and artefacts.
    */
-  store: {
+  store?: {
     /**
-     * Path from the repository's root.
+     * Path from the state folder, or an absolute one.
      */
     folder: string;
   };
   /**
    * Keeps the versions of each line of models.
    */
-  registry: {
+  registry?: {
     /**
-     * Path from the repository's root.
+     * Path from the state folder, or an absolute one.
      */
     folder: string;
   };
   /**
-   * Folder where the local executor keeps its jobs.
+   * Folder where the local executor keeps its jobs: a path from the state folder, or an absolute one.
    */
-  jobs: string;
+  jobs?: string;
   /**
-   * The Python interpreter that has the trainer's packages.
+   * The Python interpreter that has the trainer's packages: a path from the state folder, or an absolute one. By default it is `venv/bin/python` in the state folder, or `.venv/bin/python` in the repository if the state folder lies inside the repository.
    */
-  python: string;
+  python?: string;
   /**
    * How to track training in Weights & Biases. The project is named after the line of models.
    */

@@ -9,6 +9,7 @@ import { loadExperiment } from "../experiment/experiment.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
 import { checkCaptured } from "../experiment/window.ts";
 import type { Config, Plan, RunWindow, SliceFile } from "../generated/documents.d.ts";
+import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
 import { approvalOf } from "./identity.ts";
@@ -22,7 +23,13 @@ import { describeTransfer, findWeights } from "./weights.ts";
 export interface PlanPorts {
 	/** Where experiments and recipes stand. */
 	root: string;
+	/** The checkout whose configuration, machines and gates apply; the root, but for other checkouts of the repository. */
+	home: string;
+	state: State;
+	/** What is started to plan. */
 	trainer: Trainer;
+	/** Whose digest names the runs, and what the jobs run. */
+	code: Trainer;
 	store: Store;
 	registry: Registry;
 	/** Whether store and registry can be reached from here; else production is what was recorded, and no model can be read. */
@@ -31,7 +38,7 @@ export interface PlanPorts {
 }
 
 export interface PlanOptions {
-	/** A checkout of the base branch, whose gates, waivers and machines apply; empty for the project's own. */
+	/** A folder whose gates, waivers and machines apply, where that isn't the project's own. */
 	base?: string;
 	/** A folder with the experiment and its recipes as they would be, where that isn't the project's own. */
 	head?: string;
@@ -46,8 +53,8 @@ export interface PlanOptions {
 }
 
 /** Where the plan, the jobs and the comment of an experiment are kept between stages. */
-export function documentsOf(root: string, experiment: string): string {
-	return path.join(root, ".proving-ground/documents", experiment);
+export function documentsOf({ documents }: State, experiment: string): string {
+	return path.join(documents, experiment);
 }
 
 /** What became of the experiment files that were to be planned. */
@@ -70,7 +77,7 @@ export async function planAll(
 	for (const file of files) {
 		try {
 			const plan = await planExperiment(project, file, options);
-			const place = path.join(documentsOf(project.root, plan.experiment.name), "plan.json");
+			const place = path.join(documentsOf(project.state, plan.experiment.name), "plan.json");
 			planned.plans.push({ plan, path: await writeDocument("plan", plan, place) });
 		} catch (error) {
 			const isAuthors = error instanceof InvalidFile;
@@ -105,10 +112,11 @@ export function distinctProblems(problems: readonly Problem[]): Problem[] {
 
 /** Plans an experiment file of the project, fetching or making its dataset where the data recipe says how. */
 export async function planExperiment(project: PlanPorts, file: string, options: PlanOptions = {}): Promise<Plan> {
-	const { root, trainer, registry } = project;
+	const { root, home, trainer, registry } = project;
 	const resolved = await loadExperiment(file, {
 		root: options.head ?? root,
-		...(options.base || options.head ? { base: path.resolve(root, options.base ?? "") } : {}),
+		base: options.base ?? home,
+		state: project.state.folder,
 	});
 	const dataset = await prepareOwn(project, resolved, options.onImport);
 	// What labels the data has is known only now, and so are slices of data that wasn't there before.
@@ -128,7 +136,7 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		start: await findWeights(resolved, history, project),
 		replay: await prepareReplay(project, resolved, options.onImport),
 		tracking: project.tracking,
-		code: await digestTrainer(trainer),
+		code: await digestTrainer(project.code),
 		image: options.image || null,
 		// Only a waiver asks who wrote the experiment.
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],

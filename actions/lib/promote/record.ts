@@ -80,9 +80,9 @@ async function tagCandidate({ run }: Plan, { approved_at }: Promotion, commit: s
 /** Writes reports/<name> into a folder of its own; returns it. */
 async function writeRecord(
 	{ report, verdict, promotion, card }: Promoted,
-	{ home, registry }: Project,
+	{ home, state, registry }: Project,
 ): Promise<string> {
-	const place = path.join(home, ".proving-ground/records", promotion.run);
+	const place = path.join(state.folder, "records", promotion.run);
 	const folder = reportsOf(place, promotion.experiment);
 	await rm(place, { recursive: true, force: true });
 	await mkdir(folder, { recursive: true });
@@ -157,8 +157,8 @@ export async function recordRollback(
 	const moment = approved_at!.replaceAll(/[^0-9]/g, "");
 	const tag = `rollback/${model}/v${version}-${moment}`;
 	if ((await ports.github.tagged(tag)) !== null) return false;
-	const { home, registry } = ports.project;
-	const place = path.join(home, ".proving-ground/records", run);
+	const { home, state, registry } = ports.project;
+	const place = path.join(state.folder, "records", run);
 	const folder = reportsOf(place, experiment);
 	await rm(place, { recursive: true, force: true });
 	// With the entry: a later version from the same file may have left its own there.

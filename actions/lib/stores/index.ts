@@ -1,10 +1,9 @@
 // The project's configuration becomes its store.
-import path from "node:path";
 import type { Config } from "../generated/documents.d.ts";
 import type { Store } from "../plan/store.ts";
 import { folder } from "./folder.ts";
 
-/** The store that a project's configuration names. */
-export function chooseStore({ store }: Config, root: string): Store {
-	return folder(path.resolve(root, store.folder));
+/** The store that a project's configuration names; `place` says where a folder of the configuration lies. */
+export function chooseStore({ store }: Config, place: (key: string, named: string) => string): Store {
+	return folder(place("store.folder", store?.folder ?? "store"));
 }

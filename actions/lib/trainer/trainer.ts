@@ -1,9 +1,10 @@
 // The Python package that runs in the job: where it lies, the digest of its code, and how a process of it is started.
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
+import { readRegular } from "../files.ts";
 import { runCommand } from "../process.ts";
 
 /** The trainer on this machine. */
@@ -26,6 +27,9 @@ export function findTrainer(python: string): Trainer {
 	}
 }
 
+/** No file of code is larger; a head may hold anything. */
+const MOST_BYTES = 8 * 1024 * 1024;
+
 /** Digest of everything that decides what the trainer computes: its code, its schemas, its locked packages. */
 export async function digestTrainer(trainer: Trainer): Promise<string> {
 	const files = await readdir(path.join(trainer.folder, "proving_ground"), { recursive: true });
@@ -33,7 +37,10 @@ export async function digestTrainer(trainer: Trainer): Promise<string> {
 	const listing = await Promise.all(
 		["requirements.txt", ...code]
 			.sort()
-			.map(async (file) => [file.split(path.sep).join("/"), sha256(await readFile(path.join(trainer.folder, file)))]),
+			.map(async (file) => [
+				file.split(path.sep).join("/"),
+				sha256(await readRegular(trainer.folder, file, MOST_BYTES)),
+			]),
 	);
 	return sha256(JSON.stringify(listing));
 }

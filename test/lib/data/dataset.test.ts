@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { prepareDataset, readDataset } from "../../../actions/lib/data/dataset.ts";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import type { Data } from "../../../actions/lib/generated/documents.d.ts";
+import { openState } from "../../../actions/lib/state.ts";
 import { parseYaml } from "../../../actions/lib/text/yaml.ts";
 
 let root: string;
@@ -25,17 +26,17 @@ async function write(file: string, text: string): Promise<void> {
 
 beforeEach(async () => {
 	root = await mkdtemp(path.join(tmpdir(), "dataset-"));
-	await write("data/walkers/slices.yaml", "slices:\n  - { name: busy, where: { density: busy } }\n");
+	await write(".proving-ground/data/walkers/slices.yaml", "slices:\n  - { name: busy, where: { density: busy } }\n");
 	for (const split of ["train", "val", "test"])
 		await write(
-			`data/walkers/golden_${split}.manifest`,
+			`.proving-ground/data/walkers/golden_${split}.manifest`,
 			line({ id: `${split}-1`, attributes: { density: "busy" }, tracks: [track] }) +
 				line({ id: `${split}-2`, tracks: [] }),
 		);
 });
 afterEach(() => rm(root, { recursive: true }));
 
-const read = (data: Data = recipe) => readDataset("walkers", data, path.join(root, "data/walkers"));
+const read = (data: Data = recipe) => readDataset("walkers", data, path.join(root, ".proving-ground/data/walkers"));
 
 describe("of tracks alone", () => {
 	test("has lines that an id names, and counts those with tracks", async () => {
@@ -47,11 +48,11 @@ describe("of tracks alone", () => {
 	});
 
 	test("needs an id where there is no image", async () => {
-		await write("data/walkers/golden_val.manifest", line({ id: "v", tracks: [track] }) + line({ tracks: [track] }));
+		await write(".proving-ground/data/walkers/golden_val.manifest", line({ id: "v", tracks: [track] }) + line({ tracks: [track] }));
 		const error = await read().catch((reason: unknown) => reason);
 		expect(error).toBeInstanceOf(InvalidFile);
 		expect((error as InvalidFile).message.replace(root, "")).toBe(
-			"/data/walkers/golden_val.manifest:2:1 source-ref: found nothing; it must be a path inside the dataset; only a line with an id and tracks may leave it out",
+			"/.proving-ground/data/walkers/golden_val.manifest:2:1 source-ref: found nothing; it must be a path inside the dataset; only a line with an id and tracks may leave it out",
 		);
 	});
 
@@ -70,12 +71,16 @@ describe("in shards", () => {
 			value: { ...recipe, shards: { megabytes: 64 } },
 			source: parseYaml("recipes/data/walkers.yaml", "a: 1"),
 		};
-		const dataset = await prepareDataset({ root, trainer: { python, folder: root } }, "walkers", data);
+		const dataset = await prepareDataset(
+			{ root, state: openState(root, ".proving-ground"), trainer: { python, folder: root } },
+			"walkers",
+			data,
+		);
 		const { version } = (await read()).run;
 		expect(dataset.run.version).toBe(version);
 		expect(dataset.location).toBe(path.join(root, ".proving-ground/shards", `walkers-${version.slice(7, 23)}`));
 		expect(await readFile(path.join(dataset.location, "called"), "utf8")).toBe(
-			`-m proving_ground shards ${path.join(root, "data/walkers")} ${dataset.location} --megabytes 64\n`,
+			`-m proving_ground shards ${path.join(root, ".proving-ground/data/walkers")} ${dataset.location} --megabytes 64\n`,
 		);
 	});
 });

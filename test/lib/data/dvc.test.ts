@@ -15,10 +15,12 @@ import { entryData } from "../../../actions/lib/plan/changes.ts";
 import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
 import type { Approval, Registry } from "../../../actions/lib/plan/registry.ts";
 import type { Project } from "../../../actions/lib/project.ts";
+import { openState, type State } from "../../../actions/lib/state.ts";
 import { hasDvc, makeDvcRepository, python, run, startS3 } from "../../dvc.ts";
 
 let base: string;
 let root: string;
+let state: State;
 let repository: string;
 let server: ChildProcess;
 /** A Python that may not be called, and leaves a mark where it was. */
@@ -42,7 +44,7 @@ const tracking = { mode: "off", entity: null, images: 0, histograms: false } as 
 const at = (revision: string, more: Record<string, string> = {}) =>
 	recipe({ repository, path: "data/mini", revision, ...more });
 const prepare = (data: Loaded<Data>, interpreter = python) =>
-	prepareDataset({ root, trainer: { python: interpreter, folder: trainerFolder } }, "pinned", data);
+	prepareDataset({ root, state, trainer: { python: interpreter, folder: trainerFolder } }, "pinned", data);
 
 async function messageOf(promise: Promise<unknown>): Promise<string> {
 	const error = await promise.then(
@@ -76,6 +78,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 	});
 	beforeEach(async () => {
 		root = await mkdtemp(path.join(base, "project-"));
+		state = openState(root, ".proving-ground");
 	});
 	afterEach(() => expect(existsSync(path.join(base, "called"))).toBe(false));
 
@@ -86,7 +89,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 
 		test("by tag, branch or commit of another repository, without DVC", async () => {
 			for (const revision of ["v1", "v2", "next", committed("v1")]) {
-				expect(await readPinned(root, await at(revision))).toEqual({
+				expect(await readPinned(root, state.folder, await at(revision))).toEqual({
 					repository,
 					path: "data/mini",
 					revision,
@@ -98,14 +101,18 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		});
 
 		test("by dvc.lock, where a pipeline makes the data", async () => {
-			const { md5 } = await readPinned(root, await at("v2", { path: "data/made/" }));
+			const { md5 } = await readPinned(root, state.folder, await at("v2", { path: "data/made/" }));
 			expect(md5).toBe(pinned("v2"));
 		});
 
 		test("by a .dvc file of this repository", async () => {
 			await mkdir(path.join(root, "data"));
 			await writeFile(path.join(root, "data/mini.dvc"), run(repository, "git", "show", "v1:data/mini.dvc"));
-			const source = await readPinned(root, await recipe({ file: "data/mini.dvc" }, "location: data/mini\n"));
+			const source = await readPinned(
+				root,
+				state.folder,
+				await recipe({ file: "data/mini.dvc" }, "location: data/mini\n"),
+			);
 			expect(source).toEqual({
 				repository: null,
 				path: "data/mini.dvc",
@@ -117,16 +124,16 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 
 		test("where a branch moved on", async () => {
 			run(repository, "git", "branch", "--force", "moving", "v1");
-			const before = await readPinned(root, await at("moving"));
+			const before = await readPinned(root, state.folder, await at("moving"));
 			run(repository, "git", "branch", "--force", "moving", "v2");
-			const after = await readPinned(root, await at("moving"));
+			const after = await readPinned(root, state.folder, await at("moving"));
 			expect([before.md5, after.md5]).toEqual([pinned("v1"), pinned("v2")]);
 		});
 	});
 
 	describe("is fetched", () => {
 		const frames = async () =>
-			(await readFile(path.join(root, "data/fetched/golden_train.manifest"), "utf8")).split("\n").length - 1;
+			(await readFile(path.join(state.folder, "data/fetched/golden_train.manifest"), "utf8")).split("\n").length - 1;
 
 		test("once, from a folder, and anew where the pin moved", async () => {
 			const first = await prepare(await at("v1"));
@@ -138,13 +145,13 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			const second = await prepare(await at("v2"));
 			expect(second.splits.train.frames).toBe(3);
 			expect(second.run.version).not.toBe(first.run.version);
-			expect(await readdir(path.join(root, "data"))).toEqual(["fetched"]);
+			expect(await readdir(path.join(state.folder, "data"))).toEqual(["fetched"]);
 		});
 
 		test("from S3", async () => {
 			const dataset = await prepare(await at("v2", { remote: "cloud" }));
 			expect(dataset.splits.train.frames).toBe(3);
-			expect(await readFile(path.join(root, "data/fetched/images/t3.jpg"), "utf8")).toBe("pixels of t3");
+			expect(await readFile(path.join(state.folder, "data/fetched/images/t3.jpg"), "utf8")).toBe("pixels of t3");
 		});
 
 		test("to where the .dvc file has it", async () => {
@@ -158,11 +165,30 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			expect((await prepare(data)).splits.train.frames).toBe(1);
 		});
 
+		test("once for each pin, where checkouts come and go", async () => {
+			const kept = path.join(base, "kept");
+			state = openState(root, kept);
+			const checkOut = async (revision: string) => {
+				root = await mkdtemp(path.join(base, "checkout-"));
+				run(base, "git", "clone", "--quiet", repository, root);
+				run(root, "git", "checkout", "--quiet", revision);
+				return recipe({ file: "data/mini.dvc", remote: "storage" }, "location: data/mini\n");
+			};
+			const first = await prepare(await checkOut("v1"));
+			expect(first.splits.train.frames).toBe(1);
+			expect(first.location).toBe(path.join(kept, "dvc", first.source!.md5));
+			const second = await prepare(await checkOut("v2"));
+			expect(second.splits.train.frames).toBe(3);
+			expect(await prepare(await checkOut("v1"), forbidden)).toEqual(first);
+			// Nothing is left in the checkout, nor taken from one.
+			expect(existsSync(path.join(root, "data/mini"))).toBe(false);
+		});
+
 		test("and stays as it was where the new can't be had", async () => {
 			await prepare(await at("v1"));
 			await expect(prepare(await at("v2", { remote: "gone" }))).rejects.toThrow("DVC can't fetch the data");
 			expect(await frames()).toBe(1);
-			expect(await readdir(path.join(root, "data"))).toEqual(["fetched"]);
+			expect(await readdir(path.join(state.folder, "data"))).toEqual(["fetched"]);
 			expect((await prepare(await at("v1"), forbidden)).splits.train.frames).toBe(1);
 		});
 
@@ -180,15 +206,15 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		});
 
 		test("but never over a folder that somebody else made, and not used where it was changed", async () => {
-			await mkdir(path.join(root, "data/fetched"), { recursive: true });
+			await mkdir(path.join(state.folder, "data/fetched"), { recursive: true });
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
 				`"InvalidFile: recipes/data/pinned.yaml:2:11 location: data/fetched exists, but DVC didn't fetch it for this recipe: delete it, or choose another location"`,
 			);
-			await rm(path.join(root, "data/fetched"), { recursive: true });
+			await rm(path.join(state.folder, "data/fetched"), { recursive: true });
 			await prepare(await at("v1"));
-			await writeFile(path.join(root, "data/fetched/images/t1.jpg"), "other pixels");
+			await writeFile(path.join(state.folder, "data/fetched/images/t1.jpg"), "other pixels");
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidInput: ROOT/data/fetched doesn't match DVC's pin PIN: it was changed after it was fetched; delete it to fetch it again."`,
+				`"InvalidInput: ROOT/.proving-ground/data/fetched doesn't match DVC's pin PIN: it was changed after it was fetched; delete it to fetch it again."`,
 			);
 		});
 	});
@@ -197,11 +223,11 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		test("where the repository has no such revision, or DVC tracks no such path there", async () => {
 			const commit = "0123456789012345678901234567890123456789";
 			const messages = [
-				await messageOf(readPinned(root, await at("v3"))),
-				await messageOf(readPinned(root, await at(commit))),
-				await messageOf(readPinned(root, await at("v1", { path: "data/mni" }))),
-				await messageOf(readPinned(root, await at("v1", { path: "../data/mini" }))),
-				await messageOf(readPinned(root, await recipe({ file: "data/mini.dvc" }))),
+				await messageOf(readPinned(root, state.folder, await at("v3"))),
+				await messageOf(readPinned(root, state.folder, await at(commit))),
+				await messageOf(readPinned(root, state.folder, await at("v1", { path: "data/mni" }))),
+				await messageOf(readPinned(root, state.folder, await at("v1", { path: "../data/mini" }))),
+				await messageOf(readPinned(root, state.folder, await recipe({ file: "data/mini.dvc" }))),
 			];
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
 				"InvalidFile: recipes/data/pinned.yaml:7:13 dvc.revision: BASE/driving-data has no branch or tag v3; it has: main, moving, next, v1, v2. Did you mean v1?
@@ -226,10 +252,12 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			]) {
 				await writeFile(path.join(root, "data/mini.dvc"), text!);
 				messages.push(
-					await messageOf(readPinned(root, await recipe({ file: "data/mini.dvc" }, `location: ${location}\n`))),
+					await messageOf(
+						readPinned(root, state.folder, await recipe({ file: "data/mini.dvc" }, `location: ${location}\n`)),
+					),
 				);
 			}
-			messages.push(await messageOf(readPinned(root, await recipe({ file: "../data/mini.dvc" }))));
+			messages.push(await messageOf(readPinned(root, state.folder, await recipe({ file: "../data/mini.dvc" }))));
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
 				"InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/other; it must be data/mini, which data/mini.dvc tracks
 				InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/mini; it must be mini, which data/mini.dvc tracks
@@ -253,7 +281,9 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 				"no/such/folder",
 			])
 				messages.push(
-					await messageOf(readPinned(root, await recipe({ repository: bad, path: "data", revision: "v1" }))),
+					await messageOf(
+						readPinned(root, state.folder, await recipe({ repository: bad, path: "data", revision: "v1" })),
+					),
 				);
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
 				"InvalidFile: recipes/data/pinned.yaml:5:15 dvc.repository: found "ext::sh -c touch% called"; allowed: an https:// or ssh:// URL, user@host:path, or the path of a folder
@@ -268,7 +298,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 
 		test("where the repository or the remote can't be reached", async () => {
 			const away = await recipe({ repository: "https://127.0.0.1:1/data.git", path: "data", revision: "v1" });
-			expect(await messageOf(readPinned(root, away))).toMatch(
+			expect(await messageOf(readPinned(root, state.folder, away))).toMatch(
 				/^ServiceError: https:\/\/127\.0\.0\.1:1\/data\.git can't be reached: fatal: unable to access /,
 			);
 			const messages = [
@@ -288,7 +318,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		test("where DVC isn't installed", async () => {
 			run(root, python, "-I", "-m", "venv", "--without-pip", ".venv");
 			const bare = path.join(root, ".venv/bin/python");
-			const locked = path.relative(root, path.join(trainerFolder, "requirements-dvc.txt"));
+			const locked = path.join(trainerFolder, "requirements-dvc.txt");
 			expect(await messageOf(prepare(await at("v1"), bare))).toBe(
 				`InvalidInput: recipes/data/pinned.yaml gets its data from DVC, which isn't installed. To install it: .venv/bin/python -m pip install --no-deps --require-hashes -r ${locked}`,
 			);
@@ -312,7 +342,10 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		const history: Awaited<ReturnType<Registry["history"]>> = { versions: [], approvals: [] };
 		const project = {
 			root,
+			home: root,
+			state,
 			trainer: { python, folder: trainerFolder },
+			code: { python, folder: trainerFolder },
 			registry: { history: async () => history, verify: async () => {} },
 		};
 		const planned = () => planExperiment({ ...project, tracking } as unknown as Project, "experiments/mine.yaml");

@@ -43,13 +43,13 @@ beforeEach(async () => {
 		"recipes/data/dated.yaml": recipe,
 		"recipes/models/mini.yaml": model,
 		"recipes/gates/lenient.yaml": gate,
-		"data/dated/slices.yaml": "slices: []\n",
-		"data/dated/golden_train.manifest":
+		".proving-ground/data/dated/slices.yaml": "slices: []\n",
+		".proving-ground/data/dated/golden_train.manifest":
 			frame("a", "2026-10-31T23:30:00-02:00", 3) + frame("b", "2026-11-28", 2) + frame("c", "2026-11-29") + frame("d"),
-		"data/dated/golden_val.manifest": frame("v", "2020-01-01"),
-		"data/dated/golden_test.manifest": frame("t"),
+		".proving-ground/data/dated/golden_val.manifest": frame("v", "2020-01-01"),
+		".proving-ground/data/dated/golden_test.manifest": frame("t"),
 	});
-	for (const name of "abcdvt") await write(`data/dated/${name}.jpg`, name);
+	for (const name of "abcdvt") await write(`.proving-ground/data/dated/${name}.jpg`, name);
 });
 afterEach(() => rm(root, { recursive: true }));
 
@@ -96,7 +96,7 @@ describe("is refused on its own line", () => {
 	});
 
 	test("where no frame says when it was captured", async () => {
-		await write("data/dated/golden_train.manifest", frame("a") + frame("b"));
+		await write(".proving-ground/data/dated/golden_train.manifest", frame("a") + frame("b"));
 		expect(await refusal(NOVEMBER)).toBe(
 			"experiments/mine.yaml:7:1 window: the training manifest of recipes/data/dated.yaml has no frame from 2026-11-01 to 2026-11-28: no frame has `captured`, the day it was taken",
 		);
@@ -104,7 +104,7 @@ describe("is refused on its own line", () => {
 
 	test("where its frames have no labels", async () => {
 		await write(
-			"data/dated/golden_train.manifest",
+			".proving-ground/data/dated/golden_train.manifest",
 			frame("a", "2026-11-01", 0).replace('"detection":[]', '"lanes":[]') + frame("b"),
 		);
 		expect(await refusal(NOVEMBER)).toMatch(/no frame in golden_train.manifest .* has labels for it/);
@@ -120,10 +120,10 @@ describe("of frames", () => {
 	);
 
 	test("refuses what is neither a day nor a time, on its line of the manifest", async () => {
-		await write("data/dated/golden_val.manifest", frame("v", "2026-11-01") + frame("v", "yesterday"));
+		await write(".proving-ground/data/dated/golden_val.manifest", frame("v", "2026-11-01") + frame("v", "yesterday"));
 		const message = (await refusal("")).replace(root, "");
 		expect(message).toBe(
-			'/data/dated/golden_val.manifest:2:1 captured: found "yesterday"; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z',
+			'/.proving-ground/data/dated/golden_val.manifest:2:1 captured: found "yesterday"; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z',
 		);
 	});
 

@@ -4,9 +4,14 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import type { BacktestPorts } from "../../../actions/lib/gate/backtest.ts";
-import { backtestChanges, showBacktest } from "../../../actions/lib/gate/policy_changes.ts";
+import { backtestChanges, backtestPull } from "../../../actions/lib/gate/policy_changes.ts";
+import { openGit } from "../../../actions/lib/git/git.ts";
+import { openGitHub } from "../../../actions/lib/github/github.ts";
+import type { Written } from "../../../actions/lib/github/objects.ts";
+import type { Project } from "../../../actions/lib/project.ts";
 import { promote } from "../../../actions/lib/promote/promote.ts";
 import { folder as registryIn } from "../../../actions/lib/registries/folder.ts";
+import { openState } from "../../../actions/lib/state.ts";
 import { folder as storeIn } from "../../../actions/lib/stores/folder.ts";
 import { makeEvaluation, makeScores } from "../../fixtures/evaluation.ts";
 import { leaveJudged } from "../../fixtures/judged.ts";
@@ -213,28 +218,37 @@ describe("are shown", () => {
 		server = await startGitHub();
 	});
 	afterEach(() => server.close());
-	const place = () => ({
-		...{ token: "bot-token", repository: server.repository, apiUrl: server.url, author: BOT, second: 1 },
-	});
+	/** The default branch's checkout, with GitHub, for which the pull request's head is what is committed here. */
+	async function show(fork = false): Promise<Written | null> {
+		const place = { token: "bot-token", repository: server.repository, apiUrl: server.url, author: BOT, second: 1 };
+		const github = await openGitHub(place);
+		const sha = git("rev-parse", "HEAD").trim();
+		const pull = { ...(await github.pullRequest(server.pullRequest)), base: { sha: "main", ref: "main" } };
+		const project = { ...ports, home: root, state: openState(root, ".proving-ground") };
+		const { comment } = await backtestPull(server.pullRequest, {
+			git: openGit(root),
+			github: { ...github, pullRequest: async () => ({ ...pull, head: { sha, ref: "stricter", fork } }) },
+			project: { ...project, at: (at: string) => ({ ...project, root: at }) } as unknown as Project,
+		});
+		return comment;
+	}
 
-	test("in one comment, that is changed when they are", async () => {
+	test("in one comment, that is changed when they are, of the pull request's head and not of this checkout", async () => {
 		await commit({ [file("perception")]: policy(0.02) });
-		const body = await compare();
-		expect(await showBacktest(server.pullRequest, body, place)).toBe("created");
-		expect(await showBacktest(server.pullRequest, body, place)).toBe("unchanged");
+		await writeFile(path.join(root, file("perception")), "not committed");
+		expect(await show()).toBe("created");
+		expect(await show()).toBe("unchanged");
 		await commit({ [file("perception")]: policy(0.3) });
-		expect(await showBacktest(server.pullRequest, await compare(), place)).toBe("updated");
+		expect(await show()).toBe("updated");
 		const route = `/repos/${server.repository}/issues/${server.pullRequest}/comments`;
 		const comments = await server.call<{ body: string }[]>("GET", route);
 		expect(comments.map((comment) => comment.body.trim())).toEqual([(await compare()).trim()]);
 	});
 
-	test("nowhere without a pull request, or where there is nothing to show, and without a token", async () => {
-		const none = () => {
-			throw new Error("no token");
-		};
-		expect(await showBacktest(null, "text", none)).toBeNull();
-		expect(await showBacktest(server.pullRequest, "", none)).toBeNull();
-		expect(server.requests).toEqual([]);
+	test("nowhere, where there is nothing to show, or where they are a fork's", async () => {
+		expect(await show()).toBeNull();
+		await commit({ [file("perception")]: policy(0.02) });
+		await expect(show(true)).rejects.toThrow(`#${server.pullRequest} comes from a fork`);
+		expect(server.writes()).toEqual([]);
 	});
 });

@@ -1,7 +1,7 @@
 // A checkout of a commit
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { checkOut, pruneCheckouts } from "../../../actions/lib/git/checkouts.ts";
 import { openGit } from "../../../actions/lib/git/git.ts";
+import { openState } from "../../../actions/lib/state.ts";
 
 let temporary: string;
 /** The bare repository that stands for GitHub's, and the runner's checkout of it. */
@@ -21,14 +22,16 @@ const at = (folder: string, ...args: string[]) =>
 		stdio: "pipe",
 	}).trim();
 const place = (sha: string) => path.join(root, ".proving-ground/checkouts", sha);
+const repository = () => ({ home: root, state: openState(root, ".proving-ground") });
 const checkouts = () => readdir(path.join(root, ".proving-ground/checkouts"));
 
 /** A commit on the origin's main, or on a pull request's head alone. */
-async function commit(text: string, pullRequest?: number): Promise<string> {
+async function commit(text: string, pullRequest?: number, file = "recipe.yaml"): Promise<string> {
 	const work = path.join(temporary, "work");
 	if (pullRequest !== undefined) at(work, "checkout", "--quiet", "--detach");
-	await writeFile(path.join(work, "recipe.yaml"), text);
-	at(work, "add", ".");
+	await mkdir(path.dirname(path.join(work, file)), { recursive: true });
+	await writeFile(path.join(work, file), text);
+	at(work, "add", "--force", ".");
 	at(work, "commit", "--quiet", "--message", text);
 	at(work, "push", "--quiet", "origin", `HEAD:${pullRequest === undefined ? "main" : `refs/pull/${pullRequest}/head`}`);
 	const sha = at(work, "rev-parse", "HEAD");
@@ -71,7 +74,7 @@ afterEach(async () => {
 describe("is made", () => {
 	test("of a pull request's head, which is on no branch, by its number", async () => {
 		const sha = await commit("proposed", 7);
-		const there = await checkOut(root, openGit(root), sha, 7);
+		const there = await checkOut(repository(), openGit(root), sha, 7);
 		expect(there).toBe(place(sha));
 		expect(await readFile(path.join(there, "recipe.yaml"), "utf8")).toBe("proposed");
 		expect(at(there, "rev-parse", "HEAD")).toBe(sha);
@@ -82,33 +85,42 @@ describe("is made", () => {
 	test("of a commit that is here, without asking the origin", async () => {
 		const sha = at(root, "rev-parse", "HEAD");
 		await rm(origin, { recursive: true });
-		expect(await readFile(path.join(await checkOut(root, openGit(root), sha, null), "recipe.yaml"), "utf8")).toBe(
-			"first",
-		);
+		expect(
+			await readFile(path.join(await checkOut(repository(), openGit(root), sha, null), "recipe.yaml"), "utf8"),
+		).toBe("first");
 	});
 
-	test("with the repository's datasets, jobs and store in it", async () => {
-		const there = await checkOut(root, openGit(root), at(root, "rev-parse", "HEAD"), null);
-		expect(await readlink(path.join(there, ".proving-ground"))).toBe(path.join(root, ".proving-ground"));
-	});
-
-	test("once: what is there is taken as it is", async () => {
+	test("once: what is there as it was committed is kept", async () => {
 		const sha = await commit("proposed", 7);
-		const there = await checkOut(root, openGit(root), sha, 7);
-		await writeFile(path.join(there, "kept"), "");
-		expect(await checkOut(root, openGit(root), sha, 7)).toBe(there);
-		expect(existsSync(path.join(there, "kept"))).toBe(true);
+		const there = await checkOut(repository(), openGit(root), sha, 7);
+		const { ino } = await stat(there);
+		expect(await checkOut(repository(), openGit(root), sha, 7)).toBe(there);
+		expect((await stat(there)).ino).toBe(ino);
+	});
+
+	test("but not of a commit that has what a machine keeps", async () => {
+		for (const [index, file] of [
+			".proving-ground/registry/line/1/entry.json",
+			".venv",
+			"node_modules/x.js",
+		].entries()) {
+			const sha = await commit("proposed", index + 1, file);
+			await expect(checkOut(repository(), openGit(root), sha, index + 1)).rejects.toThrow(
+				`The commit ${sha} has ${file.split("/")[0]}, where a machine keeps its own state and packages`,
+			);
+			expect(await checkouts().catch(() => [])).toEqual([]);
+		}
 	});
 
 	test("of no name but a whole commit's", async () => {
 		for (const name of ["main", "HEAD", "--upload-pack=touch x", "ab12", `${"a".repeat(40)}\n`, "../../etc"])
-			await expect(checkOut(root, openGit(root), name, 7)).rejects.toThrow("is not a commit.");
+			await expect(checkOut(repository(), openGit(root), name, 7)).rejects.toThrow("is not a commit.");
 	});
 
 	test("but not of a commit that the pull request doesn't have", async () => {
 		await commit("proposed", 7);
-		await expect(checkOut(root, openGit(root), "a".repeat(40), 7)).rejects.toThrow("git worktree ended with");
-		await expect(checkOut(root, openGit(root), "a".repeat(40), 8)).rejects.toThrow(
+		await expect(checkOut(repository(), openGit(root), "a".repeat(40), 7)).rejects.toThrow("git ls-tree ended with");
+		await expect(checkOut(repository(), openGit(root), "a".repeat(40), 8)).rejects.toThrow(
 			/git fetch ended with 128: fatal: couldn't find remote ref refs\/pull\/8\/head/,
 		);
 	});
@@ -120,7 +132,7 @@ describe("is made anew where it was left half done", () => {
 		sha = await commit("proposed", 7);
 	});
 	const isWhole = async () => {
-		const there = await checkOut(root, openGit(root), sha, 7);
+		const there = await checkOut(repository(), openGit(root), sha, 7);
 		expect(await readFile(path.join(there, "recipe.yaml"), "utf8")).toBe("proposed");
 		expect(at(there, "status", "--porcelain", "--", "recipe.yaml")).toBe("");
 	};
@@ -149,25 +161,32 @@ describe("is made anew where it was left half done", () => {
 		await isWhole();
 	});
 
-	test("by one that was killed before the repository's places were there", async () => {
-		await checkOut(root, openGit(root), sha, 7);
-		await rm(path.join(place(sha), ".proving-ground"));
-		await isWhole();
-		expect(existsSync(path.join(place(sha), ".proving-ground"))).toBe(true);
+	test("or was changed since: a file, one more, one less", async () => {
+		const recipe = () => path.join(place(sha), "recipe.yaml");
+		for (const change of [
+			() => writeFile(recipe(), "another"),
+			() => writeFile(path.join(place(sha), "stray.yaml"), ""),
+			() => rm(recipe()),
+		]) {
+			await checkOut(repository(), openGit(root), sha, 7);
+			await change();
+			await isWhole();
+			expect((await readdir(place(sha))).sort()).toEqual([".git", "recipe.yaml"]);
+		}
 	});
 
 	test("as a folder that git doesn't know, even of the very commit that the repository is at", async () => {
 		sha = at(root, "rev-parse", "HEAD");
-		await mkdir(path.join(place(sha), ".proving-ground"), { recursive: true });
+		await mkdir(place(sha), { recursive: true });
 		await writeFile(path.join(place(sha), "stray"), "");
-		const there = await checkOut(root, openGit(root), sha, null);
-		expect(await readdir(there)).toEqual([".git", ".proving-ground", "recipe.yaml"]);
+		const there = await checkOut(repository(), openGit(root), sha, null);
+		expect(await readdir(there)).toEqual([".git", "recipe.yaml"]);
 	});
 
 	test.each(["locked", "gone from git", "gone from the disk, and locked", "without its link to git, and locked"])(
 		"and is %s",
 		async (how) => {
-			await checkOut(root, openGit(root), sha, 7);
+			await checkOut(repository(), openGit(root), sha, 7);
 			if (how.endsWith("locked")) at(root, "worktree", "lock", place(sha));
 			if (how.includes("from the disk")) await rm(place(sha), { recursive: true });
 			if (how.includes("its link")) await rm(path.join(place(sha), ".git"));
@@ -180,19 +199,20 @@ describe("is made anew where it was left half done", () => {
 describe("is removed", () => {
 	test("where nobody needs it, whatever has become of it, and others stay", async () => {
 		const [kept, old, locked] = [await commit("one", 1), await commit("two", 2), await commit("three", 3)];
-		for (const [index, sha] of [kept, old, locked].entries()) await checkOut(root, openGit(root), sha, index + 1);
+		for (const [index, sha] of [kept, old, locked].entries())
+			await checkOut(repository(), openGit(root), sha, index + 1);
 		at(root, "worktree", "lock", place(locked));
 		await writeFile(path.join(place(old), "recipe.yaml"), "changed");
 		await mkdir(place("stray"));
-		await writeFile(path.join(root, ".proving-ground/store"), "what the checkouts link to");
-		await pruneCheckouts(root, openGit(root), new Set([kept]));
+		await writeFile(path.join(root, ".proving-ground/store"), "the store");
+		await pruneCheckouts(repository(), openGit(root), new Set([kept]));
 		expect(await checkouts()).toEqual([kept]);
 		expect(at(root, "worktree", "list").split("\n")).toHaveLength(2);
 		expect(existsSync(path.join(root, ".proving-ground/store"))).toBe(true);
 	});
 
 	test("and nothing where there is none", async () => {
-		await pruneCheckouts(root, openGit(root), new Set());
+		await pruneCheckouts(repository(), openGit(root), new Set());
 	});
 });
 
@@ -234,7 +254,7 @@ describe("is fetched with the token", () => {
 		vi.stubEnv("PATH", `${bin}:${process.env["PATH"]}`);
 		vi.stubEnv("INPUT_TOKEN", "another-secret");
 		const git = openGit(root, { token, server: "https://github.example" });
-		await checkOut(root, git, sha, 7);
+		await checkOut(repository(), git, sha, 7);
 		const message = await git("fetch", "origin", "refs/pull/9/head").catch(String);
 		const secrets = new RegExp(`${token}|${basic.slice("basic ".length)}|another-secret`);
 		expect(spawnSync("grep", ["-rlE", secrets.source, root], { encoding: "utf8" })).toMatchObject({

@@ -9,10 +9,7 @@ let root: string;
 beforeEach(async () => {
 	root = await mkdtemp(path.join(tmpdir(), "project-"));
 	await mkdir(path.join(root, ".github"));
-	await writeFile(
-		path.join(root, ".github/proving-ground.yaml"),
-		"store: { folder: store }\nregistry: { folder: registry }\njobs: jobs\npython: .venv/bin/python\n",
-	);
+	await writeFile(path.join(root, ".github/proving-ground.yaml"), "state: .proving-ground\n");
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -23,5 +20,5 @@ test("the trainer is the one that is checked out, as for any other checkout of i
 	await writeFile(path.join(root, "trainer/proving_ground/__main__.py"), "");
 	const { trainer, at } = await openProject(root);
 	expect(trainer.folder).toBe(path.join(root, "trainer"));
-	expect(at(root).trainer).toEqual(trainer);
+	expect(at(root, "started").trainer).toEqual(trainer);
 });

@@ -120,9 +120,8 @@ export class Repository {
 	/** Plans, trains and evaluates an experiment of a pull request, as its workflow does. */
 	async judge(number: number, name: string): Promise<Plan> {
 		const { head, author } = this.server.of(number);
-		const root = await checkOut(this.home, openGit(this.home), head.sha, number);
-		const options = { base: this.home, known: { author } };
-		const plan = await planExperiment(this.project.at(root), fileOf(name), options);
+		const root = await checkOut(this.project, openGit(this.home), head.sha, number);
+		const plan = await planExperiment(this.project.at(root, "started"), fileOf(name), { known: { author } });
 		await followJobs(plan, { executor: this.executor, store: this.project.store });
 		return plan;
 	}
@@ -166,6 +165,6 @@ function ranBy(project: Project, executor: InstantExecutor): Project {
 		...project,
 		executorFor: () => executor,
 		executors: () => [executor],
-		at: (root) => ranBy(project.at(root), executor),
+		at: (root, trainer) => ranBy(project.at(root, trainer), executor),
 	};
 }
