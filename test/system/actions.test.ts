@@ -1,16 +1,20 @@
 // The actions, one after the other as a workflow runs them
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readDocument } from "../../actions/lib/documents.ts";
 import type { Plan } from "../../actions/lib/generated/documents.d.ts";
-import { runAction } from "../actions/runner.ts";
+import { type RunOptions, runAction as runOn } from "../actions/runner.ts";
 import { BOT, type GitHubServer, startGitHub } from "./github-server.ts";
-import { makeProject } from "./project.ts";
+import { files, writeProject } from "./project.ts";
 import { EXPERIMENTS, giveTrained } from "./trained.ts";
 
 let github: GitHubServer;
+/** What outlives a checkout lies beside the runner's workspace. */
+let machine: string;
 let workspace: string;
 const git = (...args: string[]) =>
 	execFileSync("git", ["-C", workspace, "-c", "user.name=test", "-c", "user.email=test@example.com", ...args], {
@@ -19,25 +23,33 @@ const git = (...args: string[]) =>
 
 beforeAll(async () => {
 	github = await startGitHub();
-	workspace = await makeProject();
-	await writeFile(path.join(workspace, ".gitignore"), ".proving-ground/\n");
+	machine = await mkdtemp(path.join(tmpdir(), "machine-"));
+	workspace = path.join(machine, "workspace");
+	await writeProject(workspace, {
+		".github/proving-ground.yaml": files[".github/proving-ground.yaml"]!.replace(".proving-ground", "../state"),
+	});
 	git("init", "--quiet", "--initial-branch=main");
 	git("add", ".");
 	git("commit", "--quiet", "--message", "base");
 });
 afterAll(async () => {
 	await github.close();
-	await rm(workspace, { recursive: true, force: true });
+	await rm(machine, { recursive: true, force: true });
 });
+
+const documentOf = (experiment: string, name: string) =>
+	path.join(machine, "temporary/proving-ground-documents", experiment, `${name}.json`);
+const runAction = (name: string, { environment = {}, ...options }: RunOptions) =>
+	runOn(name, { ...options, environment: { RUNNER_TEMP: path.join(machine, "temporary"), ...environment } });
 
 test("take a committed experiment to a comment, a check run and a production model", async () => {
 	const since = git("rev-parse", "HEAD");
 	await writeFile(path.join(workspace, "experiments/third.yaml"), EXPERIMENTS.third);
-	await giveTrained("third", path.join(workspace, ".proving-ground/store"));
+	await giveTrained("third", path.join(machine, "state/store"));
 	git("add", ".");
 	git("commit", "--quiet", "--message", "a third experiment");
 
-	const planned = await runAction("plan", { workspace, inputs: { experiments: "", since, base: "", image: "" } });
+	const planned = await runAction("plan", { workspace, inputs: { experiments: "", since, image: "" } });
 	expect(planned).toMatchObject({ code: 0, annotations: [], outputs: { count: "1" } });
 	const [plan] = JSON.parse(planned.outputs["plans"]!) as string[];
 
@@ -95,7 +107,7 @@ test("annotate every problem of an experiment on its line, and plan the others",
 	);
 	const ran = await runAction("plan", {
 		workspace,
-		inputs: { experiments: "experiments/bad.yaml\nexperiments/first.yaml", since: "", base: "", image: "" },
+		inputs: { experiments: "experiments/bad.yaml\nexperiments/first.yaml", since: "", image: "" },
 	});
 	expect(ran.code).toBe(1);
 	expect(ran.annotations).toEqual([
@@ -147,7 +159,7 @@ test.each([
 	async (action, inputs, message) => {
 		await writeFile(
 			path.join(workspace, "plan.json"),
-			JSON.stringify(await readDocument("plan", path.join(workspace, ".proving-ground/documents/third/plan.json"))),
+			JSON.stringify(await readDocument("plan", documentOf("third", "plan"))),
 		);
 		const ran = await runAction(action, { workspace, inputs });
 		expect(ran).toMatchObject({ code: 1, annotations: [`::error::${message}`] });
@@ -161,14 +173,22 @@ test.each<[string, (commit: string) => object, string[] | undefined]>([
 	["nobody where the event names no login", (id) => ({ commits: [{ id, author: { name: "Bob" } }] }), undefined],
 	["whom GitHub names, where a workflow was started for a pull request", () => ({ inputs: {} }), ["ann"]],
 ])("plan knows %s, where the base branch has waivers", async (_, payload, authors) => {
-	const base = path.join(workspace, "base");
-	await cp(path.join(workspace, "recipes"), path.join(base, "recipes"), { recursive: true });
+	const head = path.join(workspace, "head");
+	await rm(head, { recursive: true, force: true });
+	git("clone", "--quiet", workspace, head);
 	const waiver = "{ check: { metric: miou }, model: small-line, reason: r, who: carol, until: 2026-12-31 }";
-	await writeFile(path.join(base, "recipes/gates/waivers.yaml"), `waivers:\n  - ${waiver}\n`);
+	await writeFile(path.join(workspace, "recipes/gates/waivers.yaml"), `waivers:\n  - ${waiver}\n`);
 	const event = path.join(workspace, "event.json");
 	await writeFile(event, JSON.stringify(payload(git("log", "-1", "--format=%H", "--", "experiments/third.yaml"))));
 	const dispatched = "inputs" in payload("") ? { "pull-request": String(github.pullRequest), token: "bot-token" } : {};
-	const inputs = { experiments: "experiments/third.yaml", since: "", base, image: "", author: BOT, ...dispatched };
+	const inputs = {
+		experiments: "experiments/third.yaml",
+		since: "",
+		head: "head",
+		image: "",
+		author: BOT,
+		...dispatched,
+	};
 	const environment = {
 		GITHUB_EVENT_PATH: event,
 		GITHUB_API_URL: github.url,
@@ -180,4 +200,47 @@ test.each<[string, (commit: string) => object, string[] | undefined]>([
 	const { experiment, policy } = await readDocument("plan", file!);
 	expect(experiment.authors).toEqual(authors);
 	expect(policy.waivers?.entries).toMatchObject([{ who: "carol", slice: null, line: 2 }]);
+});
+
+test("plan refuses a head that brings what a machine keeps, before anything of it is read", async () => {
+	const head = path.join(workspace, "head");
+	await rm(head, { recursive: true, force: true });
+	git("clone", "--quiet", workspace, head);
+	for (const name of [".proving-ground/registry/small-line/v1/entry.json", ".venv/bin/python"]) {
+		await mkdir(path.dirname(path.join(head, name)), { recursive: true });
+		await writeFile(path.join(head, name), "mine");
+	}
+	execFileSync("git", ["-C", head, "add", "--force", "."]);
+	const author = ["-c", "user.name=eve", "-c", "user.email=eve@example.com"];
+	execFileSync("git", ["-C", head, ...author, "commit", "--quiet", "--message", "state"]);
+	const inputs = { experiments: "experiments/third.yaml", since: "", head: "head" };
+	const ran = await runAction("plan", { workspace, inputs });
+	expect(ran).toMatchObject({ code: 1, outputs: {} });
+	expect(ran.annotations).toEqual([
+		expect.stringContaining("::error::The commit HEAD has .proving-ground, .venv, where a machine keeps its own state"),
+	]);
+});
+
+test("a runner that would keep its state in the checkout is refused, and a hosted one keeps none", async () => {
+	const config = path.join(workspace, ".github/proving-ground.yaml");
+	const text = await readFile(config, "utf8");
+	const inputs = { experiments: "experiments/first.yaml", since: "", "from-reports": "true" };
+	const states = { ".proving-ground": "state", "../workspace/kept": "state", "~/workspace/.pg": "state" };
+	for (const [state, key] of Object.entries(states)) {
+		await writeFile(config, text.replace("../state", state));
+		const ran = await runAction("plan", { workspace, inputs, environment: { HOME: machine } });
+		expect(ran.annotations).toEqual([
+			`::error::.github/proving-ground.yaml: ${key}: found ${state}, which lies in the runner's checkout, where a pull request's files could replace what is kept. Name a folder outside of it, such as ~/proving-ground.`,
+		]);
+	}
+	await writeFile(config, `${text}store: { folder: ../workspace/store }\n`);
+	expect((await runAction("plan", { workspace, inputs })).annotations[0]).toContain(
+		"store.folder: found ../workspace",
+	);
+	await writeFile(config, text.replace("../state", ".proving-ground"));
+	const hosted = await runAction("plan", { workspace, inputs, environment: { RUNNER_ENVIRONMENT: "github-hosted" } });
+	expect(hosted).toMatchObject({ code: 0, annotations: [] });
+	expect(existsSync(path.join(machine, "temporary/proving-ground/data/mini/slices.yaml"))).toBe(true);
+	expect(existsSync(path.join(workspace, ".proving-ground"))).toBe(false);
+	await writeFile(config, text);
 });

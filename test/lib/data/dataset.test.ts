@@ -48,7 +48,10 @@ describe("of tracks alone", () => {
 	});
 
 	test("needs an id where there is no image", async () => {
-		await write(".proving-ground/data/walkers/golden_val.manifest", line({ id: "v", tracks: [track] }) + line({ tracks: [track] }));
+		await write(
+			".proving-ground/data/walkers/golden_val.manifest",
+			line({ id: "v", tracks: [track] }) + line({ tracks: [track] }),
+		);
 		const error = await read().catch((reason: unknown) => reason);
 		expect(error).toBeInstanceOf(InvalidFile);
 		expect((error as InvalidFile).message.replace(root, "")).toBe(
