@@ -234,9 +234,7 @@ test("a runner that would keep its state in the checkout is refused, and a hoste
 		]);
 	}
 	await writeFile(config, `${text}store: { folder: ../workspace/store }\n`);
-	expect((await runAction("plan", { workspace, inputs })).annotations[0]).toContain(
-		"store.folder: found ../workspace",
-	);
+	expect((await runAction("plan", { workspace, inputs })).annotations[0]).toContain("store.folder: found ../workspace");
 	await writeFile(config, text.replace("../state", ".proving-ground"));
 	const hosted = await runAction("plan", { workspace, inputs, environment: { RUNNER_ENVIRONMENT: "github-hosted" } });
 	expect(hosted).toMatchObject({ code: 0, annotations: [] });

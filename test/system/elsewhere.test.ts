@@ -1,7 +1,7 @@
 // Another repository, made of exactly the files that the guide to actions names, from a pull request to production
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -25,13 +25,10 @@ const { version } = JSON.parse(readFileSync(path.join(repository, "package.json"
 const project = `OWNER/proving-ground@v${version}`;
 const EXPERIMENT = "experiments/first.yaml";
 
-/** The files with the folders of a machine; data lie beside the store, since act's workspace is gone after each run. */
-function filesOn(home: string, data = home): Record<string, string> {
-	const places: [from: string, to: string][] = [
-		["/srv/proving-ground", home],
-		[".venv/bin/python", path.join(repository, ".venv/bin/python")],
-		[".proving-ground/data", path.join(data, "data")],
-	];
+/** The files with the state folder of a machine. */
+function filesOn(home: string): Record<string, string> {
+	const python = path.join(repository, ".venv/bin/python");
+	const places: [from: string, to: string][] = [["state: ~/proving-ground", `python: ${python}\nstate: ${home}`]];
 	const swap = (text: string) => places.reduce((swapped, [from, to]) => swapped.replaceAll(from, to), text);
 	return Object.fromEntries(Object.entries(files).map(([name, text]) => [name, swap(text)]));
 }
@@ -166,12 +163,21 @@ test("shows all its models as a page, once the record is merged", async () => {
 	await rm(folder, { recursive: true });
 });
 
-test("is planned on a runner that has none of its folders, as GitHub's own have not", async () => {
+test("is planned on a runner of GitHub's own, which keeps no state", async () => {
 	const folder = await mkdtemp(path.join(tmpdir(), "hosted-"));
-	// Nobody can make a folder there, root neither.
-	await writeFiles(folder, filesOn("/proc/elsewhere", folder));
-	const inputs = { experiments: EXPERIMENT, since: "", base: "", image: "", "from-reports": "true" };
-	const planned = await runAction("plan", { workspace: folder, inputs });
+	const workspace = path.join(folder, "workspace");
+	await writeFiles(workspace, files);
+	// What `setup` would install.
+	await mkdir(path.join(folder, "temporary/proving-ground"), { recursive: true });
+	await symlink(path.join(repository, ".venv"), path.join(folder, "temporary/proving-ground/venv"));
+	const inputs = { experiments: EXPERIMENT, since: "", "from-reports": "true" };
+	// Nobody can make a folder in that home, root neither.
+	const own = {
+		RUNNER_ENVIRONMENT: "github-hosted",
+		RUNNER_TEMP: path.join(folder, "temporary"),
+		HOME: "/proc/nobody",
+	};
+	const planned = await runAction("plan", { workspace, inputs, environment: own });
 	expect(planned, planned.log).toMatchObject({ code: 0, annotations: [], outputs: { count: "1" } });
 	await rm(folder, { recursive: true });
 });

@@ -200,9 +200,14 @@ test("shows its progress while it trains, tells others of its line, and is stopp
 	await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
 	// What the concurrency group does as soon as the next run of it is there.
 	for (const stop of place.github.actions.cancelled.values()) stop();
+	const known = place.github.actions.dispatches.length;
 	const closed = await happens(slow.number, "closed");
 	expect((await running).conclusion).not.toBe("success");
 	expect(conclusions(closed)).toMatchObject({ plan: "skipped", train: "skipped", tidy: "success" });
+	// By the workflow of the default branch, not by that of a head which nobody has approved.
+	expect(await runStarted(known)).toMatchObject([
+		{ workflow: "follow.yml", ref: "main", inputs: { "pull-request": String(slow.number) } },
+	]);
 	await hasStopped(id);
 	expect((await comments(slow.number))[0]!.body).toContain("`slow`: the training was stopped");
 	expect(await labels(slow.number)).toEqual(["model:failed"]);
@@ -232,6 +237,15 @@ test("is superseded by a push while it trains: the old run is stopped, what was 
 });
 let moved: number;
 
+/** Runs the workflows that were dispatched after so many events. */
+async function runStarted(known: number) {
+	const started = place.github.actions.dispatches
+		.slice(known)
+		.flatMap((event) => (event.kind === "workflow_dispatch" ? [event] : []));
+	for (const { workflow, inputs } of started) await place.run(workflow, await formEvent(place.github, inputs, BOT));
+	return started;
+}
+
 /** Writes a comment and runs what it starts, with the workflows that it dispatches. */
 async function says(number: number, body: string, who = "ann") {
 	const written = await place.github.call<{ id: number }>(
@@ -242,10 +256,7 @@ async function says(number: number, body: string, who = "ann") {
 	);
 	const known = place.github.actions.dispatches.length;
 	const ran = await place.run("command.yml", await commentEvent(place.github, number, written, who));
-	const started = place.github.actions.dispatches
-		.slice(known)
-		.flatMap((event) => (event.kind === "workflow_dispatch" ? [event] : []));
-	for (const { workflow, inputs } of started) await place.run(workflow, await formEvent(place.github, inputs, BOT));
+	const started = await runStarted(known);
 	const reactions = place.github.reactions.get(written.id) ?? [];
 	return { ran, reactions: reactions.map(({ content }) => content), started };
 }
