@@ -55,19 +55,27 @@ describe.each(actions)("of %s", (action) => {
 		expect(Object.keys(outputs).sort()).toEqual(set.sort());
 	});
 
-	test("has a workflow to copy that keeps what lies beside the code on a machine of one's own", () => {
+	test("has a workflow to copy that keeps a head apart, and off a machine of one's own until somebody approves it", () => {
 		interface Job {
+			if?: string;
 			"runs-on": unknown;
-			steps: { uses?: string; with?: { clean?: boolean; path?: string } }[];
+			environment?: string;
+			steps?: { uses?: string; with?: Record<string, unknown> }[];
 		}
 		const copied = [...readFileSync(at("README.md"), "utf8").matchAll(/^```yaml\n(name: .*?)^```$/gms)];
-		for (const [, text] of copied)
-			for (const job of Object.values((parse(text!) as { jobs: Record<string, Job> }).jobs)) {
-				if (!/self-hosted|RUNNER/.test(JSON.stringify(job["runs-on"]))) continue;
-				const checkouts = job.steps.filter(
-					({ uses, with: given }) => uses?.startsWith("actions/checkout@") && !given?.path,
-				);
-				expect(checkouts.map(({ with: given }) => given?.clean)).toEqual(checkouts.map(() => false));
+		for (const [, text] of copied) {
+			const { on, jobs } = parse(text!) as { on: object; jobs: Record<string, Job> };
+			for (const job of Object.values(jobs)) {
+				for (const { uses, with: given = {} } of job.steps.filter(({ uses }) =>
+					uses?.startsWith("actions/checkout@"),
+				)) {
+					expect(given).not.toHaveProperty("clean");
+					if (/head/.test(String(given["ref"]))) expect(given["path"], uses).toBe("head");
+				}
+				const isOwn = /self-hosted|RUNNER/.test(JSON.stringify(job["runs-on"]));
+				const isStarted = job.if?.startsWith("github.event_name == 'workflow_dispatch'");
+				if (isOwn && "pull_request" in on && !isStarted) expect(job.environment).toBe("training");
 			}
+		}
 	});
 });

@@ -7,6 +7,7 @@ import { follow } from "../../../actions/lib/follow/follow.ts";
 import { openGitHub } from "../../../actions/lib/github/github.ts";
 import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
 import type { Project } from "../../../actions/lib/project.ts";
+import { openState } from "../../../actions/lib/state.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
 import type { Job } from "../../../actions/lib/train/executor.ts";
 import { makeJob } from "../../fixtures/plan.ts";
@@ -37,7 +38,7 @@ async function stoppedOf(kind: Job["kind"], now: Partial<PullRequest>): Promise<
 			stopped.push(id);
 		},
 	};
-	const project = { home, store, executors: () => [executor] } as unknown as Project;
+	const project = { home, state: openState(home, "state"), store, executors: () => [executor] } as unknown as Project;
 	const late: GitHub = {
 		...github,
 		openPullRequests: async () => [],

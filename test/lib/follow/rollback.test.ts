@@ -10,6 +10,7 @@ import { openGit } from "../../../actions/lib/git/git.ts";
 import type { Commit, GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
 import type { Approval, Version } from "../../../actions/lib/plan/registry.ts";
 import type { Project } from "../../../actions/lib/project.ts";
+import { openState } from "../../../actions/lib/state.ts";
 import { makeEntry } from "../../fixtures/judged.ts";
 import { gitIn } from "../../git.ts";
 
@@ -139,7 +140,12 @@ function linesOf(
 		openPullRequest: async () => ({ number: 9, created: true }),
 		emit: async (_: string, payload: object) => void events.push(payload),
 	} as unknown as GitHub;
-	const project = { home: root, registry, record: "pull_request" } as unknown as Project;
+	const project = {
+		home: root,
+		state: openState(root, ".proving-ground"),
+		registry,
+		record: "pull_request",
+	} as unknown as Project;
 	const rolled = (changed: Partial<GitHub> = {}) =>
 		rollBackMerged({ project, git: openGit(root), github: { ...github, ...changed } }, { branch: "main", days: 30 });
 	return { approved, events, rolled };

@@ -10,6 +10,7 @@ import type { Project } from "../../../actions/lib/project.ts";
 import { promote } from "../../../actions/lib/promote/promote.ts";
 import { findInSeries, type Promoted, recordPromotion, recordRollback } from "../../../actions/lib/promote/record.ts";
 import { folder as registryIn } from "../../../actions/lib/registries/folder.ts";
+import { openState } from "../../../actions/lib/state.ts";
 import { folder as storeIn } from "../../../actions/lib/stores/folder.ts";
 import { leaveJudged } from "../../fixtures/judged.ts";
 import { BOT, type GitHubServer, startGitHub } from "../../system/github-server.ts";
@@ -45,7 +46,7 @@ async function commit(name: string): Promise<string> {
 }
 const project = (record: Project["record"] = "pull_request") =>
 	({
-		...{ home, record },
+		...{ home, state: openState(home, "state"), record },
 		registry: registryIn(path.join(home, "registry")),
 		store: storeIn(path.join(home, "store")),
 	}) as Project;
