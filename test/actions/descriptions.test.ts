@@ -66,7 +66,7 @@ describe.each(actions)("of %s", (action) => {
 		for (const [, text] of copied) {
 			const { on, jobs } = parse(text!) as { on: object; jobs: Record<string, Job> };
 			for (const job of Object.values(jobs)) {
-				for (const { uses, with: given = {} } of job.steps.filter(({ uses }) =>
+				for (const { uses, with: given = {} } of (job.steps ?? []).filter(({ uses }) =>
 					uses?.startsWith("actions/checkout@"),
 				)) {
 					expect(given).not.toHaveProperty("clean");
