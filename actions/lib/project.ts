@@ -33,7 +33,7 @@ export interface OpenOptions {
 	fromReports?: boolean;
 	/** The checkout whose reports/ they are, where that isn't this one: a pull request may have edited its own. */
 	reports?: string;
-	/** Told of a record there that can't be read. */
+	/** Told of a record there that can't be read, and of what is damaged among the jobs. */
 	warn?: (message: string) => void;
 }
 
@@ -50,13 +50,13 @@ export async function openProject(
 	const problems: Problem[] = [];
 	const { value } = await loadFile<Config>(root, CONFIG, CONFIG_KIND, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
-	const project = projectOf(value, root, root);
+	const project = projectOf(value, root, root, warn);
 	if (!fromReports) return project;
 	return { ...project, registry: recorded(path.resolve(root, reports), warn), reachesModels: false };
 }
 
 /** Places are relative to `home`, whose configuration it is; experiments and recipes stand in `root`. */
-function projectOf(config: Config, home: string, root: string): Project {
+function projectOf(config: Config, home: string, root: string, warn: (message: string) => void): Project {
 	const own = path.join(root, "trainer");
 	const found = findTrainer(path.resolve(home, config.python));
 	// The action's own comes from the commit that the workflow runs at, which for a pull request is a trial merge: what is
@@ -64,7 +64,7 @@ function projectOf(config: Config, home: string, root: string): Project {
 	const trainer = existsSync(path.join(own, ENTRY)) ? { ...found, folder: own } : found;
 	// On a runner the next workflow changes the checkout while this one's job still runs.
 	const copyTrainer = process.env["GITHUB_ACTIONS"] === "true";
-	const places = { jobs: path.resolve(home, config.jobs), trainer, copyTrainer };
+	const places = { jobs: path.resolve(home, config.jobs), trainer, copyTrainer, warn };
 	return {
 		root,
 		home,
@@ -76,6 +76,6 @@ function projectOf(config: Config, home: string, root: string): Project {
 		record: config.record ?? "pull_request",
 		executorFor: (machine) => chooseExecutor(machine, places),
 		executors: () => allExecutors(places),
-		at: (other) => projectOf(config, home, other),
+		at: (other) => projectOf(config, home, other, warn),
 	};
 }

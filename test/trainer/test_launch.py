@@ -22,10 +22,17 @@ class Jobs:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def launch(
-        self, code: str, grace: float = 5.0, gate: Path | None = None, command: list[str] | None = None
+        self,
+        code: str,
+        grace: float = 5.0,
+        gate: Path | None = None,
+        command: list[str] | None = None,
+        output: Path | None = None,
+        environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Launch a Python program as the job; with a gate, the launcher is ready before the gate's file is there."""
         options = ["--job", str(self.folder), "--grace", str(grace), "--done", str(self.folder / "done")]
+        options += ["--lock", str(output or self.folder.parent / "output.lock")]
         arguments = [*options, "--", *(command or [sys.executable, "-c", code])]
         wait = f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.001)" if gate else ""
         program = (
@@ -35,7 +42,7 @@ class Jobs:
         with (self.folder.parent / f"said-{len(self.started)}.txt").open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-c", program],
-                env={**os.environ, "PYTHONPATH": str(TRAINER)},
+                env={**os.environ, "PYTHONPATH": str(TRAINER), **(environment or {})},
                 stdout=said,
                 stderr=said,
                 start_new_session=True,

@@ -31,7 +31,7 @@ export function folder(root: string): Store {
 			const folder = prefix.includes("/") ? locate(prefix.slice(0, prefix.lastIndexOf("/"))) : root;
 			const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
 			return entries
-				.filter((entry) => entry.isFile() && !entry.name.startsWith(".tmp-"))
+				.filter((entry) => entry.isFile() && !entry.name.startsWith("."))
 				.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"))
 				.filter((key) => key.startsWith(prefix))
 				.sort();

@@ -8,7 +8,7 @@ import { runCommand } from "../process.ts";
 import { digestTrainer, ENTRY, type Trainer } from "./trainer.ts";
 
 /** Where in the jobs' folder copies of the trainer lie; no run's id begins with a dot. */
-const COPIES = ".trainers";
+export const COPIES = ".trainers";
 
 /** The trainer's package of a digest, copied once into the jobs' folder: whole or absent. */
 export async function keepCopy(jobs: string, trainer: Trainer, code: string): Promise<Trainer> {
