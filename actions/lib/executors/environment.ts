@@ -12,7 +12,7 @@ export function jobEnvironment(trainer: Trainer, machine: PlanMachine): Record<s
 	const absent = machine.secrets.filter((name) => !secrets.has(name));
 	if (absent.length > 0) {
 		throw new InvalidInput(
-			`The machine ${machine.name} names the ${absent.length === 1 ? "secret" : "secrets"} ${absent.join(", ")}, which the environment here lacks, so nothing was started. Set it for the runner, or give it to the workflow's step by env.`,
+			`The machine ${machine.name} names the ${absent.length === 1 ? "secret" : "secrets"} ${absent.join(", ")}, which the environment here lacks, so nothing was started. Set it for the runner's service, or by env in the workflow.`,
 		);
 	}
 	return {

@@ -67,7 +67,7 @@ test.each([undefined, ""])("lacks a secret that is %j, so nothing is started", a
 	const error = await executor.start(wanted).catch((thrown: unknown) => thrown);
 	expect(error).toBeInstanceOf(InvalidInput);
 	expect((error as Error).message).toBe(
-		"The machine here names the secrets WANDB_API_KEY, DATA_TOKEN, which the environment here lacks, so nothing was started. Set it for the runner, or give it to the workflow's step by env.",
+		"The machine here names the secrets WANDB_API_KEY, DATA_TOKEN, which the environment here lacks, so nothing was started. Set it for the runner's service, or by env in the workflow.",
 	);
 	expect((await executor.look(wanted.document.id)).state).toBe("absent");
 });
