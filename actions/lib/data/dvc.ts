@@ -6,7 +6,7 @@ import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
-import { runCommand } from "../process.ts";
+import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import { problemAt } from "../text/problems.ts";
 import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
 import { type DvcRecipe, repositoryPlace } from "./dvc_pin.ts";
@@ -124,11 +124,21 @@ function dvcEnvironment(trainer: Trainer): Record<string, string> {
 	const credentials = Object.entries(process.env).filter(
 		([name, value]) => value !== undefined && (name.startsWith("AWS_") || name === "SSH_AUTH_SOCK"),
 	);
-	return { ...passed, ...Object.fromEntries(credentials), DVC_NO_ANALYTICS: "1", GIT_TERMINAL_PROMPT: "0" };
+	return {
+		...passed,
+		...networkEnvironment(),
+		...Object.fromEntries(credentials),
+		DVC_NO_ANALYTICS: "1",
+		GIT_TERMINAL_PROMPT: "0",
+	};
 }
 
 async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: readonly string[]): Promise<void> {
-	const ended = await runCommand(trainer.python, ["-m", "dvc", ...args], { cwd: root, env: dvcEnvironment(trainer) });
+	const ended = await runCommand(trainer.python, ["-m", "dvc", ...args], {
+		cwd: root,
+		env: dvcEnvironment(trainer),
+		minutes: MINUTES.data,
+	});
 	if (ended.code === 0) return;
 	if (/No module named '?dvc\b/.test(ended.errors)) {
 		const python = path.relative(root, trainer.python);

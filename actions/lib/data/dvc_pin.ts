@@ -6,7 +6,7 @@ import { InvalidFile, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
 import { readRegular } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
-import { type Ended, runCommand } from "../process.ts";
+import { type Ended, networkEnvironment, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { parseYaml } from "../text/yaml.ts";
 
@@ -102,7 +102,7 @@ interface Git {
 	must(args: readonly string[]): Promise<string>;
 }
 
-const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "GIT_SSL_CAINFO"];
+const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK"];
 
 /** A bare clone that holds the commits that were asked for, and of their files those that were read. */
 async function openMirror(root: string, url: string): Promise<Git> {
@@ -110,6 +110,7 @@ async function openMirror(root: string, url: string): Promise<Git> {
 	const mirror = path.join(root, ".proving-ground/dvc", `${digest}.git`);
 	const env: Record<string, string> = {
 		...Object.fromEntries(PASSED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+		...networkEnvironment(),
 		LC_ALL: "C",
 		GIT_TERMINAL_PROMPT: "0",
 		GIT_SSH_COMMAND: "ssh -o BatchMode=yes",
