@@ -1,10 +1,10 @@
 // A pin becomes the folder that it stands for, fetched with DVC where it is not there yet.
-import { mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
+import { makeFolder, replaceFile } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import { problemAt } from "../text/problems.ts";
@@ -50,7 +50,7 @@ export async function fetchPinned(
 		throw new InvalidFile([problemAt(data.source, "/location", message)]);
 	}
 	onFetch();
-	await mkdir(path.dirname(location), { recursive: true });
+	await makeFolder(path.dirname(location));
 	const beside = await mkdtemp(`${location}.fetch-`);
 	try {
 		const whole = path.join(beside, "new");
@@ -98,8 +98,7 @@ async function readRecord(file: string): Promise<Fetched | null> {
 }
 
 async function writeRecord(file: string, record: Fetched): Promise<void> {
-	await mkdir(path.dirname(file), { recursive: true });
-	await writeFileAtomic(file, documentText(record));
+	await replaceFile(file, documentText(record));
 }
 
 async function replaceFolder(location: string, whole: string, old: string): Promise<void> {

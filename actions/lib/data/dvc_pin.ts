@@ -1,10 +1,10 @@
 // What a data recipe's `dvc` names becomes a pin: the md5 that DVC gave the data, read by git alone.
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidFile, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
-import { readRegular } from "../files.ts";
+import { makeFolder, readRegular } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { type Ended, networkEnvironment, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
@@ -124,7 +124,7 @@ async function openMirror(root: string, url: string): Promise<Git> {
 			throw new ServiceError("git", `git ${args[0]} of ${url} failed: ${lastLine(ended.errors)}`, ended.errors);
 		return ended.output;
 	};
-	await mkdir(mirror, { recursive: true });
+	await makeFolder(mirror);
 	// Both are safe to repeat.
 	await must(["init", "--quiet", "--bare"]);
 	await must(["config", "remote.origin.url", url]);

@@ -1,10 +1,9 @@
 // torchrun on this machine: a job is a folder and a detached process group that outlives whoever started it.
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { documentText } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
-import { createFile, exists } from "../files.ts";
+import { createFile, exists, replaceFile } from "../files.ts";
 import type { Executor, Job, Run } from "../train/executor.ts";
 import { COPIES, keepCopy } from "../trainer/copy.ts";
 import type { Trainer } from "../trainer/trainer.ts";
@@ -76,11 +75,11 @@ export function local({ jobs, trainer, copyTrainer, warn = () => {} }: LocalOpti
 		await writeRun(folder, document);
 		const { price_usd_per_hour, grace_seconds } = machine;
 		const ticket: JobFiles["job"] = { kind: document.kind, output, price_usd_per_hour, grace_seconds };
-		await writeFileAtomic(path.join(folder, "job.json"), documentText(ticket));
+		await replaceFile(path.join(folder, "job.json"), documentText(ticket));
 		const { state } = await look(document.id);
 		if (state === "succeeded" || state === "running") return;
 		for (const old of ["stop.json", "failure.json", "progress.json"]) await rm(path.join(folder, old), { force: true });
-		await writeFileAtomic(path.join(folder, "conditions.json"), documentText(run.conditions));
+		await replaceFile(path.join(folder, "conditions.json"), documentText(run.conditions));
 		await launch(copyTrainer ? await keepCopy(root, trainer, document.code) : trainer, folder, run);
 	}
 
@@ -97,7 +96,10 @@ export function local({ jobs, trainer, copyTrainer, warn = () => {} }: LocalOpti
 	}
 
 	async function list(): Promise<Job[]> {
-		const names = await readdir(root).catch(() => []);
+		const names = await readdir(root).catch((error: NodeJS.ErrnoException) => {
+			if (error.code === "ENOENT") return [];
+			throw error;
+		});
 		for (const name of names)
 			if (!RUN_ID.test(name) && name !== COPIES) tell(`${folderOf(name)} is no job and was passed over.`);
 		const all = await Promise.all(names.filter((name) => RUN_ID.test(name)).map(look));

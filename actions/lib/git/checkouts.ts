@@ -1,8 +1,9 @@
 // A commit becomes a folder with its files, beside the checkout of the default branch and kept for as long as somebody needs it.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, symlink } from "node:fs/promises";
+import { readdir, rm, symlink } from "node:fs/promises";
 import path from "node:path";
 import { InvalidInput } from "../errors.ts";
+import { makeFolder } from "../files.ts";
 import { type Git, openGit } from "./git.ts";
 
 /** Where checkouts lie in a repository, each named by its commit. */
@@ -16,7 +17,7 @@ export async function checkOut(root: string, git: Git, sha: string, pullRequest:
 	await git("cat-file", "-e", `${sha}^{commit}`).catch(() =>
 		git("fetch", "--quiet", "--no-tags", "origin", pullRequest === null ? sha : `refs/pull/${pullRequest}/head`),
 	);
-	await mkdir(path.dirname(place), { recursive: true });
+	await makeFolder(path.dirname(place));
 	await discard(place, git);
 	await git("worktree", "add", "--quiet", "--detach", place, sha);
 	// Datasets, jobs and the store are the repository's, whichever commit asks for them.
