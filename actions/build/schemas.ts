@@ -17,6 +17,7 @@ const schemas = {
 	figures: "trainer/proving_ground/schemas/figures.schema.json",
 	plan: "actions/lib/schemas/plan.schema.json",
 	jobs: "actions/lib/schemas/jobs.schema.json",
+	job_folder: "actions/lib/schemas/job_folder.schema.json",
 	report: "actions/lib/schemas/report.schema.json",
 	verdict: "actions/lib/schemas/verdict.schema.json",
 	promotion: "actions/lib/schemas/promotion.schema.json",

@@ -5,7 +5,7 @@ import path from "node:path";
 import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { documentText } from "../lib/documents.ts";
-import { InvalidFile, InvalidInput, ServiceError } from "../lib/errors.ts";
+import { InvalidFile, InvalidInput, ServiceError, toldByDisk } from "../lib/errors.ts";
 import { openProject, type Project } from "../lib/project.ts";
 import { showDue } from "../lib/propose/forecast.ts";
 import { plainText } from "../lib/text/plain.ts";
@@ -122,7 +122,8 @@ try {
 	process.exitCode = showError(error);
 }
 
-function showError(error: unknown): number {
+function showError(thrown: unknown): number {
+	const error = toldByDisk(thrown);
 	if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.person;
 	if (error instanceof InvalidFile || error instanceof InvalidInput) {
 		console.error(plainText(error.message));

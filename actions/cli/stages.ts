@@ -1,11 +1,11 @@
 // One stage at a time, or all of them, over the documents in the state folder's documents/<name> and reports/<name>.
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { renderComment } from "../lib/comment/comment.ts";
 import { InvalidFile, InvalidInput, type Problem } from "../lib/errors.ts";
 import { loadExperiment, nameOfFile } from "../lib/experiment/experiment.ts";
 import { namesIn } from "../lib/experiment/files.ts";
+import { replaceFile } from "../lib/files.ts";
 import { judge } from "../lib/gate/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "../lib/generated/documents.d.ts";
 import { isCommitted } from "../lib/git/changed_files.ts";
@@ -351,7 +351,7 @@ async function writeComment(context: Context, file: string, plan: Plan): Promise
 	};
 	const markdown = renderComment(documents);
 	await mkdir(path.dirname(commentFile(context, file)), { recursive: true });
-	await writeFileAtomic(commentFile(context, file), markdown);
+	await replaceFile(commentFile(context, file), markdown);
 	return markdown;
 }
 

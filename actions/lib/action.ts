@@ -2,7 +2,7 @@
 import path from "node:path";
 import * as core from "@actions/core";
 import { readDocument } from "./documents.ts";
-import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
+import { InvalidFile, InvalidInput, type Problem, ServiceError, toldByDisk } from "./errors.ts";
 import type { Known } from "./experiment/author.ts";
 import type { Place } from "./follow/showing.ts";
 import { scoreText } from "./gate/check_words.ts";
@@ -43,7 +43,8 @@ function requiredToken(): string {
 	return token;
 }
 
-function showError(error: unknown): void {
+function showError(thrown: unknown): void {
+	const error = toldByDisk(thrown);
 	if (error instanceof InvalidFile) {
 		for (const problem of error.problems) annotate(problem);
 		if (error.cause) core.info(plainText(error.cause instanceof Error ? `${error.cause.stack}` : String(error.cause)));

@@ -1,10 +1,10 @@
 // A job's folder becomes the files that its manifest lists, each a regular file inside it with the digest that stands there.
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import path from "node:path";
 import { parseDocument, sha256 } from "./documents.ts";
 import { InvalidInput } from "./errors.ts";
-import { openRegular, readRegular } from "./files.ts";
+import { makeFolder, openRegular, readRegular, withPath } from "./files.ts";
 import type { Manifest } from "./generated/documents.d.ts";
 
 /** The name of the file that lists the others; a job writes it last. */
@@ -37,15 +37,17 @@ export async function verifyFolder(folder: string, manifest: string): Promise<vo
 /** Copies the manifest and the files that it lists, and nothing else; throws InvalidInput where what was copied isn't what it lists. */
 export async function copyFolder(from: string, manifest: string, to: string): Promise<void> {
 	const files = await manifestOf(from, manifest);
-	await mkdir(to, { recursive: true });
+	await makeFolder(to);
 	const own = { file: MANIFEST, sha256: manifest };
 	for (const listing of [...files, own]) {
 		const target = path.join(to, listing.file);
-		await mkdir(path.dirname(target), { recursive: true });
+		await makeFolder(path.dirname(target));
 		const copy = await open(target, "wx");
 		try {
 			await readListed(from, listing, (chunk) => copy.writeFile(chunk));
 			await copy.sync();
+		} catch (error) {
+			throw withPath(error, target);
 		} finally {
 			await copy.close();
 		}

@@ -1,11 +1,9 @@
 // A document on disk becomes a typed value, checked by its schema on the way in and on the way out.
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
-import path from "node:path";
+import { readFile } from "node:fs/promises";
 import type { ErrorObject, ValidateFunction } from "ajv";
-import writeFileAtomic from "write-file-atomic";
 import { InvalidInput } from "./errors.ts";
-import { syncFolder } from "./files.ts";
+import { replaceFile } from "./files.ts";
 import type {
 	Approval,
 	Entry,
@@ -94,9 +92,7 @@ export async function writeDocument<N extends DocumentName>(
 	file: string,
 ): Promise<string> {
 	await checkDocument(name, value, file);
-	await mkdir(path.dirname(file), { recursive: true });
-	await writeFileAtomic(file, documentText(value));
-	await syncFolder(path.dirname(file));
+	await replaceFile(file, documentText(value));
 	return file;
 }
 

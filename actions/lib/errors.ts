@@ -41,13 +41,34 @@ export class ServiceError extends Error {
 	}
 }
 
-/** Whether an error is none of the three. */
-export function isBug(error: unknown): boolean {
+// What a disk refuses, by the system's word for it: people make room, or give rights.
+const REFUSED: Record<string, string> = {
+	ENOSPC: "no space is left on the disk",
+	EDQUOT: "the disk quota is used up",
+	EROFS: "the disk is read-only",
+	EACCES: "permission is denied",
+	EPERM: "the operation is not permitted",
+	EIO: "the disk has failed",
+	ESTALE: "the network disk has lost it",
+};
+
+/** What a disk refused as a ServiceError; any other error as it is. */
+export function toldByDisk(error: unknown): unknown {
+	const { code = "", path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+	const why = error instanceof Error && syscall !== undefined && Object.hasOwn(REFUSED, code) && REFUSED[code];
+	if (!why) return error;
+	return new ServiceError("storage", `${path ?? "a file"} can't be read or written: ${why} (${code}).`, error);
+}
+
+/** Whether an error is none of the three, and no disk's either. */
+export function isBug(thrown: unknown): boolean {
+	const error = toldByDisk(thrown);
 	return !(error instanceof InvalidFile || error instanceof InvalidInput || error instanceof ServiceError);
 }
 
 /** An error in a sentence for those who can't act on it; what is none of the three is a bug of ours. */
-export function sentenceOf(error: unknown): string {
+export function sentenceOf(thrown: unknown): string {
+	const error = toldByDisk(thrown);
 	if (error instanceof InvalidFile || error instanceof InvalidInput) return error.message;
 	if (error instanceof ServiceError) return `${error.service}: ${error.message}`;
 	return `A bug in Proving Ground: ${error instanceof Error ? error.message : String(error)}`;

@@ -34,7 +34,7 @@ export interface Project extends PlanPorts {
 export interface OpenOptions {
 	/** Takes what production is from the promotions in reports/, on a machine that can't reach the registry. */
 	fromReports?: boolean;
-	/** Told of a record there that can't be read. */
+	/** Told of a record there that can't be read, and of what is damaged among the jobs. */
 	warn?: (message: string) => void;
 }
 
@@ -51,11 +51,8 @@ export async function openProject(
 	const problems: Problem[] = [];
 	const { value } = await loadFile<Config>(root, CONFIG, CONFIG_KIND, problems);
 	if (problems.length > 0) throw new InvalidFile(problems);
-	return projectOf(
-		{ config: value, home: root, promotions: fromReports ? recorded(root, warn) : null },
-		root,
-		"started",
-	);
+	const promotions = fromReports ? recorded(root, warn) : null;
+	return projectOf({ config: value, home: root, promotions, warn }, root, "started");
 }
 
 interface Opened {
@@ -63,11 +60,12 @@ interface Opened {
 	home: string;
 	/** What was recorded of promotions, where the registry can't be reached. */
 	promotions: Registry | null;
+	warn: (message: string) => void;
 }
 
 /** Experiments and recipes stand in `root`; the configuration, machines and gates are those of `home`. */
 function projectOf(opened: Opened, root: string, planning: "started" | "digested"): Project {
-	const { config, home, promotions } = opened;
+	const { config, home, promotions, warn } = opened;
 	const state = openState(home, config.state);
 	const place = (key: string, named: string) => {
 		const folder = path.resolve(state.folder, named);
@@ -84,7 +82,7 @@ function projectOf(opened: Opened, root: string, planning: "started" | "digested
 	const trainer = trainerIn(root);
 	// On a runner the next workflow changes the checkout while this one's job still runs.
 	const copyTrainer = process.env["GITHUB_ACTIONS"] === "true";
-	const places = { jobs: place("jobs", config.jobs ?? "jobs"), trainer, copyTrainer };
+	const places = { jobs: place("jobs", config.jobs ?? "jobs"), trainer, copyTrainer, warn };
 	return {
 		root,
 		home,

@@ -22,10 +22,17 @@ class Jobs:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def launch(
-        self, code: str, grace: float = 5.0, gate: Path | None = None, command: list[str] | None = None
+        self,
+        code: str,
+        grace: float = 5.0,
+        gate: Path | None = None,
+        command: list[str] | None = None,
+        output: Path | None = None,
+        environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Launch a Python program as the job; with a gate, the launcher is ready before the gate's file is there."""
         options = ["--job", str(self.folder), "--grace", str(grace), "--done", str(self.folder / "done")]
+        options += ["--lock", str(output or self.folder.parent / "output.lock")]
         arguments = [*options, "--", *(command or [sys.executable, "-c", code])]
         wait = f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.001)" if gate else ""
         program = (
@@ -35,7 +42,7 @@ class Jobs:
         with (self.folder.parent / f"said-{len(self.started)}.txt").open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-c", program],
-                env={**os.environ, "PYTHONPATH": str(TRAINER)},
+                env={**os.environ, "PYTHONPATH": str(TRAINER), **(environment or {})},
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
@@ -142,6 +149,74 @@ def test_stops_the_workers_of_a_killed_job(jobs: Jobs) -> None:
     launcher.wait(20)
     assert (jobs.read("exit.json") or {}).get("signal") == "SIGKILL"
     wait_for(lambda: not is_alive(int((jobs.folder / "worker").read_text())))
+
+
+def test_kills_stubborn_workers_of_a_killed_job_before_it_ends(jobs: Jobs) -> None:
+    worker = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('deaf', 'w'); time.sleep(60)"
+    code = (
+        "import os, subprocess, sys, time\n"
+        f"worker = subprocess.Popen([sys.executable, '-c', {worker!r}])\n"
+        "open('.pids', 'w').write(f'{worker.pid}'); os.rename('.pids', 'worker'); time.sleep(60)"
+    )
+    launcher = jobs.launch(code, grace=0.5)
+    wait_for(lambda: (jobs.folder / "worker").exists() and (jobs.folder / "deaf").exists())
+    (child,) = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+    launcher.wait(20)
+    wait_for(lambda: not is_alive(int((jobs.folder / "worker").read_text())))
+    assert (jobs.read("exit.json") or {}).get("signal") == "SIGKILL"
+
+
+def test_makes_an_output_once_though_two_folders_ask_for_it(jobs: Jobs, tmp_path: Path) -> None:
+    jobs.launch("import time; time.sleep(60)")
+    wait_for(lambda: jobs.read("process.json"))
+    other = Jobs(tmp_path / "other" / "job")
+    other.folder.parent.mkdir()
+    second = other.launch("open('ran', 'w')", output=tmp_path / "output.lock")
+    assert second.wait(20) == 75
+    assert other.said(second).startswith(f"process {jobs.started[0].pid} on ")
+    assert not (other.folder / "ran").exists()
+
+
+def test_begins_anew_where_a_power_cut_has_left_damage(jobs: Jobs) -> None:
+    jobs.folder.mkdir()
+    for name, content in (("process.json", ""), ("exit.json", '{"atte')):
+        (jobs.folder / name).write_text(content)
+    jobs.launch("import sys; sys.exit(3)").wait(20)
+    assert (jobs.read("exit.json") or {}).get("attempt") == 1
+
+
+def test_counts_the_time_by_a_clock_that_nobody_sets(jobs: Jobs) -> None:
+    jobs.launch("import time; time.sleep(0.3)").wait(20)
+    started, ended = jobs.read("process.json"), jobs.read("exit.json")
+    assert started is not None
+    assert ended is not None
+    assert started["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert 0.2 < float(str(ended["seconds"])) < 20
+
+
+def test_masks_secrets_in_the_log_also_in_pieces_and_while_workers_of_a_killed_launcher_write(jobs: Jobs) -> None:
+    code = (
+        "import os, sys, time; key = os.environ['KEY']\n"
+        "sys.stdout.write('one ' + key + ' two ' + key[:5]); sys.stdout.flush(); time.sleep(0.2)\n"
+        "print(key[5:], 'three', key[:5]); sys.stdout.flush(); open('ready', 'w')\n"
+        "while not os.path.exists('go'): time.sleep(0.01)\n"
+        "print('four', key); sys.stdout.flush(); time.sleep(60)"
+    )
+    environment = {
+        "KEY": "a-secret-key",
+        "LONGER": "a-secret-key-and-more",
+        "PROVING_GROUND_SECRETS": "KEY,LONGER,NONE",
+    }
+    launcher = jobs.launch(code, environment=environment)
+    log = jobs.folder / "log.txt"
+    wait_for((jobs.folder / "ready").exists)
+    wait_for(lambda: log.read_text() == "one *** two *** three a-sec\n")
+    launcher.kill()
+    launcher.wait(20)
+    (jobs.folder / "go").touch()
+    wait_for(lambda: log.read_text() == "one *** two *** three a-sec\nfour ***\n")
+    os.killpg(launcher.pid, signal.SIGKILL)
 
 
 def test_passes_sigterm_on_and_waits_for_the_job_to_save(jobs: Jobs) -> None:

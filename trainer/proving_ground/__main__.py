@@ -16,6 +16,7 @@ from pathlib import Path
 
 from proving_ground.errors import LostWorker, NonFiniteLoss, Refused, Stopped, StorageFailure, lost_loader
 from proving_ground.files import write_json
+from proving_ground.masking import mask
 
 # An importer's function, and its module, loaded where it is used.
 IMPORTERS = {
@@ -186,6 +187,7 @@ def main() -> int:
         else:
             traceback.print_exc()
             failure, code = {"kind": "bug", "message": f"A bug in the trainer: {type(error).__name__}: {error}"}, 1
+    failure["message"] = mask(failure["message"])
     print(failure["message"], file=sys.stderr, flush=True)
     if "work" in arguments:
         # A disk that is full has no room for it either; the log has the sentence.

@@ -1,13 +1,13 @@
 // A dataset's folder becomes its counts and the digest of its content; an importer makes it where it is absent.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
-import { openRegular, readRegularIfThere } from "../files.ts";
+import { makeFolder, openRegular, readRegularIfThere } from "../files.ts";
 import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
 import type { State } from "../state.ts";
 import { dayOf } from "../text/days.ts";
@@ -64,7 +64,7 @@ export async function prepareDataset(
 	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
 	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
 	const shards = path.join(state.folder, "shards", `${name}-${digest}`);
-	await mkdir(path.dirname(shards), { recursive: true });
+	await makeFolder(path.dirname(shards));
 	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
 	return { ...dataset, location: await realpath(shards) };
 }
@@ -100,7 +100,7 @@ async function importDataset(
 			`${location}: the dataset of the data recipe ${name} isn't there, and the recipe names no importer to make it.`,
 		);
 	}
-	await mkdir(path.dirname(location), { recursive: true });
+	await makeFolder(path.dirname(location));
 	await runTrainer(trainer, ["import", recipe.importer.name, "--spec", "-", "--out", location], spec);
 	return "imported";
 }

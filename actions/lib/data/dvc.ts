@@ -1,12 +1,12 @@
 // A pin becomes the folder that it stands for, fetched with DVC where it is not there yet.
-import { mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
+import { makeFolder, replaceFile } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
-import { runCommand } from "../process.ts";
+import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
@@ -54,7 +54,7 @@ export async function fetchPinned(
 		throw new InvalidFile([problemAt(data.source, "/location", message)]);
 	}
 	onFetch();
-	await mkdir(path.dirname(location), { recursive: true });
+	await makeFolder(path.dirname(location));
 	const beside = await mkdtemp(`${location}.fetch-`);
 	try {
 		const whole = path.join(beside, "new");
@@ -114,8 +114,7 @@ async function readRecord(file: string): Promise<Fetched | null> {
 }
 
 async function writeRecord(file: string, record: Fetched): Promise<void> {
-	await mkdir(path.dirname(file), { recursive: true });
-	await writeFileAtomic(file, documentText(record));
+	await replaceFile(file, documentText(record));
 }
 
 async function replaceFolder(location: string, whole: string, old: string): Promise<void> {
@@ -140,11 +139,21 @@ function dvcEnvironment(trainer: Trainer): Record<string, string> {
 	const credentials = Object.entries(process.env).filter(
 		([name, value]) => value !== undefined && (name.startsWith("AWS_") || name === "SSH_AUTH_SOCK"),
 	);
-	return { ...passed, ...Object.fromEntries(credentials), DVC_NO_ANALYTICS: "1", GIT_TERMINAL_PROMPT: "0" };
+	return {
+		...passed,
+		...networkEnvironment(),
+		...Object.fromEntries(credentials),
+		DVC_NO_ANALYTICS: "1",
+		GIT_TERMINAL_PROMPT: "0",
+	};
 }
 
 async function runDvc(root: string, trainer: Trainer, data: Loaded<Data>, args: readonly string[]): Promise<void> {
-	const ended = await runCommand(trainer.python, ["-m", "dvc", ...args], { cwd: root, env: dvcEnvironment(trainer) });
+	const ended = await runCommand(trainer.python, ["-m", "dvc", ...args], {
+		cwd: root,
+		env: dvcEnvironment(trainer),
+		minutes: MINUTES.data,
+	});
 	if (ended.code === 0) return;
 	if (/No module named '?dvc\b/.test(ended.errors)) {
 		const python = shortest(root, trainer.python);

@@ -1,12 +1,12 @@
 // What a data recipe's `dvc` names becomes a pin: the md5 that DVC gave the data, read by git alone.
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidFile, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
-import { readRegular } from "../files.ts";
+import { makeFolder, readRegular } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
-import { type Ended, runCommand } from "../process.ts";
+import { type Ended, networkEnvironment, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { parseYaml } from "../text/yaml.ts";
 
@@ -103,7 +103,7 @@ interface Git {
 	must(args: readonly string[]): Promise<string>;
 }
 
-const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "GIT_SSL_CAINFO"];
+const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK"];
 
 /** A bare clone that holds the commits that were asked for, and of their files those that were read. */
 async function openMirror(state: string, url: string): Promise<Git> {
@@ -111,6 +111,7 @@ async function openMirror(state: string, url: string): Promise<Git> {
 	const mirror = path.join(state, "dvc", `${digest}.git`);
 	const env: Record<string, string> = {
 		...Object.fromEntries(PASSED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+		...networkEnvironment(),
 		LC_ALL: "C",
 		GIT_TERMINAL_PROMPT: "0",
 		GIT_SSH_COMMAND: "ssh -o BatchMode=yes",
@@ -124,7 +125,7 @@ async function openMirror(state: string, url: string): Promise<Git> {
 			throw new ServiceError("git", `git ${args[0]} of ${url} failed: ${lastLine(ended.errors)}`, ended.errors);
 		return ended.output;
 	};
-	await mkdir(mirror, { recursive: true });
+	await makeFolder(mirror);
 	// Both are safe to repeat.
 	await must(["init", "--quiet", "--bare"]);
 	await must(["config", "remote.origin.url", url]);

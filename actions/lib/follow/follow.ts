@@ -11,6 +11,7 @@ import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
 import type { RunId } from "../plan/identity.ts";
 import { planExperiment } from "../plan/plan_files.ts";
+import { FOLLOW_MINUTES, within } from "../process.ts";
 import type { Project } from "../project.ts";
 import { promote } from "../promote/promote.ts";
 import { makeReport, readEvaluation } from "../report/report.ts";
@@ -64,7 +65,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	const bugs: unknown[] = [];
 	for (const pull of open) {
 		try {
-			followed.push(await followPull(pull, ports, null, false));
+			followed.push(await within(FOLLOW_MINUTES, "follow", () => followPull(pull, ports, null, false)));
 		} catch (error) {
 			// One pull request that can't be followed keeps no other waiting, and stops nothing that it may still want.
 			unclear.add(pull.number);
@@ -87,7 +88,7 @@ async function followOne(number: number, ports: FollowPorts, { stop, question }:
 	const pull = await ports.github.pullRequest(number);
 	if (pull.head.fork) return { pull, experiments: [] };
 	const ending = stop ? "asked" : pull.state === "closed" ? "closed" : null;
-	const followed = await followPull(pull, ports, ending, true);
+	const followed = await within(FOLLOW_MINUTES, "follow", () => followPull(pull, ports, ending, true));
 	// Of a file that has mistakes at the moment, here or on the base, nobody knows which run it asks for.
 	if (ending || !followed.experiments.some((experiment) => "problems" in experiment))
 		await stopOrphans(ports, pull.state === "open" ? [followed] : [], (claims) => claims.includes(number));
@@ -193,6 +194,8 @@ async function stopAndWait(
 		await new Promise((resolve) => setTimeout(resolve, 500));
 		seen = await lookAtJobs(plan, seen, ports);
 	}
+	// Past its grace: where no launcher lives to kill what doesn't end, this does.
+	await stopJobs(seen, ports.executor);
 	return seen;
 }
 

@@ -9,6 +9,7 @@ import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
 import { planExperiment } from "../plan/plan_files.ts";
 import type { Registry } from "../plan/registry.ts";
+import { FOLLOW_MINUTES, within } from "../process.ts";
 import type { Project } from "../project.ts";
 import { promote } from "../promote/promote.ts";
 import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts";
@@ -57,7 +58,7 @@ export async function settleMerged(ports: SettlePorts, options: SettleOptions): 
 		// What a rollback brings back was judged when it was new, and is production by the rollback.
 		if (merged.pull && isRollback.has(merged.pull.number)) continue;
 		try {
-			const one = await settleOne(merged, ports, options);
+			const one = await within(FOLLOW_MINUTES, "settle", () => settleOne(merged, ports, options));
 			settled.push(one);
 			options.say(outcomeText(one));
 		} catch (error) {

@@ -1,7 +1,7 @@
 // What a verdict let by, and on whose word, becomes a section of the comment and of the model card.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
+import { replaceFile } from "../files.ts";
 import type { Verdict } from "../generated/documents.d.ts";
 import { code } from "../text/markdown.ts";
 import { foundText, scoreText } from "./check_words.ts";
@@ -47,7 +47,7 @@ export async function writeWaived(folder: string, verdict: Verdict): Promise<voi
 	});
 	if (card === null) return;
 	const changed = waivedCard(card, verdict);
-	if (changed !== card) await writeFileAtomic(file, changed);
+	if (changed !== card) await replaceFile(file, changed);
 }
 
 function waivedLines({ checks }: Verdict): string[] {

@@ -157,6 +157,64 @@ export type Slices1 = {
    */
   protected?: boolean;
 }[];
+/**
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^NCCL_[A-Z0-9_]+$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^FI_[A-Z0-9_]+$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^TORCH_[A-Z0-9_]+$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^GLOO_SOCKET_IFNAME$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^SSL_CERT_FILE$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^SSL_CERT_DIR$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^REQUESTS_CA_BUNDLE$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^CURL_CA_BUNDLE$".
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "machine_setting".
+ */
+export type MachineSetting = string;
+/**
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^HTTP_PROXY$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^HTTPS_PROXY$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^ALL_PROXY$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^NO_PROXY$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^http_proxy$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^https_proxy$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^all_proxy$".
+ *
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^no_proxy$".
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "machine_proxy".
+ */
+export type MachineProxy = string;
 
 export interface Documents {
   run?: Run;
@@ -165,6 +223,7 @@ export interface Documents {
   figures?: Figures;
   plan?: Plan;
   jobs?: Jobs;
+  job_folder?: JobFolder;
   report?: Report;
   verdict?: Verdict;
   promotion?: Promotion;
@@ -1110,6 +1169,16 @@ export interface PlanMachine {
   grace_seconds: number;
   fast_storage: string | null;
   max_cost_usd: number | null;
+  /**
+   * Variables of each job; they decide nothing that is computed.
+   */
+  environment: {
+    [k: string]: string;
+  };
+  /**
+   * Names of variables whose values are in no document.
+   */
+  secrets: string[];
   runner: string[];
 }
 /**
@@ -1372,6 +1441,81 @@ export interface JobsProgress {
     [k: string]: number | null;
   };
   seconds_left: number | null;
+}
+/**
+ * The files of a local job's folder that say how it is, by their names without .json.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "job_folder".
+ */
+export interface JobFolder {
+  /**
+   * What was started; written before the launcher.
+   */
+  job?: {
+    kind: "train" | "evaluate";
+    output: string;
+    price_usd_per_hour: number;
+    grace_seconds?: number;
+    [k: string]: unknown;
+  };
+  /**
+   * The launcher's process and the moment it began; written by the launcher.
+   */
+  process?: {
+    pid: number;
+    /**
+     * Its group. To signal the groups 0 and 1 would signal ourselves, and everybody.
+     */
+    pgid: number;
+    /**
+     * Clock ticks from boot to its start.
+     */
+    start_time: number | null;
+    attempt: number;
+    started_at: string;
+    /**
+     * Which boot of the machine this was.
+     */
+    boot?: string | null;
+    /**
+     * Seconds from that boot to its start.
+     */
+    uptime?: number | null;
+    [k: string]: unknown;
+  };
+  /**
+   * How an attempt ended; written by the launcher.
+   */
+  exit?: {
+    attempt: number;
+    code: number | null;
+    signal: string | null;
+    finished_at: string;
+    /**
+     * How long the attempt took, by a clock that nobody sets.
+     */
+    seconds?: number;
+    [k: string]: unknown;
+  };
+  /**
+   * Why the trainer gave up.
+   */
+  failure?: {
+    kind: string;
+    message: string;
+    [k: string]: unknown;
+  };
+  progress?: JobsProgress;
+  /**
+   * That it was asked to stop, and when.
+   */
+  stop?: {
+    asked_at: string;
+    boot?: string | null;
+    uptime?: number | null;
+    [k: string]: unknown;
+  };
 }
 /**
  * Everything measured, joined with the plan and the baseline. The gate and the comment read it.
@@ -2680,7 +2824,7 @@ export interface Data {
    */
   description: string;
   /**
-   * The dataset's folder. It holds golden_train.manifest, golden_val.manifest, golden_test.manifest and slices.yaml.
+   * The dataset's folder: a path from the state folder, or an absolute one; with `dvc.file`, the folder that DVC tracks in this repository. It holds golden_train.manifest, golden_val.manifest, golden_test.manifest and slices.yaml.
    */
   location: string;
   /**
@@ -2811,6 +2955,150 @@ export interface Machine {
    * Folder on a fast shared file system (FSx for Lustre) that checkpoints are also copied to; null for none.
    */
   fast_storage?: string | null;
+  /**
+   * Variables of each job: for NCCL, libfabric and PyTorch, for proxies, and for your own certificate authority.
+   */
+  environment?: {
+    [k: string]: MachineSetting;
+  };
+  /**
+   * Names of variables that the job gets from whoever starts it, such as a GitHub runner. Their values are in no file and masked in the job's log.
+   *
+   * @maxItems 20
+   */
+  secrets?:
+    | []
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string]
+    | [string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string, string, string]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string
+      ];
   /**
    * US dollars that all jobs of one plan may cost. A job that would exceed it saves a checkpoint and is stopped. Null: only the deadline applies.
    */
@@ -3194,7 +3482,7 @@ export interface Config {
    */
   jobs?: string;
   /**
-   * The Python interpreter that has the trainer's packages: a path from the state folder, or an absolute one. By default it is `venv/bin/python` in the state folder, or `.venv/bin/python` in the repository if the state folder lies inside the repository.
+   * The Python interpreter that has the trainer's packages: a path from the state folder, or an absolute one. By default it is `venv/bin/python` in the state folder; on the command line, if that isn't there, `.venv/bin/python` of the clone of Proving Ground that the command comes from.
    */
   python?: string;
   /**
@@ -3202,7 +3490,7 @@ export interface Config {
    */
   tracking?: {
     /**
-     * `offline`: write to the job's folder, for `wandb sync`. `online`: send while training, with the login in ~/.netrc. `off`: no tracking.
+     * `offline`: write to the job's folder, for `wandb sync`. `online`: send while training, with the secret WANDB_API_KEY of the machine or the login in ~/.netrc. `off`: no tracking.
      */
     mode?: "off" | "offline" | "online";
     /**

@@ -1,9 +1,6 @@
 // Two revisions become the experiment files that differ between them.
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { InvalidInput } from "../errors.ts";
-
-const run = promisify(execFile);
+import { runCommand } from "../process.ts";
 
 /** Experiment files that were added or changed since the branch left `base`; throws InvalidInput where git can't tell. */
 export async function changedExperiments(root: string, base: string): Promise<string[]> {
@@ -13,10 +10,15 @@ export async function changedExperiments(root: string, base: string): Promise<st
 /** Whether a file is committed as it lies there; null where that isn't asked in a repository of git. */
 export async function isCommitted(root: string, file: string): Promise<boolean | null> {
 	const args = ["--literal-pathspecs", "-C", root, "status", "--porcelain", "--ignored", "--", file];
-	return run("git", args).then(
-		({ stdout }) => stdout === "",
+	return run(args).then(
+		({ code, output }) => (code === 0 ? output === "" : null),
 		() => null,
 	);
+}
+
+function run(args: readonly string[]): ReturnType<typeof runCommand> {
+	const env = { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", LC_ALL: "C" };
+	return runCommand("git", args, { env });
 }
 
 /** Files that were added or changed since the branch left `base`, among those that git's path patterns name; throws InvalidInput where git can't tell. */
@@ -26,15 +28,9 @@ export async function changedFiles(root: string, base: string, patterns: readonl
 		throw new InvalidInput(`${JSON.stringify(base)} is not the name of a revision.`);
 	// --relative: the project's folder needn't be the repository's own.
 	const args = ["diff", "--name-only", "--relative", "-z", "--diff-filter=d", `${base}...HEAD`, "--", ...patterns];
-	try {
-		const { stdout } = await run("git", ["-C", root, ...args], { maxBuffer: 64 * 1024 * 1024 });
-		return stdout.split("\0").filter(Boolean);
-	} catch (error) {
-		const said = String((error as { stderr?: string }).stderr ?? error)
-			.trim()
-			.split("\n")[0];
-		throw new InvalidInput(
-			`git can't tell what changed since ${base}: ${said}. Was the repository checked out with fetch-depth: 0?`,
-		);
-	}
+	const { code, output, errors } = await run(["-C", root, ...args]);
+	if (code === 0) return output.split("\0").filter(Boolean);
+	throw new InvalidInput(
+		`git can't tell what changed since ${base}: ${errors.trim().split("\n")[0]}. Was the repository checked out with fetch-depth: 0?`,
+	);
 }

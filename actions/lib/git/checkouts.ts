@@ -1,7 +1,8 @@
 // A commit becomes a folder with its files, in the state folder and kept for as long as somebody needs it.
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { InvalidInput } from "../errors.ts";
+import { makeFolder } from "../files.ts";
 import type { State } from "../state.ts";
 import { type Git, openGit } from "./git.ts";
 import { refuseReserved } from "./reserved.ts";
@@ -30,7 +31,7 @@ export async function checkOut(
 	);
 	if (await isWhole(place, sha)) return place;
 	await refuseReserved(git, sha, repository.state);
-	await mkdir(path.dirname(place), { recursive: true });
+	await makeFolder(path.dirname(place));
 	await discard(place, git);
 	await git("worktree", "add", "--quiet", "--detach", place, sha);
 	return place;

@@ -1,6 +1,6 @@
 // A command of git on one repository becomes what it prints, with a token for its origin alone.
 import { ServiceError } from "../errors.ts";
-import { runCommand } from "../process.ts";
+import { networkEnvironment, runCommand } from "../process.ts";
 
 /** How git reaches the repository's origin. */
 export interface Origin {
@@ -21,6 +21,7 @@ export function openGit(root: string, origin: Origin = { token: "", server: "" }
 			HOME: process.env["HOME"] ?? "",
 			GIT_TERMINAL_PROMPT: "0",
 			LC_ALL: "C",
+			...networkEnvironment(),
 			...credentials(origin),
 		};
 		const ended = await runCommand("git", ["-C", root, ...args], { env });

@@ -1,8 +1,8 @@
 // A report and its verdict become one HTML file that a reviewer opens from disk; it shows what they hold, and adds nothing.
 import path from "node:path";
 import { type ComponentChild, h } from "preact";
-import writeFileAtomic from "write-file-atomic";
 import { writeDocument } from "../documents.ts";
+import { replaceFile } from "../files.ts";
 import { writeWaived } from "../gate/waived_checks.ts";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { isLatency, moved } from "../metrics.ts";
@@ -114,6 +114,6 @@ export async function writeVerdict(
 /** Writes reports/<name>/index.html; returns its path. */
 export async function writePage(root: string, report: Report, verdict?: Verdict): Promise<string> {
 	const file = path.join(reportsOf(root, report.experiment.name), "index.html");
-	await writeFileAtomic(file, renderPage(report, verdict));
+	await replaceFile(file, renderPage(report, verdict));
 	return file;
 }

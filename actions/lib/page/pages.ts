@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { readDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
+import { replaceFile } from "../files.ts";
 import type { Reported } from "./models.ts";
 
 /** Reads every report; one of another version of this tool is named in `skipped`, and holds up no other. */
@@ -46,7 +46,7 @@ export async function writePages(
 	// What draws is loaded when there is something to draw.
 	const [{ renderIndex }, { renderPage }] = await Promise.all([import("./models.ts"), import("./page.ts")]);
 	for (const { folder, report, verdict } of each ? reports : [])
-		await writeFileAtomic(path.join(root, "reports", folder, "index.html"), renderPage(report, verdict));
-	await writeFileAtomic(file, renderIndex(reports, skipped));
+		await replaceFile(path.join(root, "reports", folder, "index.html"), renderPage(report, verdict));
+	await replaceFile(file, renderIndex(reports, skipped));
 	return { file, reports: reports.length, skipped };
 }

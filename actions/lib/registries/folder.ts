@@ -1,11 +1,11 @@
 // A folder keeps the versions of each line of models: v000001/ whole or absent, approvals/000001.json one after the other.
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { copyFolder, verifyFolder } from "../artefacts.ts";
 import { documentText, parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import { createFile, syncFolder } from "../files.ts";
+import { createFile, makeFolder, syncFolder } from "../files.ts";
 import type { Approval as ApprovalRecord, Entry } from "../generated/documents.d.ts";
 import type { Approval, Registry, Version } from "../plan/registry.ts";
 
@@ -119,7 +119,7 @@ export function folder(root: string): Registry {
 
 		async register(entry, files) {
 			const line = lineOf(entry.model);
-			await mkdir(line, { recursive: true });
+			await makeFolder(line);
 			const version = await claim(line, entry.evaluation);
 			const place = path.join(line, `v${padded(version)}`);
 			const known = (await versions(entry.model)).find((other) => other.entry.version === version);

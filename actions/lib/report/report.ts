@@ -1,9 +1,9 @@
 // The plan, its jobs and what the trainer measured become one report: all that the gate and the comment read.
 import path from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { MANIFEST, parseManifest } from "../artefacts.ts";
 import { documentText, parseDocument, sha256, writeDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
+import { replaceFile } from "../files.ts";
 import type { EvalReport, Figures, Jobs, Plan, Report } from "../generated/documents.d.ts";
 import type { RunId } from "../plan/identity.ts";
 import { evaluationKey, type Store } from "../plan/store.ts";
@@ -158,7 +158,7 @@ export async function writeReport(
 ): Promise<{ report: string; card: string }> {
 	const folder = reportsOf(root, report.experiment.name);
 	const file = await writeDocument("report", report, path.join(folder, "report.json"));
-	await writeFileAtomic(path.join(folder, "model_card.md"), card);
+	await replaceFile(path.join(folder, "model_card.md"), card);
 	return { report: file, card: path.join(folder, "model_card.md") };
 }
 

@@ -29,9 +29,14 @@ export function folder(root: string): Store {
 		async list(prefix) {
 			// Only the folder that the prefix names is walked: a store holds every artefact of every run.
 			const folder = prefix.includes("/") ? locate(prefix.slice(0, prefix.lastIndexOf("/"))) : root;
-			const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+			const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
+				(error: NodeJS.ErrnoException) => {
+					if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+					throw error;
+				},
+			);
 			return entries
-				.filter((entry) => entry.isFile() && !entry.name.startsWith(".tmp-"))
+				.filter((entry) => entry.isFile() && !entry.name.startsWith("."))
 				.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"))
 				.filter((key) => key.startsWith(prefix))
 				.sort();

@@ -69,7 +69,7 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 	switch (error.keyword) {
 		case "additionalProperties": {
 			const key = String(params["additionalProperty"]);
-			const allowed = Object.keys((parentSchema(error, schemas)["properties"] as Schema | undefined) ?? {});
+			const allowed = allowedKeys(parentSchema(error, schemas));
 			const whose = here === "" ? "" : ` in ${name}`;
 			return at(`unknown key ${key}${whose}; ${notAmong(key, allowed)}`, `${here}/${escapePointer(key)}`, "key");
 		}
@@ -127,6 +127,14 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 	}
 }
 
+/** The keys that a schema's mapping may have; a family of them ends in a star. */
+function allowedKeys({ properties = {}, patternProperties = {} }: Schema): string[] {
+	const families = Object.keys(patternProperties as Schema).map((pattern) =>
+		pattern.slice(1, -1).replace("[A-Z0-9_]+", "*"),
+	);
+	return [...Object.keys(properties as Schema), ...families];
+}
+
 function parentSchema(error: ErrorObject, schemas: readonly Schema[]): Schema {
 	const [id = "", pointer = ""] = error.schemaPath.split("#");
 	const root = schemas.find((schema) => schema["$id"] === id) ?? schemas[0]!;
@@ -148,6 +156,10 @@ const patterns: Record<string, string> = {
 	"^[A-Za-z0-9][A-Za-z0-9_-]*$": "a GitHub login, without an @",
 	"^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9._/-]*$": "a tag, a branch or a commit",
 	"\\S": "a text that isn't blank",
+	"^[^\\u0000-\\u001f]*$": "a text of one line",
+	"^[^\\u0000-\\u001f@]*$": "an address without a name or a password; give an address that has one by `secrets`",
+	"^(?!(GITHUB|ACTIONS|INPUT|RUNNER|LD|DYLD|PROVING_GROUND)_|PYTHON|(PATH|HOME)$)[A-Za-z_][A-Za-z0-9_]*$":
+		"the name of a variable, and not PATH, HOME, PYTHON*, LD_*, GITHUB_*, ACTIONS_*, INPUT_* or RUNNER_*",
 };
 
 function show(value: unknown): string {

@@ -4,8 +4,10 @@ import type { RunId } from "../plan/identity.ts";
 import type { Store } from "../plan/store.ts";
 import type { TrainPorts } from "./executor.ts";
 
+/** Whose pull request it is: several repositories may share a store, and number their pull requests alike. */
 function claimKey(id: RunId, pullRequest: number | ""): string {
-	return `claims/${id}/${pullRequest}`;
+	// As the runner names it; a person's own machine has no pull requests.
+	return `claims/${id}/${process.env["GITHUB_REPOSITORY"] ?? "local"}/${pullRequest}`;
 }
 
 /** Notes that a pull request asks for a run; safe to repeat, and nothing where nobody's pull request does. */
@@ -16,7 +18,9 @@ export async function claim(id: RunId, { store, pullRequest }: TrainPorts): Prom
 /** The pull requests that have asked for a run; none where a person started it by hand. */
 export async function claimsOf(id: RunId, store: Store): Promise<number[]> {
 	const prefix = claimKey(id, "");
-	return (await store.list(prefix)).map((key) => Number(key.slice(prefix.length)));
+	// What else lies there is nobody's claim.
+	const names = (await store.list(prefix)).map((key) => key.slice(prefix.length));
+	return names.filter((name) => /^[1-9]\d{0,14}$/.test(name)).map(Number);
 }
 
 /** Whether another pull request that is open has asked for what runs. */

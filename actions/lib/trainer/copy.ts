@@ -1,14 +1,14 @@
 // The trainer's code becomes a copy by digest, which no later checkout changes while a job runs.
 import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import { exists } from "../files.ts";
+import { exists, makeFolder } from "../files.ts";
 import { runCommand } from "../process.ts";
 import { digestTrainer, ENTRY, type Trainer } from "./trainer.ts";
 
 /** Where in the jobs' folder copies of the trainer lie; no run's id begins with a dot. */
-const COPIES = ".trainers";
+export const COPIES = ".trainers";
 
 /** The trainer's package of a digest, copied once into the jobs' folder: whole or absent. */
 export async function keepCopy(jobs: string, trainer: Trainer, code: string): Promise<Trainer> {
@@ -17,7 +17,7 @@ export async function keepCopy(jobs: string, trainer: Trainer, code: string): Pr
 	if (await exists(path.join(place, ENTRY))) return copy;
 	const beside = `${place}.${randomUUID()}`;
 	try {
-		await mkdir(beside, { recursive: true });
+		await makeFolder(beside);
 		// By the system's own cp: it keeps a file's time to the nanosecond, by which numba knows what it has compiled.
 		const sources = ["proving_ground", "requirements.txt"].map((name) => path.join(trainer.folder, name));
 		const copied = await runCommand("cp", ["-a", "--", ...sources, beside], {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { ServiceError } from "../errors.ts";
-import { runCommand } from "../process.ts";
+import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Installs the trainer's packages for its interpreter, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
@@ -12,7 +12,8 @@ export async function installTrainer({ python, folder }: Trainer): Promise<strin
 		return `${python} is in no virtual environment: its packages are the machine's own.`;
 	const script = path.join(path.dirname(folder), "actions/build/start.mjs");
 	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment], {
-		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "" },
+		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", ...networkEnvironment() },
+		minutes: MINUTES.install,
 	});
 	if (code !== 0)
 		throw new ServiceError("package index", `the trainer's packages can't be installed: ${errors.trim()}`);

@@ -5,7 +5,7 @@ import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import { readRegular } from "../files.ts";
-import { runCommand } from "../process.ts";
+import { MINUTES, runCommand } from "../process.ts";
 
 /** The trainer on this machine. */
 export interface Trainer {
@@ -69,11 +69,15 @@ export function trainerEnvironment(trainer: Trainer, threads: number): Record<st
 	};
 }
 
+/** Commands that make data, as long as that takes. */
+const DATA = new Set(["import", "shards"]);
+
 /** Runs the trainer to its end; what a person can mend is InvalidInput (exit code 65), the rest ServiceError. */
 export async function runTrainer(trainer: Trainer, args: readonly string[], input: string): Promise<string> {
 	const { code, output, errors } = await runCommand(trainer.python, ["-m", "proving_ground", ...args], {
 		env: trainerEnvironment(trainer, 1),
 		input,
+		minutes: DATA.has(args[0]!) ? MINUTES.data : MINUTES.look,
 		unstartable: (reason) =>
 			`${trainer.python}: the trainer's Python can't be started (${reason}). Set up its environment: run npm start, or the setup action in a workflow.`,
 	});

@@ -1,93 +1,16 @@
 // Every executor
 import { fork } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { local } from "../../../actions/lib/executors/local.ts";
 import type { RunTrain } from "../../../actions/lib/generated/documents.d.ts";
-import type { Executor, Job, Run } from "../../../actions/lib/train/executor.ts";
+import type { Executor, Run } from "../../../actions/lib/train/executor.ts";
 import { digestTrainer, type Trainer } from "../../../actions/lib/trainer/trainer.ts";
-import { makePlan } from "../../fixtures/plan.ts";
+import { exampleRun, standIn, until } from "../../fixtures/jobs.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
-
-/** A run that lives as its `why` says, in a trainer of a few lines: the executor's part is real, the training isn't. */
-function exampleRun(output: string, experiment = "example"): Run {
-	const document = {
-		...{
-			schema: 1,
-			kind: "train",
-			id: `${experiment}-0123456789abcdef`,
-			experiment,
-			model: "line",
-			seed: 0,
-			processes: 1,
-		},
-		...{ data: {}, architecture: {}, train: {}, code: "", image: null, weights: null },
-	} as unknown as RunTrain;
-	const machine = {
-		name: "here",
-		executor: "local",
-		processes: 1,
-		threads: 1,
-		price_usd_per_hour: 3600,
-		max_minutes: 10,
-		grace_seconds: 5,
-		fast_storage: null,
-		max_cost_usd: null,
-		runner: ["self-hosted"],
-	} satisfies Run["machine"];
-	const { conditions } = makePlan();
-	const places = { data: ".", inputs: {}, checkpoints: {}, output: path.join(output, document.id) };
-	return { document, machine, conditions, ...places };
-}
-
-/** The trainer's launcher as it is, and in the place of torchrun and the trainer a script that does what its experiment is called. */
-async function standIn(folder: string): Promise<Trainer> {
-	const trainer = path.join(folder, "trainer");
-	const torchrun = path.join(trainer, "torch/distributed");
-	await mkdir(path.join(trainer, "proving_ground"), { recursive: true });
-	await mkdir(torchrun, { recursive: true });
-	await cp(path.join(root, "trainer/proving_ground/launch.py"), path.join(trainer, "proving_ground/launch.py"));
-	for (const file of ["proving_ground/__init__.py", "torch/__init__.py", "torch/distributed/__init__.py"])
-		await writeFile(path.join(trainer, file), "");
-	await writeFile(
-		path.join(torchrun, "run.py"),
-		`import json, os, signal, sys, time
-from pathlib import Path
-arguments = dict(zip(sys.argv, sys.argv[1:]))
-work, output = Path(arguments["--work"]), Path(arguments["--output"])
-what = json.loads(Path(arguments["--document"]).read_text())["experiment"]
-with open(work / "starts.txt", "a") as file:
-    file.write(f"{os.getpid()}\\n")
-(work / "environment.json").write_text(json.dumps(dict(os.environ)))
-def stop(*_):
-    (work / "failure.json").write_text(json.dumps({"kind": "stopped", "message": "Stopped after saving a checkpoint."}))
-    sys.exit(75)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if what == "stubborn" else stop)
-(work / "progress.json").write_text(json.dumps({"stage": "train", "epoch": 1, "epochs": 2, "step": 3, "steps": 9, "loss": 0.5, "metric": None, "seconds_left": 1.0}))
-if what == "fails":
-    print("the last words"); sys.exit(3)
-deadline = time.monotonic() + (60 if what in ("long", "stubborn") else 1.0)
-while time.monotonic() < deadline:
-    time.sleep(0.02)
-output.mkdir(parents=True, exist_ok=True)
-(output / "manifest.json").write_text("{}")
-`,
-	);
-	return { python: path.join(root, ".venv/bin/python"), folder: trainer };
-}
-
-async function until(executor: Executor, id: string, wanted: (job: Job) => boolean): Promise<Job> {
-	const deadline = Date.now() + 60_000;
-	for (;;) {
-		const job = await executor.look(id);
-		if (wanted(job)) return job;
-		if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(job)}`);
-		await new Promise((resolve) => setTimeout(resolve, 30));
-	}
-}
 
 interface Bench {
 	executor: Executor;

@@ -9,6 +9,7 @@ import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts
 import type { Project } from "../../../actions/lib/project.ts";
 import { openState } from "../../../actions/lib/state.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
+import { claim } from "../../../actions/lib/train/claims.ts";
 import type { Job } from "../../../actions/lib/train/executor.ts";
 import { makeJob } from "../../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../../system/github-server.ts";
@@ -30,7 +31,7 @@ afterEach(async () => {
 /** Follows all pull requests of a moment at which none was open yet, with one run going that the server's has asked for. */
 async function stoppedOf(kind: Job["kind"], now: Partial<PullRequest>): Promise<string[]> {
 	const store = folder(path.join(home, "store"));
-	await store.put(`claims/night-0123/${server.pullRequest}`, "");
+	await claim("night-0123", { store, pullRequest: server.pullRequest } as never);
 	const stopped: string[] = [];
 	const executor = {
 		list: async () => [makeJob({ id: "night-0123", kind })],

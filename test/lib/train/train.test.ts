@@ -1,5 +1,5 @@
 // The train stage
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import { evaluationKey, modelKey, type Store } from "../../../actions/lib/plan/store.ts";
 import { claimsOf } from "../../../actions/lib/train/claims.ts";
@@ -186,6 +186,18 @@ describe("writes down which pull request asks", () => {
 		await startJobs(plan, ports);
 		await ports.store.put(`claims/${plan.run.id}-more/7`, "");
 		expect(await claimsOf(plan.run.id, ports.store)).toEqual([]);
+	});
+
+	test("of its own repository, where another one on the same store has a pull request of that number", async () => {
+		const { ports } = scripted();
+		vi.stubEnv("GITHUB_REPOSITORY", "acme/other");
+		await startJobs(plan, { ...ports, pullRequest: 7 });
+		vi.stubEnv("GITHUB_REPOSITORY", "acme/perception");
+		expect(await claimsOf(plan.run.id, ports.store)).toEqual([]);
+		await startJobs(plan, { ...ports, pullRequest: 12 });
+		await ports.store.put(`claims/${plan.run.id}/acme/perception/.DS_Store`, "");
+		expect(await claimsOf(plan.run.id, ports.store)).toEqual([12]);
+		vi.unstubAllEnvs();
 	});
 
 	test("and starts nothing where that can't be written", async () => {
