@@ -4,6 +4,7 @@ import * as core from "@actions/core";
 import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError } from "./errors.ts";
 import type { Known } from "./experiment/author.ts";
+import { headTree, treeBefore } from "./experiment/tree.ts";
 import type { Place } from "./follow/showing.ts";
 import { scoreText } from "./gate/check_words.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
@@ -12,7 +13,7 @@ import { type Git, openGit } from "./git/git.ts";
 import type { GitHubOptions } from "./github/connect.ts";
 import type { GitHub } from "./github/objects.ts";
 import { unpackPlan } from "./plan/packed_plan.ts";
-import { documentsOf } from "./plan/plan_files.ts";
+import { documentsOf, type PlanOptions } from "./plan/plan_files.ts";
 import { type OpenOptions, openProject, type Project } from "./project.ts";
 import { nearText } from "./report/noise.ts";
 import { plainLine, plainText } from "./text/plain.ts";
@@ -57,6 +58,21 @@ export function requiredInput(name: string): string {
 	const value = core.getInput(name);
 	if (value === "") throw new InvalidInput(`The input ${name} is required but was not given.`);
 	return value;
+}
+
+/** Whose gates apply: those of the folder in the input `base`, else of the commit before a push, else of the last commit. Throws InvalidInput for a pull request without one, whose own would apply. */
+export async function baseInput(): Promise<Pick<PlanOptions, "base" | "gates">> {
+	const base = core.getInput("base");
+	if (base !== "") return { base };
+	const { context } = await import("./github/event.ts");
+	const { pull_request, before } = context.payload;
+	if (pull_request)
+		throw new InvalidInput(
+			"The input base is empty, but a pull request is judged by the gates of its base: check the base branch out into a folder, and name that.",
+		);
+	// The first push to a branch has nothing before it.
+	const isKnown = typeof before === "string" && !/^0*$/.test(before);
+	return { gates: await (isKnown ? treeBefore(workspaceRoot(), before) : headTree(workspaceRoot())) };
 }
 
 /** An input that is true or false; throws InvalidInput for anything else. */

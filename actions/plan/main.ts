@@ -1,6 +1,14 @@
 // Plans the experiments that a pull request adds or changes.
 import * as core from "@actions/core";
-import { booleanInput, chosenFiles, knownAuthors, numberInput, openWorkspace, runAction } from "../lib/action.ts";
+import {
+	baseInput,
+	booleanInput,
+	chosenFiles,
+	knownAuthors,
+	numberInput,
+	openWorkspace,
+	runAction,
+} from "../lib/action.ts";
 import { summarisePlans } from "../lib/comment/summary.ts";
 import { packPlans } from "../lib/plan/packed_plan.ts";
 import { planAll, refuseOthers, refuseProblems } from "../lib/plan/plan_files.ts";
@@ -11,7 +19,7 @@ await runAction(async () => {
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
 	const known = await knownAuthors(numberInput("pull-request"));
-	const options = { base, image: core.getInput("image"), known };
+	const options = { ...(await baseInput()), image: core.getInput("image"), known };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
 

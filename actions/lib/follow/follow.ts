@@ -16,6 +16,7 @@ import { promote } from "../promote/promote.ts";
 import { makeReport, readEvaluation } from "../report/report.ts";
 import { claimsOf, isShared } from "../train/claims.ts";
 import { isEvaluated, isSettled, lookAtJobs, stopJobs, unseenJobs } from "../train/train.ts";
+import { baseOf, openBase } from "./base.ts";
 import { explain, unexplained } from "./explain.ts";
 import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
 
@@ -148,12 +149,15 @@ async function followPull(
 async function advance(
 	file: string,
 	pull: PullRequest,
-	{ project, github }: FollowPorts,
+	{ project, git, github }: FollowPorts,
 	ending: Ending | null,
 ): Promise<Followed> {
 	let plan: Plan;
 	try {
-		plan = await planExperiment(project, file, { base: project.home, known: { author: pull.author } });
+		const { mergeCommit: commit } = pull;
+		const { gates, waivers, withoutOwn } = commit ? await baseOf({ commit, pull }, { git, github }) : openBase(git);
+		const known = { author: pull.author };
+		plan = withoutOwn(await planExperiment(project, file, { base: project.home, gates, waivers, known }));
 	} catch (error) {
 		if (!(error instanceof InvalidFile)) throw error;
 		return { file, problems: error.problems };

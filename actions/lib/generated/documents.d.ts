@@ -178,6 +178,7 @@ export interface Documents {
   machine?: Machine;
   gate?: Gate;
   waivers?: Waivers;
+  line?: Line;
   proposal?: Proposal;
   publication?: Publication;
   config?: Config;
@@ -1839,7 +1840,7 @@ export interface Experiment {
    */
   machine: string;
   /**
-   * A file of recipes/gates, without its ending.
+   * A file of recipes/gates on the base branch, without its ending.
    */
   gates: string;
   /**
@@ -3114,6 +3115,21 @@ export interface Waivers {
      */
     until: string;
   }[];
+}
+/**
+ * What the models of one line are judged by. The file's name is the name of the line; the base branch's file counts.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "line".
+ */
+export interface Line {
+  /**
+   * The policies of recipes/gates that an experiment of this line may name.
+   *
+   * @minItems 1
+   * @maxItems 50
+   */
+  gates: [string, ...string[]];
 }
 /**
  * An experiment that pull requests propose again and again, on a schedule or when data is published. The file's name is the proposal's name, at most 24 characters.

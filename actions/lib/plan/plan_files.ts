@@ -7,6 +7,7 @@ import { authorsOf, type Known } from "../experiment/author.ts";
 import { checkCombination } from "../experiment/combination.ts";
 import { loadExperiment } from "../experiment/experiment.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
+import type { Tree } from "../experiment/tree.ts";
 import { checkCaptured } from "../experiment/window.ts";
 import type { Config, Plan, RunWindow, SliceFile } from "../generated/documents.d.ts";
 import { problemAt } from "../text/problems.ts";
@@ -33,6 +34,9 @@ export interface PlanPorts {
 export interface PlanOptions {
 	/** A checkout of the base branch, whose gates, waivers and machines apply; empty for the project's own. */
 	base?: string;
+	/** Where policies, lines and waivers are read instead, and waivers where that is elsewhere again. */
+	gates?: Tree;
+	waivers?: Tree;
 	/** A folder with the experiment and its recipes as they would be, where that isn't the project's own. */
 	head?: string;
 	/** Digest of the image the job runs in; empty outside a container. */
@@ -109,6 +113,8 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 	const resolved = await loadExperiment(file, {
 		root: options.head ?? root,
 		...(options.base || options.head ? { base: path.resolve(root, options.base ?? "") } : {}),
+		...(options.gates ? { gates: options.gates } : {}),
+		...(options.waivers ? { waivers: options.waivers } : {}),
 	});
 	const dataset = await prepareOwn(project, resolved, options.onImport);
 	// What labels the data has is known only now, and so are slices of data that wasn't there before.
