@@ -18,6 +18,14 @@ export type RunId = string;
  */
 export type RunSha256 = string;
 /**
+ * @minItems 2
+ * @maxItems 2
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "run_range".
+ */
+export type RunRange = [number, number];
+/**
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "eval_report_sha256".
  */
@@ -94,6 +102,14 @@ export type Exports = {
   measure: "absolute" | "relative";
   difference: number | null;
 }[];
+/**
+ * @minItems 2
+ * @maxItems 2
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "eval_report_range".
+ */
+export type EvalReportRange = [number, number];
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "figures_curve".
@@ -685,6 +701,12 @@ export interface RunEvaluate {
   code: RunSha256;
   resamples: number;
   seed: number;
+  /**
+   * Test frames that production wasn't judged on: places in the manifest, from 0, each range without its end. They are scored apart. Absent if there are none.
+   *
+   * @minItems 1
+   */
+  added?: [RunRange, ...RunRange[]];
 }
 /**
  * Settings that don't change the trained model: limits, guards, loading and tracking.
@@ -782,6 +804,7 @@ export interface EvalReport {
     file: string;
     sha256: EvalReportSha256;
   }[];
+  added?: Added;
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -879,6 +902,17 @@ export interface Training {
     };
     latency: null | EvalReportLatency;
   };
+}
+/**
+ * Test frames that the other scores leave out, and the scores over all of them. Absent if there are none.
+ */
+export interface Added {
+  /**
+   * @minItems 1
+   */
+  ranges: [EvalReportRange, ...EvalReportRange[]];
+  frames: number;
+  scores: Scores;
 }
 /**
  * What a report draws for both models: curves, reliability diagrams, confusion matrices, latencies, and the frames lost and won.
@@ -1047,6 +1081,7 @@ export interface Plan {
      */
     slices: PlanSlice[];
     difference: null | PlanDifference;
+    test: PlanTestSplit;
   };
   weights: null | PlanWeights;
   baseline: null | PlanBaseline;
@@ -1207,6 +1242,53 @@ export interface PlanDifferenceOfSplit {
   };
 }
 /**
+ * What the model is examined on, and how that differs from what production was judged on.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_test_split".
+ */
+export interface PlanTestSplit {
+  /**
+   * Digest of the list of frames, each with its labels and files.
+   */
+  digest: string;
+  /**
+   * Digest of the frames and of what each slice chooses: what an approval names.
+   */
+  split: string;
+  change: null | PlanTestChange;
+}
+/**
+ * How the test split differs from that of a production version.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_test_change".
+ */
+export interface PlanTestChange {
+  /**
+   * The production version.
+   */
+  version: number;
+  /**
+   * Whether production's frames are known here; if not, nothing is counted.
+   */
+  known: boolean;
+  removed: number;
+  relabelled: number;
+  /**
+   * Frames that production wasn't judged on: places in the manifest, from 0, each range without its end.
+   */
+  added: RunRange[];
+  /**
+   * Slices of production that are gone, or that choose other frames.
+   */
+  slices: {
+    name: string;
+    category: string | null;
+    is: "gone" | "changed";
+  }[];
+}
+/**
  * The weights training starts from, and which of them fit.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -1313,6 +1395,10 @@ export interface PlanWaiver {
   who: string;
   until: string;
   line: number;
+  /**
+   * The test split that it approves, of the metric test_split.
+   */
+  split?: string;
 }
 /**
  * What is known about an experiment's jobs; never a guess.
@@ -1399,6 +1485,7 @@ export interface Report {
     splits: {
       [k: string]: PlanSplit;
     };
+    test?: PlanTestSplit;
   };
   parameters: {
     candidate: number;
@@ -1453,6 +1540,7 @@ export interface Report {
      */
     production: null | ReportSeedsOf;
   };
+  added?: Added;
 }
 /**
  * The same training with different seeds: those that have a finished evaluation on these test frames.
@@ -1741,7 +1829,19 @@ export interface Entry {
       [k: string]: {
         frames: number;
         objects: number;
+        where?: {
+          [k: string]: unknown;
+        };
+        category?: string | null;
+        protected?: boolean;
       };
+    };
+    /**
+     * The test split that it was judged on.
+     */
+    test?: {
+      digest: string;
+      split: string;
     };
     [k: string]: unknown;
   };
@@ -3082,17 +3182,21 @@ export interface Waivers {
    */
   waivers: {
     /**
-     * The metric and the slice.
+     * The metric and the slice, or a test split.
      */
     check: {
       /**
-       * The metric's name, as in the policy.
+       * The metric's name, as in the policy; `test_split` approves another test split than production's.
        */
       metric: string;
       /**
        * A slice's name. `overall`, null or left out: all frames.
        */
       slice?: string | null;
+      /**
+       * The test split that is approved, as the comment names it; with the metric test_split only.
+       */
+      split?: string;
     };
     /**
      * The line of models it applies to.

@@ -7,11 +7,12 @@ import { authorsOf, type Known } from "../experiment/author.ts";
 import { checkCombination } from "../experiment/combination.ts";
 import { loadExperiment } from "../experiment/experiment.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
-import type { Tree } from "../experiment/tree.ts";
+import { folderTree, type Tree } from "../experiment/tree.ts";
 import { checkCaptured } from "../experiment/window.ts";
 import type { Config, Plan, RunWindow, SliceFile } from "../generated/documents.d.ts";
 import { problemAt } from "../text/problems.ts";
 import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
+import { examine } from "./examined.ts";
 import { approvalOf } from "./identity.ts";
 import { planRun } from "./plan.ts";
 import type { Registry } from "./registry.ts";
@@ -128,7 +129,7 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		throw new InvalidFile([problemAt(resolved.experiment.source, "/weights/run", `weights.run: ${message}`)]);
 	}
 	const history = await registry.history(resolved.experiment.value.model);
-	const plan = planRun({
+	const planned = planRun({
 		resolved,
 		dataset,
 		start: await findWeights(resolved, history, project),
@@ -140,8 +141,15 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
-	const opponent = history.versions.find(({ entry }) => entry.version === plan.baseline?.version);
+	const opponent = history.versions.find(({ entry }) => entry.version === planned.baseline?.version);
 	if (opponent) await registry.verify(opponent);
+	const exam = await examine(project, {
+		dataset,
+		production: opponent?.entry ?? null,
+		recipe: planned.experiment.data,
+		base: options.gates ?? folderTree(path.resolve(root, options.base ?? "")),
+	});
+	const plan = { ...planned, data: { ...planned.data, ...exam } };
 	// Where the weights can't be read, what starts the training plans again and asks.
 	if (!plan.weights || !project.reachesModels || options.transfer === false) return plan;
 	// Shapes are compared before anything starts.
