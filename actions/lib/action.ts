@@ -111,7 +111,7 @@ export async function refuseFork(): Promise<void> {
 	}
 }
 
-/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. Where it is none of the numbered pull request, GitHub says. */
+/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. Where it is none of the numbered pull request, GitHub says, as it does of a commit whose address tells no login. */
 export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 	const { context } = await import("./github/event.ts");
 	const { pull_request, commits } = context.payload;
@@ -120,11 +120,16 @@ export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 		const { openGitHub } = await import("./github/github.ts");
 		({ author } = await (await openGitHub(gitHubPlace())).pullRequest(pullRequest));
 	}
+	const lookUp = async (commit: string) => {
+		const { openGitHub } = await import("./github/github.ts");
+		return (await openGitHub(gitHubPlace())).authorOf(commit);
+	};
 	const pushed = (Array.isArray(commits) ? commits : []) as { id?: string; author?: { username?: string } }[];
 	const named = pushed.flatMap(({ id, author }): [string, string][] =>
 		id && author?.username ? [[id, author.username]] : [],
 	);
-	return { ...(typeof author === "string" ? { author } : {}), commits: new Map(named) };
+	const asks = core.getInput("token") === "" ? {} : { lookUp };
+	return { ...(typeof author === "string" ? { author } : {}), commits: new Map(named), ...asks };
 }
 
 /** The experiment files that an input names, or else those that changed since a revision. */

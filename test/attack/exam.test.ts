@@ -8,9 +8,10 @@ import { readProtection } from "../../actions/lib/experiment/protection.ts";
 import { folderTree } from "../../actions/lib/experiment/tree.ts";
 import { judge } from "../../actions/lib/gate/gate.ts";
 import type { Entry, Plan, PlanTestChange, PlanWaiver } from "../../actions/lib/generated/documents.d.ts";
+import { makeReport } from "../../actions/lib/report/report.ts";
 import { makeEvaluation, makeScores } from "../fixtures/evaluation.ts";
-import { makeJudged } from "../fixtures/judged.ts";
-import { digest, makePlan, makeWaiver, waivedBy } from "../fixtures/plan.ts";
+import { makeJudged, makeMeasured } from "../fixtures/judged.ts";
+import { digest, makeJobs, makePlan, makeWaiver, waivedBy } from "../fixtures/plan.ts";
 import { experiment, fileOf, gates, makeTemplate, Repository } from "../lib/follow/merged/repository.ts";
 
 interface Frame {
@@ -301,9 +302,11 @@ describe("of slices", () => {
 			["night", true],
 			["day", false],
 		]);
-		const slices = data.slices.map((one) => ({ ...one, protected: one.name === "day" }));
-		const { verdict } = makeJudged(makeScores(), { data: { ...data, slices } });
-		expect(verdict.checks.filter((check) => check.protected).map((check) => check.slice)).toContain("day");
+		const bare = makePlan({ data: { ...data, slices: data.slices.map((one) => ({ ...one, protected: false })) } });
+		const measured = makeMeasured(makeEvaluation(bare, makeScores()));
+		expect(measured.report.slices.some((one) => one.protected)).toBe(false);
+		const { checks } = judge(makeReport(makePlan(), makeJobs(makePlan()), measured, "/repository"));
+		expect(checks.filter((check) => check.protected).map((check) => check.slice)).toContain("night");
 	});
 });
 

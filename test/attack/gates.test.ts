@@ -11,6 +11,7 @@ import { openGit } from "../../actions/lib/git/git.ts";
 import type { GitHub } from "../../actions/lib/github/objects.ts";
 import { commitIn, gitIn } from "../git.ts";
 import { experiment, fileOf, gates, makeTemplate, Repository } from "../lib/follow/merged/repository.ts";
+import { writeCommit } from "../system/github/git.ts";
 
 const GATE = "recipes/gates/gate.yaml";
 const WAIVERS = "recipes/gates/waivers.yaml";
@@ -56,16 +57,59 @@ describe("a merge", () => {
 	test("that brings its own waiver is not let by, also among waivers that are merged later", async () => {
 		await mergeWith({ [WAIVERS]: `waivers:\n${waiver("its own")}` });
 		await refused();
-		at.push({ [WAIVERS]: `waivers:\n${waiver("its own")}${waiver("another").replace("line", "other")}` });
+		const later = at.open({ [WAIVERS]: `waivers:\n${waiver("its own")}${waiver("another").replace("line", "other")}` });
+		at.merge(later);
 		await refused();
-		at.push({ [WAIVERS]: `waivers:\n${waiver("granted apart")}` });
+		at.merge(at.open({ [WAIVERS]: `waivers:\n${waiver("granted apart")}` }));
 		expect(await at.settle()).toMatchObject([{ is: "promoted" }]);
 	});
 
 	test("whose own waivers nobody can read is not let by once somebody has mended them", async () => {
 		await mergeWith({ [WAIVERS]: `waivers:\n${waiver("its own")}  - {\n` });
-		at.push({ [WAIVERS]: `waivers:\n${waiver("its own")}` });
+		at.merge(at.open({ [WAIVERS]: `waivers:\n${waiver("its own")}` }));
 		await refused();
+	});
+
+	test("is let by only where whom the waiver names has approved or merged what brought it", async () => {
+		await mergeWith({});
+		const grant = (who: string, more = "") => ({ [WAIVERS]: `waivers:\n${waiver("r").replace("mia", who)}${more}` });
+		at.push(grant("mia"));
+		await refused();
+		expect(at.server.comments.get(1)).toContain("It came without a pull request that somebody could have approved.");
+		const forged = at.open(grant("zoe"));
+		at.server.approvals.set(forged, ["ann"]);
+		at.merge(forged);
+		await refused();
+		expect(at.server.comments.get(1)).toContain(`zoe has neither approved nor merged #${forged}, which brought it.`);
+		// What zoe approves of beside it is not it.
+		const beside = at.open(grant("zoe", waiver("another").replace("line", "other")));
+		at.server.approvals.set(beside, ["zoe"]);
+		at.merge(beside);
+		await refused();
+		at.merge(at.open({ [WAIVERS]: "waivers: []\n" }));
+		const granted = at.open(grant("Zoe"));
+		at.server.approvals.set(granted, ["zoe"]);
+		at.merge(granted);
+		expect(await at.settle()).toMatchObject([{ is: "promoted" }]);
+	});
+
+	test("is not let by where one of its authors can't be told: a private address may be anybody's", async () => {
+		const base = at.sha();
+		const written = writeCommit(at.git, base, { [fileOf("poor")]: experiment() }, "Propose", "bob");
+		const mia = { GIT_AUTHOR_NAME: "Mia", GIT_AUTHOR_EMAIL: "mia@home.example" };
+		const bob = { GIT_COMMITTER_NAME: "bob", GIT_COMMITTER_EMAIL: "bob@users.noreply.github.com" };
+		const commit = ["commit-tree", `${written}^{tree}`, "-p", base];
+		const head = at.git(commit, { input: "Propose\n", env: { ...mia, ...bob } }).trim();
+		const { number } = at.server.open(head, base, "proposed");
+		await at.judge(number, "poor");
+		at.merge(number);
+		at.merge(at.open({ [WAIVERS]: `waivers:\n${waiver("r")}` }));
+		await refused();
+		expect(at.server.comments.get(number)).toContain("The author's GitHub login is not known");
+		const github = at.server.connect();
+		await at.settle({ ...github, authorOf: async (sha) => (sha === head ? "mia" : null) });
+		expect(at.server.comments.get(number)).toContain("An author of the experiment granted it");
+		expect(await at.settle({ ...github, authorOf: async () => "carl" })).toMatchObject([{ is: "promoted" }]);
 	});
 
 	test("neither counts what a job has left uncommitted in the runner's checkout", async () => {

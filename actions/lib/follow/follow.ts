@@ -155,9 +155,10 @@ async function advance(
 	let plan: Plan;
 	try {
 		const { mergeCommit: commit } = pull;
-		const { gates, waivers, withoutOwn } = commit ? await baseOf({ commit, pull }, { git, github }) : openBase(git);
-		const known = { author: pull.author };
-		plan = withoutOwn(await planExperiment(project, file, { base: project.home, gates, waivers, known }));
+		const places = { git, github };
+		const { gates, waivers, checkWaivers } = commit ? await baseOf({ commit, pull }, places) : openBase(places);
+		const known = { author: pull.author, lookUp: github.authorOf };
+		plan = await checkWaivers(await planExperiment(project, file, { base: project.home, gates, waivers, known }));
 	} catch (error) {
 		if (!(error instanceof InvalidFile)) throw error;
 		return { file, problems: error.problems };

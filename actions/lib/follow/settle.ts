@@ -222,13 +222,13 @@ async function planMerged(
 	{ forget, ...ports }: SettlePorts & { forget?: string },
 ): Promise<Plan> {
 	const { file, pull } = merged;
-	const { project, git } = ports;
+	const { project, git, github } = ports;
 	const checkedOut = project.at(await checkOut(project.home, git, sha, pull?.number ?? null));
 	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
-	const { gates, waivers, withoutOwn } = await baseOf(merged, ports);
+	const { gates, waivers, checkWaivers } = await baseOf(merged, ports);
 	const planBy = async (base: string) => {
-		const known = pull ? { author: pull.author } : {};
-		return withoutOwn(await planExperiment(at, file, { base, gates, waivers, known }));
+		const known = { ...(pull ? { author: pull.author } : {}), lookUp: github.authorOf };
+		return checkWaivers(await planExperiment(at, file, { base, gates, waivers, known }));
 	};
 	const plan = await planBy(project.home);
 	const trained = async ({ run, machine }: Plan) =>

@@ -55,6 +55,7 @@ function obstacle(waiver: PlanWaiver, check: Check, report: Report, today: strin
 		return `It is for the line ${waiver.model}; this model is of ${experiment.model}.`;
 	if (waiver.experiment !== null && waiver.experiment !== experiment.name)
 		return `It is for the experiment ${waiver.experiment} only.`;
+	if (waiver.refused !== undefined) return waiver.refused;
 	const other = mismatch(waiver, check, report);
 	if (other !== null) return other;
 	// Dates of one form compare as their text does.

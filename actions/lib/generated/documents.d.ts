@@ -1399,6 +1399,10 @@ export interface PlanWaiver {
    * The test split that it approves, of the metric test_split.
    */
   split?: string;
+  /**
+   * Why it can't count, where that is known of the branch's history.
+   */
+  refused?: string;
 }
 /**
  * What is known about an experiment's jobs; never a guess.
