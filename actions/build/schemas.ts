@@ -31,6 +31,7 @@ const schemas = {
 	machine: "recipes/machines/machine.schema.json",
 	gate: "recipes/gates/gate.schema.json",
 	waivers: "recipes/gates/waivers.schema.json",
+	line: "recipes/lines/line.schema.json",
 	proposal: "recipes/proposals/proposal.schema.json",
 	publication: "actions/lib/schemas/publication.schema.json",
 	config: ".github/proving-ground.schema.json",

@@ -6,6 +6,7 @@ import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { documentText } from "../lib/documents.ts";
 import { InvalidFile, InvalidInput, ServiceError, toldByDisk } from "../lib/errors.ts";
+import { headTree } from "../lib/experiment/tree.ts";
 import { openProject, type Project } from "../lib/project.ts";
 import { showDue } from "../lib/propose/forecast.ts";
 import { plainText } from "../lib/text/plain.ts";
@@ -16,7 +17,10 @@ const EXIT = { done: 0, gate: 1, person: 2, service: 3 } as const;
 const program = new Command("proving-ground")
 	.description("Trains, measures, gates and promotes the model that a committed experiment file describes.")
 	.option("--root <folder>", "the repository's folder", process.cwd())
-	.option("--base <folder>", "a checkout of the base branch; its gates, waivers and machines apply")
+	.option(
+		"--base <folder>",
+		"a checkout of the base branch, whose gates, waivers and machines apply (without it: the gates and waivers of the last commit)",
+	)
 	.option("--author <login>", "GitHub login of the experiment's author; waivers they granted don't count")
 	.option("--json", "print the stage's document as JSON")
 	.exitOverride()
@@ -46,7 +50,7 @@ function stage(
 			const project: Project = await openProject(path.resolve(root));
 			const context: stages.Context = {
 				project,
-				...(base ? { base: path.resolve(base) } : {}),
+				...(base ? { base: path.resolve(base) } : { gates: await headTree(path.resolve(root)) }),
 				...(author ? { author } : {}),
 				// With --json the document alone goes to standard output.
 				say: (line) => process.stderr.write(`${plainText(line)}\n`),

@@ -5,6 +5,7 @@ import { renderComment } from "../lib/comment/comment.ts";
 import { InvalidFile, InvalidInput, type Problem } from "../lib/errors.ts";
 import { loadExperiment, nameOfFile } from "../lib/experiment/experiment.ts";
 import { namesIn } from "../lib/experiment/files.ts";
+import type { Tree } from "../lib/experiment/tree.ts";
 import { replaceFile } from "../lib/files.ts";
 import { judge } from "../lib/gate/gate.ts";
 import type { Jobs, Plan, Promotion, Report, Verdict } from "../lib/generated/documents.d.ts";
@@ -26,6 +27,8 @@ export interface Context {
 	project: Project;
 	/** A checkout of the base branch. */
 	base?: string;
+	/** Where policies, lines and waivers are read without one. */
+	gates?: Tree;
 	/** GitHub login of the experiments' author. */
 	author?: string;
 	/** Says what is going on, beside the stage's own output. */
@@ -77,6 +80,8 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 	const written = document.experiment.file;
 	if ((await isCommitted(context.project.root, written)) === false)
 		context.say(`${written} has changes that aren't committed: a pull request would plan the committed file.`);
+	if (context.gates && (await isCommitted(context.project.root, document.policy.file)) === false)
+		context.say(`${document.policy.file} has changes that aren't committed: the committed policy applies.`);
 	return { document, text: planText(document) };
 }
 
@@ -253,7 +258,7 @@ async function checkReport(context: Context, file: string, report: Report): Prom
 /** The plan of an experiment as it is now, written nowhere. */
 async function planOf(context: Context, file: string, options: Pick<PlanOptions, "transfer"> = {}): Promise<Plan> {
 	const onImport = (name: string) => context.say(`${nameOfFile(file)}: making the dataset ${name} …`);
-	const known = context.author ? { author: context.author } : {};
+	const known = context.author ? { named: context.author } : {};
 	return planExperiment(context.project, file, { ...options, ...baseOf(context), known, onImport });
 }
 
@@ -359,6 +364,6 @@ function ports(context: Context, plan: Plan) {
 	return { executor: context.project.executorFor(plan.machine), store: context.project.store };
 }
 
-function baseOf({ base }: Context): { base?: string } {
-	return base ? { base } : {};
+function baseOf({ base, gates }: Context): { base?: string; gates?: Tree } {
+	return base ? { base } : gates ? { gates } : {};
 }

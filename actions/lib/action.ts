@@ -4,6 +4,7 @@ import * as core from "@actions/core";
 import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError, toldByDisk } from "./errors.ts";
 import type { Known } from "./experiment/author.ts";
+import { headTree, treeBefore } from "./experiment/tree.ts";
 import type { Place } from "./follow/showing.ts";
 import { scoreText } from "./gate/check_words.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
@@ -13,7 +14,7 @@ import { refuseReserved } from "./git/reserved.ts";
 import type { GitHubOptions } from "./github/connect.ts";
 import type { GitHub } from "./github/objects.ts";
 import { unpackPlan } from "./plan/packed_plan.ts";
-import { documentsOf } from "./plan/plan_files.ts";
+import { documentsOf, type PlanOptions } from "./plan/plan_files.ts";
 import { type OpenOptions, openProject, type Project } from "./project.ts";
 import { nearText } from "./report/noise.ts";
 import { plainLine, plainText } from "./text/plain.ts";
@@ -75,6 +76,20 @@ export function requiredInput(name: string): string {
 	return value;
 }
 
+/** Whose gates apply: this checkout's where the input `head` names another, else those of the commit before a push, else of the last commit. Throws InvalidInput for a pull request alone, whose own would apply. */
+export async function gatesInput(): Promise<Pick<PlanOptions, "gates">> {
+	if (core.getInput("head") !== "") return {};
+	const { context } = await import("./github/event.ts");
+	const { pull_request, before } = context.payload;
+	if (pull_request)
+		throw new InvalidInput(
+			"The input head is empty, but a pull request is judged by the gates of its base: check the base branch out, and the pull request's head into a folder that you name here.",
+		);
+	// The first push to a branch has nothing before it.
+	const isKnown = typeof before === "string" && !/^0*$/.test(before);
+	return { gates: await (isKnown ? treeBefore(workspaceRoot(), before) : headTree(workspaceRoot())) };
+}
+
 /** An input that is true or false; throws InvalidInput for anything else. */
 export function booleanInput(name: string): boolean {
 	const value = core.getInput(name);
@@ -124,7 +139,7 @@ export async function refuseFork(): Promise<void> {
 	}
 }
 
-/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. Where it is none of the numbered pull request, GitHub says. */
+/** Who the event says has written: the pull request's author, or the authors of the commits that were pushed. Where it is none of the numbered pull request, GitHub says, as it does of a commit whose address tells no login. */
 export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 	const { context } = await import("./github/event.ts");
 	const { pull_request, commits } = context.payload;
@@ -133,11 +148,16 @@ export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 		const { openGitHub } = await import("./github/github.ts");
 		({ author } = await (await openGitHub(gitHubPlace())).pullRequest(pullRequest));
 	}
+	const lookUp = async (commit: string) => {
+		const { openGitHub } = await import("./github/github.ts");
+		return (await openGitHub(gitHubPlace())).authorOf(commit);
+	};
 	const pushed = (Array.isArray(commits) ? commits : []) as { id?: string; author?: { username?: string } }[];
 	const named = pushed.flatMap(({ id, author }): [string, string][] =>
 		id && author?.username ? [[id, author.username]] : [],
 	);
-	return { ...(typeof author === "string" ? { author } : {}), commits: new Map(named) };
+	const asks = core.getInput("token") === "" ? {} : { lookUp };
+	return { ...(typeof author === "string" ? { author } : {}), commits: new Map(named), ...asks };
 }
 
 /** The experiment files that an input names, or else those that changed since a revision. */

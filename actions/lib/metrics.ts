@@ -9,7 +9,10 @@ export const TRACK_METRICS = ["ade", "fde", "min_ade", "min_fde", "miss_rate"] a
 /** What is measured of lane lines: CULane's F1, and TuSimple's accuracy, false positives and false negatives. */
 export const LANE_METRICS = ["lane_f1", "lane_accuracy", "lane_fp", "lane_fn"] as const;
 
-const LOWER_IS_BETTER = new Set<string>([...TRACK_METRICS, "ece", "lane_fp", "lane_fn"]);
+/** How much of the exam isn't production's: no score, but a check like any other. */
+export const TEST_SPLIT = "test_split";
+
+const LOWER_IS_BETTER = new Set<string>([...TRACK_METRICS, "ece", "lane_fp", "lane_fn", TEST_SPLIT]);
 
 /** A metric's name as papers write it, and what it is in one line. */
 type Description = readonly [name: string, meaning: string];
@@ -34,6 +37,13 @@ const METRICS: ReadonlyMap<string, Description> = new Map([
 	[
 		"latency_p95_ms",
 		["latency p95", "Time that 95 % of the inferences of the ONNX export stay below, in milliseconds"],
+	],
+	[
+		TEST_SPLIT,
+		[
+			"test split changes",
+			"Test frames removed or relabelled, and slices gone or changed, since production was judged",
+		],
 	],
 ]);
 
@@ -98,7 +108,8 @@ export function unitOf(metric: string): "" | " ms" | " m" {
 }
 
 /** How many decimals a metric's figures are shown with. */
-export function decimalsOf(metric: string): 2 | 3 {
+export function decimalsOf(metric: string): 0 | 2 | 3 {
+	if (metric === TEST_SPLIT) return 0;
 	return isLatency(metric) ? 2 : 3;
 }
 

@@ -1,6 +1,14 @@
 // Plans the experiments that a pull request adds or changes.
 import * as core from "@actions/core";
-import { booleanInput, chosenFiles, knownAuthors, numberInput, openHead, runAction } from "../lib/action.ts";
+import {
+	booleanInput,
+	chosenFiles,
+	gatesInput,
+	knownAuthors,
+	numberInput,
+	openHead,
+	runAction,
+} from "../lib/action.ts";
 import { summarisePlans } from "../lib/comment/summary.ts";
 import { packPlans } from "../lib/plan/packed_plan.ts";
 import { planAll, refuseOthers, refuseProblems } from "../lib/plan/plan_files.ts";
@@ -10,7 +18,7 @@ await runAction(async () => {
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
 	const known = await knownAuthors(numberInput("pull-request"));
-	const options = { image: core.getInput("image"), known };
+	const options = { ...(await gatesInput()), image: core.getInput("image"), known };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
 

@@ -1,6 +1,14 @@
 // Registers the model that was judged, and on merge makes it production.
 import * as core from "@actions/core";
-import { booleanInput, documentBeside, openHead, refuseFork, requiredInput, runAction } from "../lib/action.ts";
+import {
+	booleanInput,
+	documentBeside,
+	gatesInput,
+	openHead,
+	refuseFork,
+	requiredInput,
+	runAction,
+} from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
 import { refuseEdited } from "../lib/plan/plan_files.ts";
 import { promote, writePromotion } from "../lib/promote/promote.ts";
@@ -13,7 +21,7 @@ await runAction(async () => {
 	const report = await readDocument("report", reportFile);
 	const verdict = await readDocument("verdict", requiredInput("verdict"));
 
-	await refuseEdited(project, plan);
+	await refuseEdited(project, plan, await gatesInput());
 	const approval = { approve: booleanInput("approve"), by: core.getInput("by"), now: new Date() };
 	const promotion = await promote({ plan, report, verdict, ...approval }, project);
 	const file = documentBeside(reportFile, "promotion");

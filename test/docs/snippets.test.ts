@@ -31,6 +31,7 @@ const SCHEMAS: [file: RegExp, schema: string][] = [
 	[/^recipes\/machines\//, "recipes/machines/machine.schema.json"],
 	[/^recipes\/gates\/waivers\.yaml$/, "recipes/gates/waivers.schema.json"],
 	[/^recipes\/gates\//, "recipes/gates/gate.schema.json"],
+	[/^recipes\/lines\//, "recipes/lines/line.schema.json"],
 	[/^recipes\/proposals\//, "recipes/proposals/proposal.schema.json"],
 	[/^slices\.yaml$/, "recipes/data/slice_file.schema.json"],
 	[/^\.github\/proving-ground\.yaml$/, ".github/proving-ground.schema.json"],

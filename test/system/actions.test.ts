@@ -167,28 +167,57 @@ test.each([
 	},
 );
 
-test.each<[string, (commit: string) => object, string[] | undefined]>([
-	["a pull request's author", () => ({ pull_request: { user: { login: "ann" } } }), ["ann"]],
-	["the logins of a push", (id) => ({ commits: [{ id, author: { username: "bob" } }] }), ["bob"]],
-	["nobody where the event names no login", (id) => ({ commits: [{ id, author: { name: "Bob" } }] }), undefined],
-	["whom GitHub names, where a workflow was started for a pull request", () => ({ inputs: {} }), ["ann"]],
-])("plan knows %s, where the base branch has waivers", async (_, payload, authors) => {
+test("plan takes the gates from a pull request's base, and after a push from the commit before it", async () => {
+	const event = path.join(workspace, "event.json");
+	const before = git("rev-parse", "HEAD");
+	const gates = path.join(workspace, "recipes/gates/lenient.yaml");
+	const text = await readFile(gates, "utf8");
+	await writeFile(gates, text.replace("min: 0", "min: -1"));
+	git("commit", "--quiet", "--all", "--message", "looser");
+	const inputs = { experiments: "experiments/first.yaml", since: "", image: "", token: "", author: BOT };
+	const environment = { GITHUB_EVENT_PATH: event };
+	await writeFile(event, JSON.stringify({ before }));
+	const pushed = await runAction("plan", { workspace, inputs, environment });
+	const [file] = JSON.parse(pushed.outputs["plans"]!) as string[];
+	expect((await readDocument("plan", file!)).policy.rules).toMatchObject([{ bound: "min", value: 0 }]);
+	await writeFile(event, JSON.stringify({ before: "f".repeat(40) }));
+	expect((await runAction("plan", { workspace, inputs, environment })).log).toContain("check out with fetch-depth: 0");
+	await writeFile(event, JSON.stringify({ pull_request: { user: { login: "ann" } } }));
+	const refused = await runAction("plan", { workspace, inputs, environment });
+	expect(refused).toMatchObject({ code: 1, outputs: {} });
+	expect(refused.log).toContain("The input head is empty, but a pull request is judged by the gates of its base");
+	await writeFile(gates, text);
+	git("commit", "--quiet", "--all", "--message", "as before");
+});
+
+const opened = () => ({ pull_request: { user: { login: "ann" } } });
+const PRIVATE = "bob@example.com";
+const GIVEN = "bob@users.noreply.github.com";
+test.each<[string, string, (commit: string) => object, string[] | undefined]>([
+	["a pull request's author and whoever has committed", GIVEN, opened, ["ann", "bob"]],
+	["nobody where somebody else's address tells no login", PRIVATE, opened, undefined],
+	["the logins of a push", PRIVATE, (id) => ({ commits: [{ id, author: { username: "bob" } }] }), ["bob"]],
+	[
+		"nobody where the event names no login",
+		PRIVATE,
+		(id) => ({ commits: [{ id, author: { name: "Bob" } }] }),
+		undefined,
+	],
+	["whom GitHub names, where a workflow was started for a pull request", GIVEN, () => ({ inputs: {} }), ["ann", "bob"]],
+])("plan knows %s, where the base branch has waivers", async (_, email, payload, authors) => {
+	const file = `experiments/of-${email.length}-${Date.now()}.yaml`;
+	await writeFile(path.join(workspace, file), EXPERIMENTS.third);
+	git("add", file);
+	git("commit", "--quiet", "--message", "another", "--author", `Bob <${email}>`);
 	const head = path.join(workspace, "head");
 	await rm(head, { recursive: true, force: true });
 	git("clone", "--quiet", workspace, head);
 	const waiver = "{ check: { metric: miou }, model: small-line, reason: r, who: carol, until: 2026-12-31 }";
 	await writeFile(path.join(workspace, "recipes/gates/waivers.yaml"), `waivers:\n  - ${waiver}\n`);
 	const event = path.join(workspace, "event.json");
-	await writeFile(event, JSON.stringify(payload(git("log", "-1", "--format=%H", "--", "experiments/third.yaml"))));
+	await writeFile(event, JSON.stringify(payload(git("log", "-1", "--format=%H", "--", file))));
 	const dispatched = "inputs" in payload("") ? { "pull-request": String(github.pullRequest), token: "bot-token" } : {};
-	const inputs = {
-		experiments: "experiments/third.yaml",
-		since: "",
-		head: "head",
-		image: "",
-		author: BOT,
-		...dispatched,
-	};
+	const inputs = { experiments: file, since: "", head: "head", image: "", author: BOT, ...dispatched };
 	const environment = {
 		GITHUB_EVENT_PATH: event,
 		GITHUB_API_URL: github.url,
@@ -196,8 +225,8 @@ test.each<[string, (commit: string) => object, string[] | undefined]>([
 	};
 	const planned = await runAction("plan", { workspace, inputs, environment });
 	expect(planned).toMatchObject({ code: 0, annotations: [] });
-	const [file] = JSON.parse(planned.outputs["plans"]!) as string[];
-	const { experiment, policy } = await readDocument("plan", file!);
+	const [planFile] = JSON.parse(planned.outputs["plans"]!) as string[];
+	const { experiment, policy } = await readDocument("plan", planFile!);
 	expect(experiment.authors).toEqual(authors);
 	expect(policy.waivers?.entries).toMatchObject([{ who: "carol", slice: null, line: 2 }]);
 });

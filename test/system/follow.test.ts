@@ -120,11 +120,11 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 	await follow(null, ports, options);
 	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
 	// What nobody can plan just then, for a mistake on the base, is not what nobody wants.
-	const gates = path.join(ports.project.home, "recipes/gates/lenient.yaml");
-	const text = await readFile(gates, "utf8");
-	await writeFile(gates, "rules: none\n");
+	const machine = path.join(ports.project.home, "recipes/machines/here.yaml");
+	const text = await readFile(machine, "utf8");
+	await writeFile(machine, "executor: none\n");
 	await follow(other, ports, { ...options, question: "*" });
-	await writeFile(gates, text);
+	await writeFile(machine, text);
 	expect(await running()).toEqual([own.run.id, plan.run.id].sort());
 	// The same file on another branch asks for the same run.
 	await place.origin.commit("again", { "experiments/long.yaml": long });

@@ -37,6 +37,7 @@ from proving_ground.errors import Refused
 from proving_ground.evaluate import read_measured
 from proving_ground.evaluation import Evaluator, Statistics
 from proving_ground.files import digest
+from proving_ground.rescore import judged_frames
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,37 @@ def test_answers_from_an_earlier_evaluations_statistics_without_the_frames(
     kinds = ("curves", "confusion", "examples")
     drawn = [read(folder / "figures.json") for folder in (earlier, output)]
     assert [drawn[0].get(kind) for kind in kinds] == [drawn[1].get(kind) for kind in kinds]
+
+
+def test_scores_added_frames_apart(dataset: Path, trained: Path, evaluated: Path, tmp_path: Path) -> None:
+    """The others decide, in the report and when it is scored again."""
+    model, earlier = trained / "output", evaluated / "output"
+    total = len((dataset / "golden_test.manifest").read_text().splitlines())
+    document = evaluate_document(dataset, model, model) | {"id": "evaluate-more", "added": [[0, 1], [total - 2, total]]}
+    places = {"candidate": model, "production": model, "measured-candidate": earlier, "measured-production": earlier}
+    assert run_job("evaluate", tmp_path / "job", document, dataset, **places) == (0, "")
+    output = tmp_path / "job/output"
+    before, report = read(earlier / "eval_report.json"), read(output / "eval_report.json")
+    assert report["added"]["ranges"] == document["added"]
+    assert report["added"]["frames"] == 3
+
+    def frames(scores: list[dict[str, Any]]) -> int:
+        return next(score["frames"] for score in scores if (score["metric"], score["slice"]) == ("map", None))
+
+    assert frames(before["scores"]) == total
+    assert (frames(report["scores"]), frames(report["added"]["scores"])) == (total - 3, 3)
+    assert {score["slice"] for score in report["added"]["scores"]} == {None}
+    counts = [sum(item["frames"] for item in each["slices"]) for each in (before, report)]
+    assert counts[1] < counts[0]
+    again, said = rescored(output, dataset / "slices.yaml")
+    assert (again, said) == ({name: report[name] for name in ("slices", "scores", "uncertainty")}, "")
+
+
+def test_refuses_added_frames_that_are_not_of_the_manifest_or_are_all_of_it() -> None:
+    assert judged_frames(4, [(1, 3)]).tolist() == [True, False, False, True]
+    for added in ([(0, 4)], [(0, 2), (2, 4)], [(3, 5)], [(2, 2)]):
+        with pytest.raises(Refused):
+            judged_frames(4, added)
 
 
 def test_refuses_an_earlier_evaluation_that_is_damaged_or_of_something_else(

@@ -152,6 +152,9 @@ class EvaluateRun:
     resamples: int
     seed: int
     document: dict[str, Any]
+    added: tuple[tuple[int, int], ...] = ()
+    """Test frames that production wasn't judged on: places in the manifest, each range without its end. They are scored
+    apart."""
 
 
 def read_run(file: Path, kind: str) -> TrainRun | EvaluateRun:
@@ -162,7 +165,9 @@ def read_run(file: Path, kind: str) -> TrainRun | EvaluateRun:
     common = {key: document[key] for key in ("id", "experiment", "model", "seed", "processes")}
     common |= {"data": read_data(document["data"]), "document": document}
     if kind == "evaluate":
-        return EvaluateRun(**common, **{key: document[key] for key in ("candidate", "production", "resamples")})
+        added = tuple((first, end) for first, end in document.get("added", ()))
+        of_both = {key: document[key] for key in ("candidate", "production", "resamples")}
+        return EvaluateRun(**common, **of_both, added=added)
     train = Training(**{**document["train"], "checkpoint": CheckpointRule(**document["train"]["checkpoint"])})
     parts = document["processes"] * train.accumulation
     if train.global_batch % parts:

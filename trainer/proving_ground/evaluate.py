@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
@@ -26,7 +27,7 @@ from proving_ground.job import Job
 from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
 from proving_ground.model.predictions import predict
-from proving_ground.rescore import describe_slice, load_kept, read_report
+from proving_ground.rescore import describe_slice, judged_frames, load_kept, read_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,10 @@ class TestSplit:
     """All of the manifest, in its order."""
 
     slices: list[FrameSlice]
-    """Those of the plan, with the frames of each."""
+    """Those of the plan, with the judged frames of each."""
+
+    judged: np.ndarray
+    """[F] bool: the frames that decide, which leaves out those that production wasn't judged on."""
 
 
 class Measured(NamedTuple):
@@ -104,7 +108,10 @@ def open_split(run: EvaluateRun, data: Path) -> TestSplit:
     manifest = run.data.manifests["test"]
     frames = read_manifest(data / manifest.file, manifest.sha256, list(run.data.detection))
     slices = load_slices(data / run.data.slices.file, run.data.slices.sha256, run.data.detection)
-    return TestSplit(data=data, frames=frames, slices=select_frames(slices, [frame.attributes for frame in frames]))
+    judged = judged_frames(len(frames), run.added)
+    selected = select_frames(slices, [frame.attributes for frame in frames])
+    slices = [replace(item, frames=item.frames & judged) for item in selected]
+    return TestSplit(data=data, frames=frames, slices=slices, judged=judged)
 
 
 def measure(
@@ -203,15 +210,21 @@ def write_artefacts(
     index = FrameIndex.of(split.frames, run.data.detection)
     kept = keep_statistics(run, measured, index, output)
     statistics = {name: values.statistics for name, values in measured.items() if values.statistics is not None}
-    scores = compare(
-        statistics["candidate"],
-        statistics.get("production"),
-        slices,
-        resamples=run.resamples,
-        seed=run.seed,
-        total_frames=len(split.frames),
-        units=units_of(index.sequences),
-    )
+    units = units_of(index.sequences)
+
+    def compare_on(frames: np.ndarray, slices: list[FrameSlice]) -> list[dict[str, Any]]:
+        return compare(
+            statistics["candidate"],
+            statistics.get("production"),
+            slices,
+            resamples=run.resamples,
+            seed=run.seed,
+            total_frames=len(split.frames),
+            units=np.where(frames, units, -1),
+        )
+
+    scores = compare_on(split.judged, slices)
+    apart = compare_on(~split.judged, []) if run.added else []
     job.progress.show("latency", 0, 1)
     folders = {name: model.folder for name, model in models.items()}
     latency, latency_scores, times = latency_side_by_side(folders, run.resamples, run.seed)
@@ -228,6 +241,7 @@ def write_artefacts(
         "data": describe_data(run, index),
         "slices": [describe_slice(item, index, run.data.detection) for item in slices],
         "scores": scores + latency_scores,
+        **describe_added(run, apart, split.judged),
         "uncertainty": describe_uncertainty(run, index),
         "latency": latency,
         "exports": models["candidate"].document["exports"],
@@ -239,6 +253,14 @@ def write_artefacts(
     write_json(output / "eval_report.json", report)
     write_atomic(output / "model_card.md", render_card(run, models["candidate"].document, report).encode())
     write_manifest(output, run.id)
+
+
+def describe_added(run: EvaluateRun, scores: list[dict[str, Any]], judged: np.ndarray) -> dict[str, Any]:
+    """The frames that were scored apart, with their scores; nothing where there are none."""
+    if not run.added:
+        return {}
+    ranges = [list(ends) for ends in run.added]
+    return {"added": {"ranges": ranges, "frames": int((~judged).sum()), "scores": scores}}
 
 
 def keep_statistics(

@@ -1,7 +1,11 @@
 """Stored statistics and a file of slices become scores: without the frames, the models, or a GPU."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from proving_ground.config import check_document
 from proving_ground.data.slices import load_slices, select_frames
@@ -26,7 +30,9 @@ def rescore(evaluation: Path, slices: Path, against: Path | None) -> dict[str, A
     if production is not None and not index.is_of_the_frames_of(index_of(against or evaluation, production)):
         raise Refused(f"{against or evaluation}: it covers other frames than {evaluation}")
     listed = load_slices(slices, None, candidate.categories)
-    chosen = select_frames(listed, index.attributes)
+    judged = judged_frames(len(index.sources), report.get("added", {}).get("ranges", ()))
+    selected = select_frames(listed, index.attributes)
+    chosen = [replace(item, frames=item.frames & judged) for item in selected]
     uncertainty = report["uncertainty"]
     try:
         scores = compare(
@@ -36,7 +42,7 @@ def rescore(evaluation: Path, slices: Path, against: Path | None) -> dict[str, A
             resamples=uncertainty["resamples"],
             seed=uncertainty["seed"],
             total_frames=len(index.sources),
-            units=units_of(index.sequences),
+            units=np.where(judged, units_of(index.sequences), -1),
         )
     except ValueError as error:
         raise Refused(f"{against or evaluation}: {error}") from error
@@ -46,6 +52,21 @@ def rescore(evaluation: Path, slices: Path, against: Path | None) -> dict[str, A
         "scores": scores + latencies,
         "uncertainty": uncertainty,
     }
+
+
+def judged_frames(total: int, added: Iterable[Sequence[int]]) -> np.ndarray:
+    """[F] bool: the frames that decide. `added` are ranges, without their ends, of frames that don't yet.
+
+    Raises Refused where a range isn't of the manifest, or no frame is left.
+    """
+    judged = np.ones(total, dtype=bool)
+    for first, end in added:
+        if not 0 <= first < end <= total:
+            raise Refused(f"the added frames {first} to {end} are not of a manifest of {total} frames")
+        judged[first:end] = False
+    if not judged.any():
+        raise Refused("every test frame was added: none is left to judge on")
+    return judged
 
 
 def read_report(folder: Path) -> dict[str, Any]:

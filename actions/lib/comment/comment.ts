@@ -8,6 +8,7 @@ import type { Annotation, CheckRun } from "../github/objects.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
+import { addedSection, examSection } from "./exam_section.ts";
 import { nearSection } from "./near_bounds_section.ts";
 import { costSection, isStopping, progressText, runningSection, spentLine } from "./progress_section.ts";
 import {
@@ -155,6 +156,7 @@ function compose(documents: Documents, rows: number): string {
 	const table = (value: Table, limit = rows) => renderTable(value, Math.min(rows, limit));
 	const sections = [
 		`${markerOf(plan)}\n### ${title(documents)}\n\n${code(plan.experiment.why)}`,
+		examSection(plan, state.is === "judged" ? state.verdict : undefined),
 		state.is === "broken" ? `> ${code(state.job.diagnosis ?? "No reason is known.")}` : "",
 		state.is === "running" && isStopping(state.job) ? `> ${code(state.job.diagnosis!)}` : "",
 		state.is === "judged" && report ? fallenSentence(report, state.verdict) : "",
@@ -164,6 +166,7 @@ function compose(documents: Documents, rows: number): string {
 		changesSection(plan, table),
 		startSection(plan),
 		differenceSection(plan, table),
+		addedSection(plan, report, table),
 		state.is === "judged" ? checksSection(state.verdict, table) : "",
 		state.is === "judged" ? nearSection(state.verdict) : "",
 		state.is === "judged" ? waiversSection(state.verdict) : "",

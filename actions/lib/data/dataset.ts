@@ -21,6 +21,9 @@ type Split = (typeof SPLITS)[number];
 
 const HEADS = ["detection", "segmentation", "lanes", "trajectory"] as const;
 
+/** A frame by its name, and the digest of its line and of every file that the line names. */
+export type TestFrame = readonly [name: string, digest: string];
+
 /** What a dataset holds and the digest that names it. */
 export interface Dataset {
 	location: string;
@@ -33,6 +36,8 @@ export interface Dataset {
 	/** Frames that have labels of each head, by split. */
 	labelled: Record<Split, Record<(typeof HEADS)[number], number>>;
 	slices: PlanSlice[];
+	/** Frames of the test manifest, in its order. */
+	test: TestFrame[];
 }
 
 export interface Preparation {
@@ -117,6 +122,7 @@ export async function readDataset(
 	const labelled = {} as Dataset["labelled"];
 	const manifests = {} as RunData["manifests"];
 	let test: Frame[] = [];
+	let listed: TestFrame[] = [];
 	let captured: Captured | null = null;
 	for (const split of SPLITS) {
 		const file = `golden_${split}.manifest`;
@@ -136,7 +142,7 @@ export async function readDataset(
 					content.set(reference, await digestFile(path.join(location, reference)));
 			}
 		}
-		if (split === "test") test = frames;
+		if (split === "test") [test, listed] = [frames, listFrames(frames, content)];
 		if (split === "train") captured = spanOf(frames);
 	}
 	const slicesDigest = await digestFile(path.join(location, "slices.yaml"));
@@ -149,6 +155,7 @@ export async function readDataset(
 		captured,
 		labelled,
 		slices: countSlices(await loadSlices(path.join(location, "slices.yaml")), test),
+		test: listed,
 		run: {
 			name,
 			version: sha256(JSON.stringify(listing)),
@@ -159,6 +166,18 @@ export async function readDataset(
 			tracks: recipe.tracks ?? null,
 		},
 	};
+}
+
+/** Frames by their names, each with the digest of its line and its files; of one that is listed twice each has a name of its own. */
+function listFrames(frames: readonly Frame[], content: ReadonlyMap<string, string>): TestFrame[] {
+	const seen = new Map<string, number>();
+	return frames.map((frame) => {
+		const name = frame["source-ref"] ?? frame.id ?? "";
+		const times = (seen.get(name) ?? 0) + 1;
+		seen.set(name, times);
+		const files = [frame["source-ref"], frame["segmentation-ref"]].map((file) => content.get(file ?? "") ?? null);
+		return [times === 1 ? name : `${name}#${times}`, sha256(JSON.stringify([frame, ...files]))];
+	});
 }
 
 interface Frame {

@@ -2,21 +2,27 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
-import type { Data, Experiment, Gate, Machine, Model, SliceFile, Waivers } from "../generated/documents.d.ts";
+import type { Data, Experiment, Machine, Model, SliceFile } from "../generated/documents.d.ts";
 import { nearest, notAmong, problemAt } from "../text/problems.ts";
 import { checkCombination } from "./combination.ts";
 import { checkName, type FileKind, fileKinds, type Loaded, loadFile, loadSlices, NAME, namesIn } from "./files.ts";
+import { loadGate, loadWaivers } from "./gates.ts";
 import { policyOf } from "./policy.ts";
 import type { Head, ResolvedExperiment } from "./resolved.ts";
-import { checkWaivers, WAIVERS, waiversOf } from "./waiver_file.ts";
+import { folderTree, type Tree } from "./tree.ts";
+import { waiversOf } from "./waiver_file.ts";
 
 export interface LoadOptions {
 	/** The repository that the experiment stands in. */
 	root: string;
-	/** Where machines (prices), gates and waivers are read: a checkout of the base branch. The root, where it is left out. */
+	/** Where machines (prices) are read, and gates where nothing else is said: a checkout of the base branch. The root, where it is left out. */
 	base?: string;
 	/** The state folder, where the slices of data lie that no importer makes; left out, they are known once the data are planned. */
 	state?: string;
+	/** Where policies and lines are read. */
+	gates?: Tree;
+	/** Where waivers are read; beside the policies, where it is left out. */
+	waivers?: Tree;
 }
 
 /** The name of the experiment that a file holds. */
@@ -60,18 +66,18 @@ export async function resolveExperiment(
 	{ name, file, experiment, problems: found }: ReadExperiment,
 	options: LoadOptions,
 ): Promise<ResolvedExperiment> {
-	const { root, base = root } = options;
+	const { root, base = root, gates = folderTree(base), waivers: granted = gates } = options;
 	const problems = [...found];
 	const written = (experiment.source.value ?? {}) as Partial<Experiment>;
 	const recipe = async <T>(
 		from: string,
 		folder: string,
-		key: "recipe" | "data" | "machine" | "gates" | "replay",
+		key: "recipe" | "data" | "machine" | "replay",
 		kind: FileKind,
 	) => {
 		const named = key === "replay" ? written.replay?.data : written[key];
 		if (typeof named !== "string" || !NAME.test(named)) return undefined;
-		const files = (await namesIn(path.join(from, folder))).filter((file) => key !== "gates" || file !== WAIVERS);
+		const files = await namesIn(path.join(from, folder));
 		if (!files.includes(named)) {
 			problems.push(
 				problemAt(
@@ -90,8 +96,8 @@ export async function resolveExperiment(
 	const data = await recipe<Data>(root, "recipes/data", "data", fileKinds.data);
 	const replay = await recipe<Data>(root, "recipes/data", "replay", fileKinds.data);
 	const machine = await recipe<Machine>(base, "recipes/machines", "machine", fileKinds.machine);
-	const gate = await recipe<Gate>(base, "recipes/gates", "gates", fileKinds.gate);
-	const waivers = await loadWaivers(base, problems);
+	const gate = await loadGate(experiment, { base: gates, root }, problems);
+	const waivers = await loadWaivers(granted, problems);
 	if (!model || !data || !machine || !gate || problems.length > 0) throw new InvalidFile(problems);
 
 	const resolved: ResolvedExperiment = {
@@ -112,17 +118,6 @@ export async function resolveExperiment(
 	problems.push(...checkCombination(resolved, slices));
 	if (problems.length > 0) throw new InvalidFile(problems);
 	return resolved;
-}
-
-/** The waivers beside the policies; null where there is no such file. */
-async function loadWaivers(base: string, problems: Problem[]): Promise<Loaded<Waivers> | null> {
-	const folder = "recipes/gates";
-	if (!(await namesIn(path.join(base, folder))).includes(WAIVERS)) return null;
-	const before = problems.length;
-	const file = await loadFile<Waivers>(base, `${folder}/${WAIVERS}.yaml`, fileKinds.waivers, problems);
-	if (problems.length > before) return null;
-	problems.push(...checkWaivers(file));
-	return file;
 }
 
 /** Heads without the optional ones for which the data recipe names nothing; lanes need no names. */

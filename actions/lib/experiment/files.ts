@@ -7,6 +7,7 @@ import dataSchema from "../../../recipes/data/data.schema.json" with { type: "js
 import slicesSchema from "../../../recipes/data/slice_file.schema.json" with { type: "json" };
 import gateSchema from "../../../recipes/gates/gate.schema.json" with { type: "json" };
 import waiversSchema from "../../../recipes/gates/waivers.schema.json" with { type: "json" };
+import lineSchema from "../../../recipes/lines/line.schema.json" with { type: "json" };
 import machineSchema from "../../../recipes/machines/machine.schema.json" with { type: "json" };
 import modelSchema from "../../../recipes/models/model.schema.json" with { type: "json" };
 import { InvalidFile, type Problem } from "../errors.ts";
@@ -31,6 +32,7 @@ export const fileKinds = {
 	machine: { validator: () => import("../generated/validate_machine.js"), schema: machineSchema },
 	gate: { validator: () => import("../generated/validate_gate.js"), schema: gateSchema },
 	waivers: { validator: () => import("../generated/validate_waivers.js"), schema: waiversSchema },
+	line: { validator: () => import("../generated/validate_line.js"), schema: lineSchema },
 } satisfies Record<string, FileKind>;
 const schemas = Object.values(fileKinds).map(({ schema }) => schema);
 

@@ -1,6 +1,7 @@
 // recipes/gates/waivers.yaml becomes the waivers of a plan, each with its line, or the problems in it that its schema can't see.
 import type { Problem } from "../errors.ts";
 import type { PlanPolicy, PlanWaiver, SliceFile, Waivers } from "../generated/documents.d.ts";
+import { TEST_SPLIT } from "../metrics.ts";
 import { isDay } from "../text/days.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import type { Loaded } from "./files.ts";
@@ -19,6 +20,7 @@ export function waiversOf(file: Loaded<Waivers> | null): Pick<PlanPolicy, "waive
 function entriesOf({ value, source }: Loaded<Waivers>): PlanWaiver[] {
 	return value.waivers.map(({ check, model, experiment = null, reason, who, until }, index) => ({
 		metric: check.metric,
+		...(check.split === undefined ? {} : { split: check.split }),
 		slice: check.slice === undefined || check.slice === "overall" ? null : check.slice,
 		model,
 		experiment,
@@ -32,12 +34,16 @@ function entriesOf({ value, source }: Loaded<Waivers>): PlanWaiver[] {
 /** Dates that no calendar has, and waivers that stand twice: of every line of models, whoever plans. */
 export function checkWaivers(file: Loaded<Waivers>): Problem[] {
 	const seen = new Map<string, number>();
-	return entriesOf(file).flatMap(({ metric, slice, model, experiment, until, line }, index) => {
+	return entriesOf(file).flatMap(({ metric, slice, split, model, experiment, until, line }, index) => {
 		const problems: Problem[] = [];
 		const at = (key: string, message: string) =>
 			problems.push(problemAt(file.source, `/waivers/${index}${key}`, message));
 		if (!isDay(until)) at("/until", `waivers.${index}.until: found "${until}"; there is no such day`);
-		const key = JSON.stringify([metric, slice, model, experiment]);
+		if ((metric === TEST_SPLIT) !== (split !== undefined))
+			at("/check", `waivers.${index}.check: the metric ${TEST_SPLIT} takes a split, and no other metric does`);
+		else if (metric === TEST_SPLIT && slice !== null)
+			at("/check/slice", `waivers.${index}.check.slice: a test split is approved as a whole; remove slice`);
+		const key = JSON.stringify([metric, slice, split, model, experiment]);
 		const first = seen.get(key);
 		if (first !== undefined) at("", `waivers.${index}: the same check is waived on line ${first}; keep one`);
 		else seen.set(key, line);
@@ -58,6 +64,7 @@ export function checkWaived(
 			problemAt(waivers.source, `/waivers/${index}/check/${key}`, `waivers.${index}.check.${key}: ${message}`),
 		];
 		const { metric } = waiver;
+		if (metric === TEST_SPLIT) return [];
 		const slice = slices?.find((other) => other.name === waiver.slice) ?? null;
 		if (waiver.slice !== null && slice === null) {
 			if (slices === null) return [];

@@ -17,6 +17,7 @@ import { promote } from "../promote/promote.ts";
 import { makeReport, readEvaluation } from "../report/report.ts";
 import { claimsOf, isShared } from "../train/claims.ts";
 import { isEvaluated, isSettled, lookAtJobs, stopJobs, unseenJobs } from "../train/train.ts";
+import { baseOf, openBase } from "./base.ts";
 import { explain, unexplained } from "./explain.ts";
 import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
 
@@ -149,12 +150,16 @@ async function followPull(
 async function advance(
 	file: string,
 	pull: PullRequest,
-	{ project, github }: FollowPorts,
+	{ project, git, github }: FollowPorts,
 	ending: Ending | null,
 ): Promise<Followed> {
 	let plan: Plan;
 	try {
-		plan = await planExperiment(project, file, { known: { author: pull.author } });
+		const { mergeCommit: commit } = pull;
+		const places = { git, github };
+		const { gates, waivers, checkWaivers } = commit ? await baseOf({ commit, pull }, places) : openBase(places);
+		const known = { author: pull.author, lookUp: github.authorOf };
+		plan = await checkWaivers(await planExperiment(project, file, { gates, waivers, known }));
 	} catch (error) {
 		if (!(error instanceof InvalidFile)) throw error;
 		return { file, problems: error.problems };

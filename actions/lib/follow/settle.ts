@@ -1,5 +1,4 @@
 // What was merged becomes production, or an issue that says why it can't: looked up in git, GitHub and the registry, so that a run that was dropped loses nothing.
-import { cp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { title } from "../comment/comment.ts";
 import { InvalidFile, InvalidInput, ServiceError, sentenceOf } from "../errors.ts";
@@ -15,6 +14,7 @@ import { promote } from "../promote/promote.ts";
 import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts";
 import { code } from "../text/markdown.ts";
 import { followJobs, lookAtJobs, unseenJobs } from "../train/train.ts";
+import { baseOf, beforeMerge, parentOf } from "./base.ts";
 import { judgeEvaluation } from "./follow.ts";
 import { rollBackMerged } from "./rollback.ts";
 import { showExperiment } from "./showing.ts";
@@ -216,72 +216,32 @@ function forgetting(registry: Registry, run: string): Registry {
 	};
 }
 
-/** The plan of what was judged: with the gates and machines of the branch, or, where those have changed since, with those before the merge. */
+/** The plan of what was judged, by the gates of before the merge: with the machines of the branch, or, where those have changed since, of before it too. */
 async function planMerged(
 	merged: Merged,
 	sha: string,
 	{ forget, ...ports }: SettlePorts & { forget?: string },
 ): Promise<Plan> {
 	const { file, pull } = merged;
-	const { project, git } = ports;
+	const { project, git, github } = ports;
 	const checkedOut = project.at(await checkOut(project, git, sha, pull?.number ?? null), "digested");
 	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
-	const known = pull ? { author: pull.author } : {};
-	const plan = await planExperiment(at, file, { base: await baseOf(merged, ports), known });
+	const { gates, waivers, checkWaivers } = await baseOf(merged, ports);
+	const planBy = async (base: string) => {
+		const known = { ...(pull ? { author: pull.author } : {}), lookUp: github.authorOf };
+		return checkWaivers(await planExperiment(at, file, { base, gates, waivers, known }));
+	};
+	const plan = await planBy(project.home);
 	const trained = async ({ run, machine }: Plan) =>
 		(await project.executorFor(machine).look(run.id)).state !== "absent";
 	if (await trained(plan)) return plan;
 	const parent = await beforeMerge(merged, ports);
 	if (parent === null) return plan;
-	const base = await checkOut(project, git, parent, null);
-	const before = await planExperiment(at, file, { base, known }).catch((error: unknown) => {
+	const before = await planBy(await checkOut(project, git, parent, null)).catch((error: unknown) => {
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return plan;
 		throw error;
 	});
 	return (await trained(before)) ? before : plan;
-}
-
-/** The commit that stood on the branch before one; null for the first. */
-async function parentOf(commit: string, git: Git): Promise<string | null> {
-	const found = await git("rev-parse", "--verify", "--quiet", `${commit}^1`).catch(() => "");
-	return found.trim() || null;
-}
-
-/** The last commit of the branch before a merge, which brought several where it was a rebase; null where there is none. */
-async function beforeMerge({ commit, pull }: Merged, { git, github }: SettlePorts): Promise<string | null> {
-	for (let at = commit; ; ) {
-		const parent = await parentOf(at, git);
-		if (parent === null) return null;
-		if (!pull || !(await github.pullRequestsOf(parent)).some(({ number }) => number === pull.number)) return parent;
-		at = parent;
-	}
-}
-
-/** Where machines and gates are read: the branch, but for gates and waivers that came with the experiment itself, which are as before until another merge changes them. */
-async function baseOf(merged: Merged, ports: SettlePorts): Promise<string> {
-	const { commit, pull } = merged;
-	const { git } = ports;
-	const { home } = ports.project;
-	const parent = pull ? null : await beforeMerge(merged, ports);
-	if (!pull && parent === null) return home;
-	const range = pull ? [`${pull.base.sha}...${pull.head.sha}`] : [parent!, commit];
-	const changed = await git("diff", "--name-only", "-z", "--no-renames", ...range, "--", ":(glob)recipes/gates/*.yaml");
-	const show = (revision: string, file: string) => git("show", `${revision}:${file}`).catch(() => null);
-	const files: string[] = [];
-	for (const file of changed.split("\0").filter(Boolean))
-		if ((await show("HEAD", file)) === (await show(pull?.mergeCommit ?? commit, file))) files.push(file);
-	const before = files.length === 0 ? null : (parent ?? (await beforeMerge(merged, ports)));
-	if (before === null) return home;
-	const base = path.join(ports.project.state.folder, "bases", commit);
-	await rm(base, { recursive: true, force: true });
-	for (const folder of ["recipes/machines", "recipes/gates"])
-		await cp(path.join(home, folder), path.join(base, folder), { recursive: true });
-	for (const file of files) {
-		const text = await show(before, file);
-		await rm(path.join(base, file), { force: true });
-		if (text !== null) await writeFile(path.join(base, file), text);
-	}
-	return base;
 }
 
 /** The merge must have brought the file that was judged, to the byte. */
@@ -302,7 +262,7 @@ async function authorOf(commit: string, git: Git): Promise<string> {
 const HOW_TO_GO_ON = `**What to do**
 
 - Revert the merge, or change the experiment in a new pull request. It is trained and judged there.
-- To let a check by for a while, merge a waiver into \`recipes/gates/waivers.yaml\`. Then run the workflow \`promote\` by hand, or \`follow\` if that promotes.
+- To let a check by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` by itself. Then run the workflow \`promote\` by hand, or \`follow\` if that promotes.
 - If the training was stopped or never ran, open a new pull request with the same experiment. Training resumes from its checkpoint.
 
 This issue is closed when the model is promoted.`;

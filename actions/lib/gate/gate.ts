@@ -1,9 +1,10 @@
 // A report becomes a verdict: one record for each rule and score, each ending in pass, fail or inconclusive with a sentence that says why.
 import { documentText, sha256 } from "../documents.ts";
-import type { PlanRule, Report, Verdict } from "../generated/documents.d.ts";
+import type { PlanRule, PlanTestChange, Report, Verdict } from "../generated/documents.d.ts";
 import { decimalsOf, isLatency, nameOf, unitOf } from "../metrics.ts";
 import { checkNoise } from "../report/noise.ts";
 import { counted } from "../text/counted.ts";
+import { examCheck, rulesOfLost } from "./exam.ts";
 import { studentBelow, studentQuantile } from "./student_t.ts";
 import { waive } from "./waivers.ts";
 
@@ -31,6 +32,8 @@ const MOST_TIMES = 100;
 /** What a policy is held against: scores with their intervals, the slices they are of, and what other seeds tell of them. */
 export type Measured = Pick<Report, "policy" | "scores" | "slices" | "seeds"> & {
 	uncertainty: Pick<Report["uncertainty"], "unit">;
+	/** How the exam differs from production's. */
+	change?: PlanTestChange | null;
 };
 
 /** What a verdict says of its checks. */
@@ -38,8 +41,8 @@ type Judgement = Pick<Verdict, "family" | "outcome" | "passed" | "counts" | "che
 
 /** Judges a report by the policy and the waivers in it. What wasn't measured, isn't a number, or rests on too few frames never passes. */
 export function judge(report: Report, now = new Date()): Verdict {
-	const { family, checks: found } = judgeScores(report);
-	const { checks, idle } = waive(found, report, now);
+	const { family, checks: found } = judgeScores({ ...report, change: report.data.test?.change ?? null });
+	const { checks, idle } = waive([...examCheck(report), ...found], report, now);
 	const judgement = conclude(family, checks);
 	const { file } = report.policy.waivers ?? {};
 	return {
@@ -107,8 +110,9 @@ function applyRule(rule: PlanRule, report: Measured): Applied[] {
 	const scores = report.scores.filter(
 		(score) => score.metric === rule.metric && (rule.slice === "*" ? score.slice !== null : score.slice === rule.slice),
 	);
-	if (scores.length === 0) return [{ rule, score: null, finding: absent(rule) }];
-	return scores.map((score) => ({ rule, score, finding: assess(rule, score) }));
+	const lost = rulesOfLost(rule, report.change).map((rule) => ({ rule, score: null, finding: absent(rule) }));
+	if (scores.length + lost.length === 0) return [{ rule, score: null, finding: absent(rule) }];
+	return [...lost, ...scores.map((score) => ({ rule, score, finding: assess(rule, score) }))];
 }
 
 /** The probability of a margin as small as this, were the bound just met. */

@@ -1,6 +1,8 @@
 // Checks that block and the waivers of the base branch become checks that somebody lets by, and waivers that have no effect, with why.
 import type { PlanWaiver, Report, Verdict, VerdictIdleWaiver, VerdictWaivedCheck } from "../generated/documents.d.ts";
+import { TEST_SPLIT } from "../metrics.ts";
 import { counted } from "../text/counted.ts";
+import { isOfLost } from "./exam.ts";
 
 type Check = Verdict["checks"][number];
 
@@ -15,10 +17,15 @@ export function waive(checks: readonly Check[], report: Report, now: Date): Waiv
 	const entries = report.policy.waivers?.entries ?? [];
 	const today = now.toISOString().slice(0, "YYYY-MM-DD".length);
 	const idle = new Map<PlanWaiver, VerdictIdleWaiver>();
+	const approved = checks.find(({ metric }) => metric === TEST_SPLIT);
+	const named = (check: Check) =>
+		// Whoever approves the exam approves that it has fewer slices.
+		approved && isOfLost(check, report)
+			? entries.filter(({ metric }) => metric === TEST_SPLIT)
+			: entries.filter(({ metric, slice }) => metric === check.metric && slice === check.slice);
 	const waived = checks.map((check) => {
 		if (!check.blocking) return check;
-		const named = entries.filter(({ metric, slice }) => metric === check.metric && slice === check.slice);
-		const judged = named.map((waiver) => ({ waiver, why: obstacle(waiver, check, report, today) }));
+		const judged = named(check).map((waiver) => ({ waiver, why: obstacle(waiver, check, report, today) }));
 		for (const { waiver, why } of judged) {
 			const { metric, slice, who, until, line } = waiver;
 			if (why !== null) idle.set(waiver, { metric, slice, who, until, line, why });
@@ -31,14 +38,26 @@ export function waive(checks: readonly Check[], report: Report, now: Date): Waiv
 	return { checks: waived, idle: [...idle.values()] };
 }
 
+/** Why an approval of an exam, or a waiver of a score, isn't of this check; null where it is. */
+function mismatch({ metric, split }: PlanWaiver, check: Check, { data }: Report): string | null {
+	if (metric !== TEST_SPLIT) {
+		if (check.protected) return "The slice is protected: its checks can't be waived.";
+		return isMeasured(check) ? null : "The check has no measured value: it can't be waived.";
+	}
+	const own = data.test?.split;
+	return split === own ? null : `It approves the test split ${split}; this one is ${own}.`;
+}
+
 /** Why a waiver doesn't let a check by, in a sentence; null where it does. */
-function obstacle(waiver: PlanWaiver, check: Check, { experiment }: Report, today: string): string | null {
+function obstacle(waiver: PlanWaiver, check: Check, report: Report, today: string): string | null {
+	const { experiment } = report;
 	if (waiver.model !== experiment.model)
 		return `It is for the line ${waiver.model}; this model is of ${experiment.model}.`;
 	if (waiver.experiment !== null && waiver.experiment !== experiment.name)
 		return `It is for the experiment ${waiver.experiment} only.`;
-	if (check.protected) return "The slice is protected: its checks can't be waived.";
-	if (!isMeasured(check)) return "The check has no measured value: it can't be waived.";
+	if (waiver.refused !== undefined) return waiver.refused;
+	const other = mismatch(waiver, check, report);
+	if (other !== null) return other;
 	// Dates of one form compare as their text does.
 	if (waiver.until < today) return `It ended on ${waiver.until}.`;
 	const { authors = [] } = experiment;

@@ -18,6 +18,14 @@ export type RunId = string;
  */
 export type RunSha256 = string;
 /**
+ * @minItems 2
+ * @maxItems 2
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "run_range".
+ */
+export type RunRange = [number, number];
+/**
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "eval_report_sha256".
  */
@@ -94,6 +102,14 @@ export type Exports = {
   measure: "absolute" | "relative";
   difference: number | null;
 }[];
+/**
+ * @minItems 2
+ * @maxItems 2
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "eval_report_range".
+ */
+export type EvalReportRange = [number, number];
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
  * via the `definition` "figures_curve".
@@ -237,6 +253,7 @@ export interface Documents {
   machine?: Machine;
   gate?: Gate;
   waivers?: Waivers;
+  line?: Line;
   proposal?: Proposal;
   publication?: Publication;
   config?: Config;
@@ -743,6 +760,12 @@ export interface RunEvaluate {
   code: RunSha256;
   resamples: number;
   seed: number;
+  /**
+   * Test frames that production wasn't judged on: places in the manifest, from 0, each range without its end. They are scored apart. Absent if there are none.
+   *
+   * @minItems 1
+   */
+  added?: [RunRange, ...RunRange[]];
 }
 /**
  * Settings that don't change the trained model: limits, guards, loading and tracking.
@@ -840,6 +863,7 @@ export interface EvalReport {
     file: string;
     sha256: EvalReportSha256;
   }[];
+  added?: Added;
 }
 /**
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -937,6 +961,17 @@ export interface Training {
     };
     latency: null | EvalReportLatency;
   };
+}
+/**
+ * Test frames that the other scores leave out, and the scores over all of them. Absent if there are none.
+ */
+export interface Added {
+  /**
+   * @minItems 1
+   */
+  ranges: [EvalReportRange, ...EvalReportRange[]];
+  frames: number;
+  scores: Scores;
 }
 /**
  * What a report draws for both models: curves, reliability diagrams, confusion matrices, latencies, and the frames lost and won.
@@ -1105,6 +1140,7 @@ export interface Plan {
      */
     slices: PlanSlice[];
     difference: null | PlanDifference;
+    test: PlanTestSplit;
   };
   weights: null | PlanWeights;
   baseline: null | PlanBaseline;
@@ -1275,6 +1311,53 @@ export interface PlanDifferenceOfSplit {
   };
 }
 /**
+ * What the model is examined on, and how that differs from what production was judged on.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_test_split".
+ */
+export interface PlanTestSplit {
+  /**
+   * Digest of the list of frames, each with its labels and files.
+   */
+  digest: string;
+  /**
+   * Digest of the frames and of what each slice chooses: what an approval names.
+   */
+  split: string;
+  change: null | PlanTestChange;
+}
+/**
+ * How the test split differs from that of a production version.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_test_change".
+ */
+export interface PlanTestChange {
+  /**
+   * The production version.
+   */
+  version: number;
+  /**
+   * Whether production's frames are known here; if not, nothing is counted.
+   */
+  known: boolean;
+  removed: number;
+  relabelled: number;
+  /**
+   * Frames that production wasn't judged on: places in the manifest, from 0, each range without its end.
+   */
+  added: RunRange[];
+  /**
+   * Slices of production that are gone, or that choose other frames.
+   */
+  slices: {
+    name: string;
+    category: string | null;
+    is: "gone" | "changed";
+  }[];
+}
+/**
  * The weights training starts from, and which of them fit.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -1381,6 +1464,14 @@ export interface PlanWaiver {
   who: string;
   until: string;
   line: number;
+  /**
+   * The test split that it approves, of the metric test_split.
+   */
+  split?: string;
+  /**
+   * Why it can't count, where that is known of the branch's history.
+   */
+  refused?: string;
 }
 /**
  * What is known about an experiment's jobs; never a guess.
@@ -1542,6 +1633,7 @@ export interface Report {
     splits: {
       [k: string]: PlanSplit;
     };
+    test?: PlanTestSplit;
   };
   parameters: {
     candidate: number;
@@ -1596,6 +1688,7 @@ export interface Report {
      */
     production: null | ReportSeedsOf;
   };
+  added?: Added;
 }
 /**
  * The same training with different seeds: those that have a finished evaluation on these test frames.
@@ -1884,7 +1977,19 @@ export interface Entry {
       [k: string]: {
         frames: number;
         objects: number;
+        where?: {
+          [k: string]: unknown;
+        };
+        category?: string | null;
+        protected?: boolean;
       };
+    };
+    /**
+     * The test split that it was judged on.
+     */
+    test?: {
+      digest: string;
+      split: string;
     };
     [k: string]: unknown;
   };
@@ -1983,7 +2088,7 @@ export interface Experiment {
    */
   machine: string;
   /**
-   * A file of recipes/gates, without its ending.
+   * A file of recipes/gates on the base branch, without its ending.
    */
   gates: string;
   /**
@@ -3369,17 +3474,21 @@ export interface Waivers {
    */
   waivers: {
     /**
-     * The metric and the slice.
+     * The metric and the slice, or a test split.
      */
     check: {
       /**
-       * The metric's name, as in the policy.
+       * The metric's name, as in the policy; `test_split` approves another test split than production's.
        */
       metric: string;
       /**
        * A slice's name. `overall`, null or left out: all frames.
        */
       slice?: string | null;
+      /**
+       * The test split that is approved, as the comment names it; with the metric test_split only.
+       */
+      split?: string;
     };
     /**
      * The line of models it applies to.
@@ -3402,6 +3511,21 @@ export interface Waivers {
      */
     until: string;
   }[];
+}
+/**
+ * What the models of one line are judged by. The file's name is the name of the line; the base branch's file counts.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "line".
+ */
+export interface Line {
+  /**
+   * The policies of recipes/gates that an experiment of this line may name.
+   *
+   * @minItems 1
+   * @maxItems 50
+   */
+  gates: [string, ...string[]];
 }
 /**
  * An experiment that pull requests propose again and again, on a schedule or when data is published. The file's name is the proposal's name, at most 24 characters.

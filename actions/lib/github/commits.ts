@@ -23,7 +23,7 @@ interface Change {
 	sha?: string | null;
 }
 
-export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "commitFiles" | "hasFile"> {
+export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "commitFiles" | "hasFile" | "authorOf"> {
 	const { octokit, place } = client;
 
 	/** The commit that a reference points at; null where there is none. */
@@ -121,6 +121,11 @@ export function commits(client: Client): Pick<GitHub, "tagged" | "createTag" | "
 
 	return {
 		tagged: (name) => look(`tags/${name}`),
+
+		async authorOf(sha) {
+			const found = await call("read a commit", () => orNull(octokit.rest.repos.getCommit({ ...place, ref: sha })));
+			return found?.data.author?.login ?? null;
+		},
 
 		async hasFile(file, sha) {
 			const asked = { ...place, path: file, ref: sha };

@@ -89,6 +89,8 @@ export interface GitHub {
 	setLabels(pullRequest: number, wanted: readonly Label[], own: (name: string) => boolean): Promise<Written>;
 	/** One pull request, with who has merged it. */
 	pullRequest(number: number): Promise<PullRequest>;
+	/** The logins that approve of a pull request by their last review. */
+	approversOf(number: number): Promise<string[]>;
 	/** The open pull requests, oldest first. */
 	openPullRequests(): Promise<PullRequest[]>;
 	/** The pull requests that brought a commit, or would. */
@@ -97,6 +99,8 @@ export interface GitHub {
 	pullRequestsFrom(prefix: string): Promise<PullRequest[]>;
 	/** Numbers of the open pull requests with a label, as it was some minutes ago at most. */
 	labelled(label: string): Promise<number[]>;
+	/** The login that a commit's address belongs to; null where GitHub knows none. */
+	authorOf(sha: string): Promise<string | null>;
 	/** Whether a file stands at a commit. */
 	hasFile(file: string, sha: string): Promise<boolean>;
 	/** What somebody may do here; none also for a login that there isn't. */

@@ -9,7 +9,14 @@ const MAX_TITLE = 256;
 /** The token has a thousand requests an hour. */
 const LATELY_MS = 300_000;
 
-type Found = "pullRequest" | "openPullRequests" | "pullRequestsOf" | "pullRequestsFrom" | "labelled" | "permissionOf";
+type Found =
+	| "pullRequest"
+	| "approversOf"
+	| "openPullRequests"
+	| "pullRequestsOf"
+	| "pullRequestsFrom"
+	| "labelled"
+	| "permissionOf";
 
 export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | "openIssue" | "closeIssue"> {
 	const { octokit, place, author } = client;
@@ -77,6 +84,17 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 
 	return {
 		pullRequest,
+		async approversOf(number) {
+			const reviews = await call(`list the reviews of pull request ${number}`, () =>
+				octokit.paginate(octokit.rest.pulls.listReviews, { ...place, pull_number: number, per_page: 100 }),
+			);
+			// Oldest first; a comment takes nothing back.
+			const states = new Map(
+				reviews.filter(({ state }) => state !== "COMMENTED").map(({ user, state }) => [user?.login ?? "", state]),
+			);
+			return [...states].flatMap(([login, state]) => (state === "APPROVED" && login !== "" ? login : []));
+		},
+
 		async openPullRequests() {
 			lately = undefined;
 			return openLately();

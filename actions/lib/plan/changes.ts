@@ -1,12 +1,12 @@
 // The plan and what the registry remembers of production become the settings that differ between them.
-import type { Entry, Plan, PlanChange, PlanSlice, RunTrain } from "../generated/documents.d.ts";
+import type { Entry, Plan, PlanChange, RunTrain } from "../generated/documents.d.ts";
 import { flatten } from "./leaves.ts";
 
 /** The settings in which a run differs from a model of the registry. */
 export function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["splits"]): PlanChange[] {
 	const { seed, processes, architecture, train, code, window } = entry;
-	// Slices are in the difference of the data.
-	const { slices: _, ...data } = entry.data;
+	// Slices are in the difference of the data, and the test split has a section of its own.
+	const { slices: _, test: __, ...data } = entry.data;
 	const { name, version, dvc } = run.data;
 	const before = flatten({ seed, processes, architecture, train, data, code, window });
 	const after = flatten({
@@ -28,9 +28,9 @@ export function changesFrom(entry: Entry, run: RunTrain, splits: Plan["data"]["s
 export function entryData(
 	run: RunTrain,
 	splits: Plan["data"]["splits"],
-	slices: readonly PlanSlice[],
+	{ slices, test: { digest, split } }: Pick<Plan["data"], "slices" | "test">,
 ): Required<Entry["data"]> {
 	const { name, version, dvc } = run.data;
-	const counted = slices.map((slice) => [slice.name, { frames: slice.frames, objects: slice.objects }]);
-	return { name, version, dvc, splits, slices: Object.fromEntries(counted) };
+	const described = slices.map(({ name, ...slice }) => [name, slice]);
+	return { name, version, dvc, splits, slices: Object.fromEntries(described), test: { digest, split } };
 }

@@ -1,6 +1,7 @@
 // A resolved experiment, its dataset and the registry's history become the plan: what would run, on what, against whom, at what cost.
 import type { Dataset } from "../data/dataset.ts";
 import { differenceFrom } from "../data/difference.ts";
+import { testSplitOf } from "../data/test_split.ts";
 import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
 import type { Head, ResolvedExperiment } from "../experiment/resolved.ts";
 import type {
@@ -105,6 +106,7 @@ export function planRun(inputs: PlanInputs): Plan {
 			splits: dataset.splits,
 			slices: dataset.slices,
 			difference: baseline && differenceFrom(baseline.entry, dataset),
+			test: testSplitOf(dataset, baseline && { entry: baseline.entry, frames: null }),
 		},
 		weights: start && { location: start.location, from: start.from, manifest: start.manifest, transfer: null },
 		replay: replay && {

@@ -7,11 +7,13 @@ import { authorsOf, type Known } from "../experiment/author.ts";
 import { checkCombination } from "../experiment/combination.ts";
 import { loadExperiment } from "../experiment/experiment.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
+import { folderTree, type Tree } from "../experiment/tree.ts";
 import { checkCaptured } from "../experiment/window.ts";
 import type { Config, Plan, RunWindow, SliceFile } from "../generated/documents.d.ts";
 import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
+import { examine } from "./examined.ts";
 import { approvalOf } from "./identity.ts";
 import { planRun } from "./plan.ts";
 import type { Registry } from "./registry.ts";
@@ -40,6 +42,9 @@ export interface PlanPorts {
 export interface PlanOptions {
 	/** A folder whose gates, waivers and machines apply, where that isn't the project's own. */
 	base?: string;
+	/** Where policies, lines and waivers are read instead, and waivers where that is elsewhere again. */
+	gates?: Tree;
+	waivers?: Tree;
 	/** A folder with the experiment and its recipes as they would be, where that isn't the project's own. */
 	head?: string;
 	/** Digest of the image the job runs in; empty outside a container. */
@@ -117,6 +122,8 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		root: options.head ?? root,
 		base: options.base ?? home,
 		state: project.state.folder,
+		...(options.gates ? { gates: options.gates } : {}),
+		...(options.waivers ? { waivers: options.waivers } : {}),
 	});
 	const dataset = await prepareOwn(project, resolved, options.onImport);
 	// What labels the data has is known only now, and so are slices of data that wasn't there before.
@@ -130,7 +137,7 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		throw new InvalidFile([problemAt(resolved.experiment.source, "/weights/run", `weights.run: ${message}`)]);
 	}
 	const history = await registry.history(resolved.experiment.value.model);
-	const plan = planRun({
+	const planned = planRun({
 		resolved,
 		dataset,
 		start: await findWeights(resolved, history, project),
@@ -142,8 +149,15 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		authors: resolved.policy.waivers ? await authorsOf(root, resolved.file, options.known ?? {}) : [],
 		history,
 	});
-	const opponent = history.versions.find(({ entry }) => entry.version === plan.baseline?.version);
+	const opponent = history.versions.find(({ entry }) => entry.version === planned.baseline?.version);
 	if (opponent) await registry.verify(opponent);
+	const exam = await examine(project, {
+		dataset,
+		production: opponent?.entry ?? null,
+		recipe: planned.experiment.data,
+		base: options.gates ?? folderTree(path.resolve(root, options.base ?? "")),
+	});
+	const plan = { ...planned, data: { ...planned.data, ...exam } };
 	// Where the weights can't be read, what starts the training plans again and asks.
 	if (!plan.weights || !project.reachesModels || options.transfer === false) return plan;
 	// Shapes are compared before anything starts.

@@ -206,7 +206,7 @@ function entryOf({ plan, report, verdict, now }: PromoteInputs): Omit<Entry, "ve
 		scores: Object.fromEntries(overall),
 		architecture: run.architecture,
 		train: run.train,
-		data: entryData(run, report.data.splits as Plan["data"]["splits"], plan.data.slices),
+		data: entryData(run, report.data.splits as Plan["data"]["splits"], plan.data),
 		...(run.window ? { window: run.window } : {}),
 		code: run.code,
 		seed: run.seed,

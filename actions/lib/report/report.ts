@@ -126,10 +126,15 @@ function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluati
 			version: plan.run.data.version,
 			dvc: plan.run.data.dvc,
 			splits: plan.data.splits,
+			test: plan.data.test,
 		},
 		parameters: { candidate: evaluation.candidate.parameters, production: evaluation.production?.parameters ?? null },
-		slices: evaluation.slices,
+		slices: evaluation.slices.map((slice) => ({
+			...slice,
+			protected: slice.protected || isProtected(plan, slice.name),
+		})),
 		scores: evaluation.scores,
+		...(evaluation.added ? { added: evaluation.added } : {}),
 		uncertainty: evaluation.uncertainty,
 		latency: evaluation.latency,
 		exports: evaluation.exports,
@@ -143,6 +148,11 @@ function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluati
 		evidence: { plan: digestPlan(plan), evaluation: measured.manifest, eval_report: digest, figures: figuresDigest },
 		files: circumstances.files,
 	};
+}
+
+/** Whether the plan protects a slice, whatever the dataset says of itself. */
+function isProtected({ data: { slices } }: Plan, name: string): boolean {
+	return slices.some((slice) => slice.name === name && slice.protected);
 }
 
 /** Where the reports of an experiment are committed. */

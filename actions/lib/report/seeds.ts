@@ -19,10 +19,13 @@ export async function findSeeds({ run, baseline }: Plan, measured: EvalReport, s
 	const finished = finishedEvaluations(await store.list(`models/${run.model}/`));
 	const trainings = await readTrainings([...finished.keys()], store);
 	const seedsOf = async (own: RunTrain): Promise<ReportSeedsOf> => {
-		const reports = await measuredSeeds(own, trainings, finished, store);
+		const all = await measuredSeeds(own, trainings, finished, store);
+		// A score that left out other frames is another score.
+		const alike = ({ added }: EvalReport) => isDeepStrictEqual(added?.ranges, measured.added?.ranges);
+		const reports = new Map([...all].filter(([, report]) => alike(report)));
 		const runs = [...reports].map(([seed, { candidate, run }]) => ({ seed, run: candidate.run, evaluation: run }));
 		const scores = spreadsOf([...reports.values()], measured);
-		return { experiment: own.experiment, runs, next: smallestFree([own.seed, ...reports.keys()]), scores };
+		return { experiment: own.experiment, runs, next: smallestFree([own.seed, ...all.keys()]), scores };
 	};
 	const candidate = await seedsOf(run);
 	const known = baseline && (await readTraining(baseline.run, store));

@@ -1,5 +1,6 @@
 // A plan becomes its two runs: the training, and the evaluation of what it made against production.
 import path from "node:path";
+import { isOtherExam } from "../data/test_split.ts";
 import { parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import type { EvalReport, Plan, RunEvaluate } from "../generated/documents.d.ts";
@@ -23,7 +24,14 @@ export function evaluationOf(plan: Plan, manifest: string, resamples: number): R
 		code: run.code,
 		resamples,
 		seed: run.seed,
+		...addedTo(plan),
 	});
+}
+
+/** Frames that came to production's: they are scored apart, and where it's another exam altogether all frames count. */
+function addedTo({ data: { test } }: Plan): Pick<RunEvaluate, "added"> {
+	const [first, ...rest] = isOtherExam(test.change) ? [] : (test.change?.added ?? []);
+	return first ? { added: [first, ...rest] } : {};
 }
 
 /** The training, and the places it needs. */

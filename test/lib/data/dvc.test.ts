@@ -359,7 +359,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		});
 		expect(before.data.difference).toBeNull();
 
-		const data = entryData(before.run, before.data.splits, before.data.slices);
+		const data = entryData(before.run, before.data.splits, before.data);
 		const { architecture, train, seed, processes, code } = before.run;
 		const took = { seconds: 60, frames_trained: 1 };
 		const entry = {

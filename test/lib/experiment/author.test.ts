@@ -39,17 +39,34 @@ test("are not known where one of them has another address, unless the push names
 	expect((await authorsOf(root, "mine.yaml", { commits: new Map([[other, "bob"]]) })).sort()).toEqual(["ann", "bob"]);
 });
 
-test("are who opened the pull request, and whoever else is known", async () => {
+test("are who opened the pull request, and everybody else, as long as each of them is known", async () => {
 	await commit(`ann@${NOREPLY}`);
-	await commit("bob@example.com");
 	expect(await authorsOf(root, "mine.yaml", { author: "carol" })).toEqual(["carol", "ann"]);
+	for (const _ of [1, 2]) await commit("bob@example.com");
+	expect(await authorsOf(root, "mine.yaml", { author: "carol" })).toEqual([]);
+	expect(await authorsOf(root, "mine.yaml", { author: "carol", lookUp: async () => null })).toEqual([]);
+	const asked: string[] = [];
+	const lookUp = async (commit: string) => {
+		asked.push(commit);
+		return "bob";
+	};
+	expect((await authorsOf(root, "mine.yaml", { author: "carol", lookUp })).sort()).toEqual(["ann", "bob", "carol"]);
+	expect(asked).toEqual([git("rev-parse", "HEAD")]);
 });
 
-test("are only who was named where the file is in no commit, or git can't tell", async () => {
+test("are whom the person at the terminal names, and whoever else is known", async () => {
+	await commit(`ann@${NOREPLY}`);
+	await commit("bob@example.com");
+	expect(await authorsOf(root, "mine.yaml", { named: "carol" })).toEqual(["carol", "ann"]);
+	await writeFile(path.join(root, "new.yaml"), "new");
+	expect(await authorsOf(root, "new.yaml", { named: "ann" })).toEqual(["ann"]);
+});
+
+test("are not known where the file is in no commit, or git can't tell", async () => {
 	await writeFile(path.join(root, "new.yaml"), "new");
 	expect(await authorsOf(root, "new.yaml", {})).toEqual([]);
 	expect(await authorsOf(path.join(root, "nowhere"), "new.yaml", {})).toEqual([]);
-	expect(await authorsOf(root, "new.yaml", { author: "ann" })).toEqual(["ann"]);
+	expect(await authorsOf(root, "new.yaml", { author: "ann" })).toEqual([]);
 });
 
 test("are not known where history is cut off: its first commit seems to have written everything", async () => {
@@ -58,7 +75,7 @@ test("are not known where history is cut off: its first commit seems to have wri
 	const shallow = path.join(root, "shallow");
 	git("clone", "--quiet", "--depth", "1", `file://${root}`, shallow);
 	expect(await authorsOf(shallow, "mine.yaml", {})).toEqual([]);
-	expect(await authorsOf(shallow, "mine.yaml", { author: "carol" })).toEqual(["carol"]);
+	expect(await authorsOf(shallow, "mine.yaml", { author: "carol" })).toEqual([]);
 });
 
 test("are not known where the file has changes that nobody committed", async () => {

@@ -61,7 +61,7 @@ test("of a gate is in the plan's policy", () => {
 
 test("of a waiver is in the plan's waivers", () => {
 	const keys = keysOf(waivers.properties.waivers.items).map((key) => key.replace("check.", ""));
-	expect(sorted([...keys.filter((key) => key !== "check"), "line"])).toEqual(
+	expect(sorted([...keys.filter((key) => key !== "check"), "line", "refused"])).toEqual(
 		sorted(Object.keys(plan.definitions.waiver.properties)),
 	);
 });

@@ -213,7 +213,7 @@ describe("is refused, once, by an issue", () => {
 			**What to do**
 
 			- Revert the merge, or change the experiment in a new pull request. It is trained and judged there.
-			- To let a check by for a while, merge a waiver into \`recipes/gates/waivers.yaml\`. Then run the workflow \`promote\` by hand, or \`follow\` if that promotes.
+			- To let a check by for a while, merge a waiver into \`recipes/gates/waivers.yaml\` by itself. Then run the workflow \`promote\` by hand, or \`follow\` if that promotes.
 			- If the training was stopped or never ran, open a new pull request with the same experiment. Training resumes from its checkpoint.
 
 			This issue is closed when the model is promoted."
@@ -286,7 +286,7 @@ describe("is refused, once, by an issue", () => {
 		["policy", gate, loose],
 		["waiver", waivers, waiver],
 	])(
-		"where it brings a %s of its own that would let it by, until another merge changes that",
+		"where it brings a %s of its own that would let it by, also once another merge touches that",
 		async (_, file, text) => {
 			at.executor.map.set("poor", 0.05);
 			const number = at.open({ [fileOf("poor")]: experiment(), [file]: text });
@@ -296,7 +296,8 @@ describe("is refused, once, by an issue", () => {
 			at.push({ "recipes/gates/other.yaml": gates });
 			await expectRefused({ poor: /`poor` failed/ });
 			at.push({ [file]: `# seen\n${text}` });
-			expect(await at.settle()).toEqual([promoted("poor", 1)]);
+			await expectRefused({ poor: /`poor` failed/ });
+			expect(await at.approvals()).toEqual([]);
 		},
 	);
 

@@ -41,6 +41,7 @@ function reportOn(rules: PlanRule[], scores: Score[], protectedSlice = false): R
 		manifest: `sha256:${"a".repeat(64)}`,
 		baseline: { version: 1 },
 		policy: { name: "perception", file: "recipes/gates/perception.yaml", rules },
+		data: {},
 		slices,
 		scores,
 		uncertainty: { unit: "frame" },

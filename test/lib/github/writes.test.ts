@@ -129,6 +129,19 @@ describe("opens once", () => {
 });
 
 describe("reads", () => {
+	test("who approves of a pull request by their last review, and whose a commit is", async () => {
+		const { pullRequest: number } = server;
+		expect(await github.approversOf(number)).toEqual([]);
+		const review = (event: string, by: string) =>
+			server.call("POST", `${at}/pulls/${number}/reviews`, { event, body: "so" }, by);
+		await review("APPROVE", "bob-token");
+		await review("COMMENT", "bob-token");
+		expect(await github.approversOf(number)).toEqual(["bob"]);
+		await review("REQUEST_CHANGES", "bob-token");
+		expect(await github.approversOf(number)).toEqual([]);
+		expect(await github.authorOf(server.sha)).toBe("ann");
+	});
+
 	test("pull requests: open, of a branch's prefix, of a commit, with who merged", async () => {
 		const [only, ...more] = await github.openPullRequests();
 		expect(more).toEqual([]);

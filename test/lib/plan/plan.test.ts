@@ -93,7 +93,7 @@ function versionOf(planned: Awaited<ReturnType<typeof plan>>, version: number, c
 		manifest: `sha256:${"a".repeat(64)}`,
 		architecture: run.architecture,
 		train: run.train,
-		data: entryData(run, planned.data.splits, planned.data.slices),
+		data: entryData(run, planned.data.splits, planned.data),
 		code: run.code,
 		seed: run.seed,
 		processes: run.processes,

@@ -247,7 +247,7 @@ describe("and older data are planned", () => {
 			const location = path.join(place, `models/${number}`);
 			const manifest = await makeModel(location, scratch.run, number);
 			const { id, seed, processes, architecture, train, code } = scratch.run;
-			const data = entryData(scratch.run, scratch.data.splits, scratch.data.slices);
+			const data = entryData(scratch.run, scratch.data.splits, scratch.data);
 			const figures = { seconds: 1, frames_trained: 1 };
 			const entry = {
 				version: number,

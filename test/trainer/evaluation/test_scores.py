@@ -57,6 +57,24 @@ def test_have_no_production_where_there_is_none() -> None:
         assert row["candidate_interval"] is not None
 
 
+def test_leave_out_frames_without_a_unit_as_if_they_were_not_there() -> None:
+    """Added frames move no score and no interval of the others, and are scored by themselves in the same way."""
+    models = [measure_sample(seed, 12) for seed in (1, 2)]
+    frames = np.arange(12)
+
+    def scored(units: np.ndarray, *slices: FrameSlice) -> list[dict]:
+        return compare(*models, list(slices), resamples=100, seed=1, units=units)
+
+    even = part("even", frames % 2 == 0)
+    first = compare(
+        *[measure_sample(seed, 8) for seed in (1, 2)], [part("even", frames[:8] % 2 == 0)], resamples=100, seed=1
+    )
+    assert scored(np.where(frames < 8, frames, -1), even) == first
+    assert scored(frames, even) != first
+    rest = scored(np.where(frames < 8, -1, frames))
+    assert {row["frames"] for row in rest} == {4}
+
+
 def test_show_a_head_that_one_model_has_and_the_other_lost() -> None:
     both, less = measure_sample(1, 8), measure_sample(2, 8, heads=("detection", "segmentation"))
     (row,) = [row for row in compare(less, both, [], resamples=100, seed=1) if row["metric"] == "lane_f1"]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,7 @@ def compare(
 
     A head that one of the two doesn't have is listed all the same, with None for that model: what was lost is seen.
     units: [F] int64, what is drawn together (see intervals.units_of); each frame for itself where it is left out.
-    threads: as for `score`.
+    A frame whose unit is below zero is in no score. threads: as for `score`.
     Raises ValueError where the two were not measured on the same frames and labels, all `total_frames` of a manifest.
     """
     if production is not None:
@@ -157,6 +157,7 @@ def compare(
     threads = threads or usable_processors()
     models = [tabulate(each, total) for each in (candidate, production) if each is not None]
     parts = parts_of(slices, total)
+    parts = [replace(part, frames=part.frames & (units >= 0)) for part in parts]
     # Each thread draws and resamples parts of its own; where there is but one part, they share its resamples.
     inner = threads if len(parts) == 1 else 1
 

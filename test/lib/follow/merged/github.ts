@@ -18,6 +18,8 @@ export class Server {
 	readonly events: { type: string; payload: Record<string, unknown> }[] = [];
 	/** The comment of each pull request. */
 	readonly comments = new Map<number, string>();
+	/** Who has approved of each pull request. */
+	readonly approvals = new Map<number, string[]>();
 	/** Names of the calls that write, also where they find written what they would write. */
 	readonly writes: string[] = [];
 
@@ -56,6 +58,8 @@ export class Server {
 			pullRequest: async (number) => this.of(number),
 			pullRequestsOf: async (sha) => pulls.filter(({ commits }) => commits.includes(sha)),
 			pullRequestsFrom: async (prefix) => pulls.filter(({ head }) => head.ref.startsWith(prefix)),
+			approversOf: async (number) => this.approvals.get(number) ?? [],
+			authorOf: async () => null,
 			labelled: async () => [],
 			tagged: async (name) => tags.get(name) ?? null,
 			createTag: write("createTag", (name: string, sha: string) => {
