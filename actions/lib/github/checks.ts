@@ -3,6 +3,7 @@ import { sha256 } from "../documents.ts";
 import { plainLine, plainText } from "../text/plain.ts";
 import { type Client, call, converge, same } from "./connect.ts";
 import type { CheckRun, GitHub } from "./objects.ts";
+import { readPages } from "./requests.ts";
 
 /** Annotations that GitHub takes in a request; those of later requests are added. */
 const BATCH = 50;
@@ -27,20 +28,23 @@ interface Run {
 }
 
 export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns"> {
-	const { octokit, place, author } = client;
+	const { octokit, place, author, limits } = client;
 
 	/** Our check runs on a commit, the last made first. */
 	async function ours(sha: string, name?: string): Promise<Run[]> {
 		const named = name === undefined ? {} : { check_name: name };
 		// All of them, for what is the latest GitHub counts by when it ended, and only some servers for each app by itself.
 		const found = await call("list check runs", () =>
-			octokit.paginate(octokit.rest.checks.listForRef, {
-				...place,
-				...named,
-				ref: sha,
-				filter: "all",
-				per_page: 100,
-			}),
+			readPages(
+				octokit.paginate.iterator(octokit.rest.checks.listForRef, {
+					...place,
+					...named,
+					ref: sha,
+					filter: "all",
+					per_page: 100,
+				}),
+				limits,
+			),
 		);
 		// Another app may use the name, and its runs are not ours to change; only some servers say whose a run is.
 		return found
