@@ -17,7 +17,7 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 		);
 }
 
-/** How often a followed job is shown, and its pull request looked at, which takes five requests: the token has a thousand an hour. */
+/** How often a followed job is shown, and its pull request looked at, which takes six requests: the token has a thousand an hour. */
 const EVERY_MS = 120_000;
 
 /** Acts on what is seen of jobs now and then; a failure stops nothing. */
