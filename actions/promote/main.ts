@@ -1,7 +1,16 @@
 // Registers the model that was judged, and on merge makes it production.
 import * as core from "@actions/core";
-import { booleanInput, documentBeside, openWorkspace, refuseFork, requiredInput, runAction } from "../lib/action.ts";
+import {
+	booleanInput,
+	documentBeside,
+	openPullRequest,
+	openWorkspace,
+	refuseFork,
+	requiredInput,
+	runAction,
+} from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
+import { requireAnchored } from "../lib/follow/anchored.ts";
 import { refuseEdited } from "../lib/plan/plan_files.ts";
 import { promote, writePromotion } from "../lib/promote/promote.ts";
 
@@ -14,6 +23,7 @@ await runAction(async () => {
 	const verdict = await readDocument("verdict", requiredInput("verdict"));
 
 	await refuseEdited(project, plan, { base: core.getInput("base") });
+	await requireAnchored(report, await openPullRequest());
 	const approval = { approve: booleanInput("approve"), by: core.getInput("by"), now: new Date() };
 	const promotion = await promote({ plan, report, verdict, ...approval }, project);
 	const file = documentBeside(reportFile, "promotion");

@@ -8,6 +8,7 @@ import type { Annotation, CheckRun } from "../github/objects.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
+import { anchorLine } from "./anchor.ts";
 import { nearSection } from "./near_bounds_section.ts";
 import { costSection, isStopping, progressText, runningSection, spentLine } from "./progress_section.ts";
 import {
@@ -78,7 +79,9 @@ export function markerOf({ experiment: { name } }: { experiment: { name: string 
 /** One Markdown document within GitHub's limit, whatever the documents hold. */
 export function renderComment(documents: Documents): string {
 	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
-	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment. See the report.`;
+	const { is } = stateOf(documents);
+	const anchor = is === "judged" ? `\n\n${anchorLine(documents.report!, documents.verdict!)}` : "";
+	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment. See the report.${anchor}`;
 	return withinLimit((rows) => compose(documents, rows)) ?? least;
 }
 
@@ -178,6 +181,7 @@ function compose(documents: Documents, rows: number): string {
 		fold("Gates", table(policyTable(plan))),
 		fold("Where it comes from", provenance(plan, report)),
 		jobs && report ? spentLine(report) : "",
+		state.is === "judged" ? anchorLine(report!, state.verdict) : "",
 	];
 	return `${sections.filter(Boolean).join("\n\n")}\n`;
 }
@@ -258,7 +262,7 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 const CHECK = "proving-ground / ";
 
 /** The name of an experiment's check run. */
-function checkName(experiment: string): string {
+export function checkName(experiment: string): string {
 	// A file may be called anything; GitHub trims a name, and the next look would not find it.
 	return plainLine(`${CHECK}${experiment}`, MAX_NAME);
 }

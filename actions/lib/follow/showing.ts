@@ -17,6 +17,7 @@ import type { GitHub, PullRequest, Written } from "../github/objects.ts";
 import { approvalOf, shortApproval } from "../plan/identity.ts";
 import type { PlannedFiles } from "../plan/plan_files.ts";
 import { code } from "../text/markdown.ts";
+import { requireAnchored } from "./anchored.ts";
 
 /** A pull request, as far as showing needs it. */
 export type Place = Pick<PullRequest, "number"> & Partial<Pick<PullRequest, "labels">> & { head: { sha: string } };
@@ -57,7 +58,7 @@ export async function showProblems(
 	return { comment, checkRun: await github.upsertCheckRun(checkRunOfProblems(name, problems, head.sha)) };
 }
 
-/** Shows an experiment, and files that can't be planned, with the pull request's labels; null where there is no pull request. */
+/** Shows an experiment, and files that can't be planned, with the pull request's labels; null where there is no pull request. Throws InvalidInput where what is shown was judged by another evaluation. */
 export async function showAll(
 	pull: { github: GitHub; place: Place } | null,
 	{ documents, refused }: { documents: Documents | null; refused: PlannedFiles["refused"] },
@@ -65,6 +66,7 @@ export async function showAll(
 ): Promise<Shown | null> {
 	if (!pull) return null;
 	const { github, place } = pull;
+	if (documents?.report) await requireAnchored(documents.report, pull);
 	let shown: Shown | null = null;
 	for (const file of refused) shown = await showProblems(github, place, file);
 	if (documents) shown = await showExperiment(github, place, documents, keep);

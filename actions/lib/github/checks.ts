@@ -28,7 +28,7 @@ interface Run extends Said {
 	digest: string;
 }
 
-export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns"> {
+export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns" | "checkSummaries"> {
 	const { octokit, place, author, limits } = client;
 
 	/** Our check runs on a commit, the last made first. */
@@ -55,7 +55,7 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 	}
 
 	/** The check runs of the name: the last made first, which is the one that GitHub shows. */
-	async function runsOf({ name, sha }: Wanted): Promise<Run[]> {
+	async function runsOf({ name, sha }: Pick<CheckRun, "name" | "sha">): Promise<Run[]> {
 		return (await ours(sha, name)).filter((run) => run.name === name);
 	}
 
@@ -139,6 +139,8 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 			await alignTwins(wanted);
 			return found ? "updated" : "created";
 		},
+
+		checkSummaries: async (sha, name) => (await runsOf({ sha, name })).map(({ summary }) => summary),
 
 		async checkRuns(sha) {
 			const first = new Map<string, Run>();

@@ -85,6 +85,8 @@ export interface GitHub {
 	upsertCheckRun(check: CheckRun): Promise<Written>;
 	/** Our check runs on a commit, the latest of each name. */
 	checkRuns(sha: string): Promise<ShownCheck[]>;
+	/** What all our check runs of a name on a commit say at length, the last made first. */
+	checkSummaries(sha: string, name: string): Promise<string[]>;
 	/** Gives a pull request these labels, making those that are missing, and takes away others that `own` calls ours. */
 	setLabels(pullRequest: number, wanted: readonly Label[], own: (name: string) => boolean): Promise<Written>;
 	/** One pull request, with who has merged it. */
