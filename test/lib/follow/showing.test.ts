@@ -141,7 +141,7 @@ describe("a pull request", () => {
 		const file = { message: "More", content: "", branch: "night" };
 		const { commit } = await server.call<{ commit: { sha: string } }>("PUT", `${repo}/contents/more.yaml`, file);
 		expect(await refusal()).toBe(
-			`#${server.pullRequest} has a new commit: its head is ${commit.sha}, but ${server.sha} was planned and approved. The workflow run of the new head takes over.`,
+			`The head of #${server.pullRequest} is ${commit.sha}, but this workflow run is of ${server.sha}. Somebody has pushed since, or the input pull-request names another pull request. The workflow run of that head takes over.`,
 		);
 	});
 
