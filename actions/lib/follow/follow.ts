@@ -9,6 +9,7 @@ import { changedExperiments } from "../git/changed_files.ts";
 import { checkOut, pruneCheckouts } from "../git/checkouts.ts";
 import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
+import { sumOf } from "../plan/estimate.ts";
 import type { RunId } from "../plan/identity.ts";
 import { planExperiment } from "../plan/plan_files.ts";
 import type { Project } from "../project.ts";
@@ -132,8 +133,9 @@ async function followPull(
 	const experiments: Followed[] = [];
 	for (const file of files)
 		experiments.push(await advance(file, pull, { ...ports, project: project.at(root) }, ending));
+	const together = sumOf(experiments.flatMap((one) => ("documents" in one ? [one.documents.plan] : [])));
 	for (const followed of experiments) {
-		if ("documents" in followed) await showExperiment(github, pull, followed.documents);
+		if ("documents" in followed) await showExperiment(github, pull, { ...followed.documents, together });
 		else await showProblems(github, pull, followed);
 	}
 	const models = experiments.flatMap((one) => ("documents" in one ? [one.documents.plan.experiment.model] : []));
