@@ -16,6 +16,7 @@ import { refuseEarlier, refuseStale } from "../lib/plan/stale.ts";
 import type { Project } from "../lib/project.ts";
 import { promote as promoteModel, writePromotion } from "../lib/promote/promote.ts";
 import { loadProposals } from "../lib/propose/proposal_file.ts";
+import { noteMeasured } from "../lib/report/anchor.ts";
 import { makeReport, readEvaluation, writeReport } from "../lib/report/report.ts";
 import { counted } from "../lib/text/counted.ts";
 import { liveLine, progressLine } from "../lib/train/progress.ts";
@@ -290,6 +291,7 @@ async function follow(context: Context, plan: Plan): Promise<Jobs> {
 async function makeReports(context: Context, plan: Plan, jobs: Jobs): Promise<Report> {
 	const evaluation = await readEvaluation(plan, jobs, context.project.store);
 	const report = makeReport(plan, jobs, evaluation, context.project.root);
+	await noteMeasured(report, context.project.registry);
 	await writeReport(context.project.root, report, evaluation.card);
 	return report;
 }

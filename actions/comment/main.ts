@@ -4,20 +4,22 @@ import { booleanInput, openPullRequest, readPlan, runAction } from "../lib/actio
 import { renderComment } from "../lib/comment/comment.ts";
 import { readDocuments } from "../lib/documents.ts";
 import { keepOwnRun, showAll } from "../lib/follow/showing.ts";
-import { parseRefused } from "../lib/plan/packed_plan.ts";
+import { parseRefused, parseTogether } from "../lib/plan/packed_plan.ts";
 
 await runAction(async () => {
 	const refused = parseRefused(core.getInput("refused"));
 	const plan = await readPlan();
+	const together = parseTogether(core.getInput("together"));
 	const documents = plan && {
 		plan,
 		...(await readDocuments(["jobs", "report", "verdict", "promotion"], core.getInput)),
+		...(together ? { together } : {}),
 	};
 	const body = documents ? renderComment(documents) : "";
 	await core.summary.addRaw(body).write();
 	core.setOutput("body", body);
 
-	const keep = booleanInput("keep-same-run") ? keepOwnRun(plan) : undefined;
+	const keep = booleanInput("keep-same-run") ? keepOwnRun(plan, together ?? undefined) : undefined;
 	const shown = await showAll(await openPullRequest(), { documents, refused }, keep);
 	core.setOutput("comment", shown?.comment);
 	core.setOutput("check-run", shown?.checkRun);

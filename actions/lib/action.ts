@@ -5,6 +5,7 @@ import { readDocument } from "./documents.ts";
 import { InvalidFile, InvalidInput, type Problem, ServiceError, toldByDisk } from "./errors.ts";
 import type { Known } from "./experiment/author.ts";
 import { headTree, treeBefore } from "./experiment/tree.ts";
+import { requireHead } from "./follow/head.ts";
 import type { Place } from "./follow/showing.ts";
 import { scoreText } from "./gate/check_words.ts";
 import type { Jobs, Plan, Verdict } from "./generated/documents.d.ts";
@@ -146,7 +147,9 @@ export async function knownAuthors(pullRequest: number | null): Promise<Known> {
 	let author: unknown = pull_request?.["user"]?.login;
 	if (author === undefined && pullRequest !== null) {
 		const { openGitHub } = await import("./github/github.ts");
-		({ author } = await (await openGitHub(gitHubPlace())).pullRequest(pullRequest));
+		const pull = await (await openGitHub(gitHubPlace())).pullRequest(pullRequest);
+		requireHead(pull, context.sha);
+		author = pull.author;
 	}
 	const lookUp = async (commit: string) => {
 		const { openGitHub } = await import("./github/github.ts");
@@ -231,13 +234,19 @@ export function gitHubPlace(): GitHubOptions {
 	};
 }
 
-/** The pull request that an action's inputs name, with GitHub opened; null where they name none. */
+/** The pull request that an action's inputs name, with GitHub opened; null where they name none. Throws InvalidInput where the event is of another one, or the commit isn't its head. */
 export async function openPullRequest(): Promise<{ github: GitHub; place: Place } | null> {
 	const number = numberInput("pull-request");
 	if (number === null) return null;
 	const sha = requiredInput("sha");
+	const { context } = await import("./github/event.ts");
+	const own = context.payload.pull_request?.number;
+	if (own !== undefined && own !== number)
+		throw new InvalidInput(`The input pull-request: found ${number}; the event is of #${own}.`);
 	const { openGitHub } = await import("./github/github.ts");
-	return { github: await openGitHub(gitHubPlace()), place: { number, head: { sha } } };
+	const github = await openGitHub(gitHubPlace());
+	requireHead(await github.pullRequest(number), sha);
+	return { github, place: { number, head: { sha } } };
 }
 
 /** Git on the runner's checkout, with the token for its origin. */

@@ -5,11 +5,13 @@ import {
 	documentBeside,
 	gatesInput,
 	openHead,
+	openPullRequest,
 	refuseFork,
 	requiredInput,
 	runAction,
 } from "../lib/action.ts";
 import { readDocument } from "../lib/documents.ts";
+import { requireAnchored } from "../lib/follow/anchored.ts";
 import { refuseEdited } from "../lib/plan/plan_files.ts";
 import { promote, writePromotion } from "../lib/promote/promote.ts";
 
@@ -22,6 +24,7 @@ await runAction(async () => {
 	const verdict = await readDocument("verdict", requiredInput("verdict"));
 
 	await refuseEdited(project, plan, await gatesInput());
+	await requireAnchored(report, await openPullRequest());
 	const approval = { approve: booleanInput("approve"), by: core.getInput("by"), now: new Date() };
 	const promotion = await promote({ plan, report, verdict, ...approval }, project);
 	const file = documentBeside(reportFile, "promotion");

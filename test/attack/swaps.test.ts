@@ -214,6 +214,8 @@ describe("while it is pending", () => {
 		const jobs = { ...makeJobs(documents.plan), evaluation: evaluation.run };
 		const report = makeReport(documents.plan, jobs, makeMeasured(evaluation), "/repository");
 		const verdict = judge(report, judgement.now);
+		await expectRefused({ ...documents, report, verdict }, /the registry has noted sha256:\w+/);
+		await rm(path.join(temporary, "registry", LINE, "evaluations", report.evaluation));
 		await expectRefused(
 			{ ...documents, report, verdict },
 			/entry of perception-hydranet v2 differs .*evaluation_manifest/,

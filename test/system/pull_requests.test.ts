@@ -232,7 +232,7 @@ test("is superseded by a push while it trains: the old run is stopped, what was 
 	]);
 	const late = await place.run("experiment.yml", stale, { job: "train" });
 	expect(late.job("train").conclusion).toBe("failure");
-	expect(late.job("train").log).toContain("has a new commit");
+	expect(late.job("train").log).toContain("Somebody has pushed since");
 	moved = moving.number;
 });
 let moved: number;

@@ -76,6 +76,7 @@ export function checkWorkflow(text: string): string[] {
 		problems.push("a comment turns a rule off");
 	problems.push(...checkPins(text));
 	if (events.includes("workflow_call")) problems.push(...checkGroups(workflow));
+	problems.push(...checkCancelling(workflow));
 	for (const [id, job] of Object.entries(workflow.jobs)) {
 		const permissions = permissionsOf(document.getIn(["jobs", id, "permissions"]));
 		const found = [
@@ -164,6 +165,15 @@ function checkGroups(workflow: Workflow): string[] {
 		const group = typeof concurrency === "object" ? String(concurrency["group"]) : concurrency;
 		if (group === undefined || group.startsWith("proving-ground-")) return [];
 		return [`the concurrency group ${group} may be its caller's own: begin it with proving-ground-`];
+	});
+}
+
+/** Whoever starts a workflow by hand fills in its form: what a group takes from there would cancel the runs of others. */
+function checkCancelling(workflow: Workflow): string[] {
+	return [workflow, ...Object.values(workflow.jobs)].flatMap(({ concurrency }) => {
+		if (typeof concurrency !== "object" || !concurrency["cancel-in-progress"]) return [];
+		const group = String(concurrency["group"]);
+		return /\binputs\b/.test(group) ? [`the concurrency group ${group} cancels what its form names`] : [];
 	});
 }
 

@@ -92,6 +92,12 @@ describe("a workflow file", () => {
 		],
 		["has a job without a name", "    name: A\n", "", /no name/],
 		["limits nothing", "concurrency: w\n", "", /at once/],
+		[
+			"cancels what a form names",
+			"concurrency: w",
+			`concurrency: { group: "w-${expression("github.event.number || inputs.pull-request")}", cancel-in-progress: true }`,
+			/cancels what its form names/,
+		],
 		["takes a cache", step, "- uses: actions/cache@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0", /cache/],
 		[
 			"takes an artefact",

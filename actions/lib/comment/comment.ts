@@ -5,12 +5,14 @@ import { waiversSection } from "../gate/waived_checks.ts";
 import { waivedWords } from "../gate/waivers.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
 import type { Annotation, CheckRun } from "../github/objects.ts";
+import type { Spend } from "../plan/estimate.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
+import { anchorLine } from "./anchor.ts";
 import { addedSection, examSection } from "./exam_section.ts";
 import { nearSection } from "./near_bounds_section.ts";
-import { costSection, isStopping, progressText, runningSection, spentLine } from "./progress_section.ts";
+import { costSection, isStopping, progressText, runningSection, spendText, spentLine } from "./progress_section.ts";
 import {
 	allChecks,
 	allChecksTitle,
@@ -38,6 +40,8 @@ export interface Documents {
 	peers?: { pullRequest: number; experiments: string[] }[];
 	/** Short digest of what an approval of the spend covers. */
 	approval?: string;
+	/** What all plans take that the same approval starts. */
+	together?: Spend;
 }
 
 /** GitHub refuses a body of more than 65,536 characters. Counted in bytes, which are never fewer, and with room for its own additions. */
@@ -79,7 +83,9 @@ export function markerOf({ experiment: { name } }: { experiment: { name: string 
 /** One Markdown document within GitHub's limit, whatever the documents hold. */
 export function renderComment(documents: Documents): string {
 	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
-	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment. See the report.`;
+	const { is } = stateOf(documents);
+	const anchor = is === "judged" ? `\n\n${anchorLine(documents.report!, documents.verdict!)}` : "";
+	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment. See the report.${anchor}`;
 	return withinLimit((rows) => compose(documents, rows)) ?? least;
 }
 
@@ -181,12 +187,16 @@ function compose(documents: Documents, rows: number): string {
 		fold("Gates", table(policyTable(plan))),
 		fold("Where it comes from", provenance(plan, report)),
 		jobs && report ? spentLine(report) : "",
+		state.is === "judged" ? anchorLine(report!, state.verdict) : "",
 	];
 	return `${sections.filter(Boolean).join("\n\n")}\n`;
 }
 
-function approvalSentence({ approval }: Documents): string {
+/** What an approval of the environment starts: every run that waits for it, however many comments ask for it. */
+export function approvalSentence({ approval, together }: Pick<Documents, "approval" | "together">): string {
 	if (approval === undefined) return "";
+	if (together && together.runs > 1)
+		return `One approval of the environment ${code("training")} starts all ${together.runs} runs of this pull request, this one as plan ${code(`${approval}…`)}. Together they take ${spendText(together)}. The summary of the workflow run lists them. A push makes new plans, which need their own approval.`;
 	return `Approve the environment ${code("training")} to run plan ${code(`${approval}…`)}. A push makes a new plan, which needs its own approval.`;
 }
 
@@ -261,7 +271,7 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 const CHECK = "proving-ground / ";
 
 /** The name of an experiment's check run. */
-function checkName(experiment: string): string {
+export function checkName(experiment: string): string {
 	// A file may be called anything; GitHub trims a name, and the next look would not find it.
 	return plainLine(`${CHECK}${experiment}`, MAX_NAME);
 }

@@ -2,6 +2,7 @@
 import { windowWords } from "../experiment/window.ts";
 import type { Jobs, JobsJob, Plan, Report } from "../generated/documents.d.ts";
 import { nameOf } from "../metrics.ts";
+import type { Spend } from "../plan/estimate.ts";
 import { counted } from "../text/counted.ts";
 import { code, duration, figure, link } from "../text/markdown.ts";
 
@@ -18,6 +19,14 @@ export function costSection({ estimate, machine, run, data }: Plan): string {
 			? "no hourly price"
 			: `${estimate.cost_usd === null ? "unknown" : `$${estimate.cost_usd.toFixed(2)}`}, at most $${estimate.max_cost_usd.toFixed(2)}`;
 	return `**Cost:** ${time} on ${code(machine.name)} (${counted(run.processes, "process", "processes")}), ${money}; ${data.splits.train.frames} training frames${windowWords(run.window)}, ${counted(run.train.epochs, "epoch")}. Basis: ${code(estimate.basis)}.`;
+}
+
+/** What several runs take, in an estimate and at most. */
+export function spendText({ seconds, cost_usd, max_seconds, max_cost_usd }: Spend): string {
+	const time = seconds === null ? "an unknown time" : `about ${duration(seconds)}`;
+	if (max_cost_usd === 0) return `${time}, at most ${duration(max_seconds)}, with no hourly price`;
+	const money = cost_usd === null ? "" : ` and $${cost_usd.toFixed(2)}`;
+	return `${time}${money}, at most ${duration(max_seconds)} and $${max_cost_usd.toFixed(2)}`;
 }
 
 /** What the jobs took. */

@@ -9,14 +9,17 @@ import { changedExperiments } from "../git/changed_files.ts";
 import { checkOut, pruneCheckouts } from "../git/checkouts.ts";
 import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
+import { sumOf } from "../plan/estimate.ts";
 import type { RunId } from "../plan/identity.ts";
 import { planExperiment } from "../plan/plan_files.ts";
 import { FOLLOW_MINUTES, within } from "../process.ts";
 import type { Project } from "../project.ts";
 import { promote } from "../promote/promote.ts";
+import { noteMeasured } from "../report/anchor.ts";
 import { makeReport, readEvaluation } from "../report/report.ts";
 import { claimsOf, isShared } from "../train/claims.ts";
 import { isEvaluated, isSettled, lookAtJobs, stopJobs, unseenJobs } from "../train/train.ts";
+import { type AnchorPlace, requireAnchored } from "./anchored.ts";
 import { baseOf, openBase } from "./base.ts";
 import { explain, unexplained } from "./explain.ts";
 import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
@@ -132,8 +135,9 @@ async function followPull(
 	const experiments: Followed[] = [];
 	for (const file of files)
 		experiments.push(await advance(file, pull, { ...ports, project: project.at(root, "digested") }, ending));
+	const together = sumOf(experiments.flatMap((one) => ("documents" in one ? [one.documents.plan] : [])));
 	for (const followed of experiments) {
-		if ("documents" in followed) await showExperiment(github, pull, followed.documents);
+		if ("documents" in followed) await showExperiment(github, pull, { ...followed.documents, together });
 		else await showProblems(github, pull, followed);
 	}
 	const models = experiments.flatMap((one) => ("documents" in one ? [one.documents.plan.experiment.model] : []));
@@ -170,14 +174,21 @@ async function advance(
 	if (ending === "asked" || (ending === "closed" && !(await isShared(jobs, ports, isOpen))))
 		jobs = await stopAndWait(plan, jobs, ports, pull.merged);
 	if (!isEvaluated(jobs)) return { file, documents: { plan, jobs } };
-	const { evaluation: _evaluation, ...judged } = await judgeEvaluation(plan, jobs, project);
+	const { evaluation: _evaluation, ...judged } = await judgeEvaluation(plan, jobs, project, { github, place: pull });
 	return { file, documents: { plan, jobs, ...judged } };
 }
 
-/** The documents of an experiment that was evaluated, with its verdict; a model that passed is registered as pending. Safe to repeat. */
-export async function judgeEvaluation(plan: Plan, jobs: Jobs, project: Project) {
+/** The documents of an experiment that was evaluated, with its verdict; a model that passed is registered as pending. Safe to repeat. Throws InvalidInput where GitHub shows that another evaluation was judged. */
+export async function judgeEvaluation(
+	plan: Plan,
+	jobs: Jobs,
+	project: Project,
+	pull: { github: GitHub; place: AnchorPlace },
+) {
 	const evaluation = await readEvaluation(plan, jobs, project.store);
 	const report = makeReport(plan, jobs, evaluation, project.home);
+	await requireAnchored(report, pull);
+	await noteMeasured(report, project.registry);
 	const verdict = judge(report);
 	const inputs = { plan, report, verdict, approve: false, by: "", now: new Date() };
 	const promotion = verdict.passed ? await promote(inputs, project) : undefined;

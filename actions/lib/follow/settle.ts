@@ -12,7 +12,7 @@ import { FOLLOW_MINUTES, within } from "../process.ts";
 import type { Project } from "../project.ts";
 import { promote } from "../promote/promote.ts";
 import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts";
-import { code } from "../text/markdown.ts";
+import { code, codeWithin } from "../text/markdown.ts";
 import { followJobs, lookAtJobs, unseenJobs } from "../train/train.ts";
 import { baseOf, beforeMerge, parentOf } from "./base.ts";
 import { judgeEvaluation } from "./follow.ts";
@@ -102,13 +102,19 @@ async function listMerged({ git, github }: SettlePorts, { branch, days }: Settle
 	return [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
 }
 
+/** Longest reason in an issue: two digests, and what to do. */
+const MAX_WHY = 600;
+
 async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOptions): Promise<Settled> {
 	try {
 		return await promoteMerged(merged, ports, options);
 	} catch (error) {
 		// A disk that is full or can't be written is no fault of the experiment's either.
 		if (error instanceof ServiceError || (error as NodeJS.ErrnoException).syscall) throw error;
-		const refused = await refuseMerged(merged, ports, { why: code(sentenceOf(error)), of: merged.commit });
+		const refused = await refuseMerged(merged, ports, {
+			why: codeWithin(sentenceOf(error), MAX_WHY),
+			of: merged.commit,
+		});
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return refused;
 		// A bug that one file trips over: people read of it in the issue, and we in the log.
 		throw error;
@@ -143,7 +149,10 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const jobs = await followJobs(plan, places);
 	const last = jobs.jobs.at(-1)!;
 	if (last.state !== "succeeded") return refuseMerged(merged, ports, { why: brokenText(last), of: plan.run.id });
-	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project);
+	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project, {
+		github,
+		place: pull ?? { number: null, head: { sha: commit } },
+	});
 	if (!verdict.passed) {
 		const failed = { plan, jobs, report, verdict };
 		// What it says there is from before production had moved on; once it says failed, it's of the day of the merge.

@@ -1,5 +1,6 @@
 // An experiment's documents become what people see of it on its pull request: comment, check run, labels.
 import {
+	approvalSentence,
 	checkRunOf,
 	checkRunOfProblems,
 	type Documents,
@@ -14,9 +15,11 @@ import { nameOfFile } from "../experiment/experiment.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { labelChanges } from "../github/labels.ts";
 import type { GitHub, PullRequest, Written } from "../github/objects.ts";
+import type { Spend } from "../plan/estimate.ts";
 import { approvalOf, shortApproval } from "../plan/identity.ts";
 import type { PlannedFiles } from "../plan/plan_files.ts";
 import { code } from "../text/markdown.ts";
+import { requireAnchored } from "./anchored.ts";
 
 /** A pull request, as far as showing needs it. */
 export type Place = Pick<PullRequest, "number"> & Partial<Pick<PullRequest, "labels">> & { head: { sha: string } };
@@ -57,7 +60,7 @@ export async function showProblems(
 	return { comment, checkRun: await github.upsertCheckRun(checkRunOfProblems(name, problems, head.sha)) };
 }
 
-/** Shows an experiment, and files that can't be planned, with the pull request's labels; null where there is no pull request. */
+/** Shows an experiment, and files that can't be planned, with the pull request's labels; null where there is no pull request. Throws InvalidInput where what is shown was judged by another evaluation. */
 export async function showAll(
 	pull: { github: GitHub; place: Place } | null,
 	{ documents, refused }: { documents: Documents | null; refused: PlannedFiles["refused"] },
@@ -65,6 +68,7 @@ export async function showAll(
 ): Promise<Shown | null> {
 	if (!pull) return null;
 	const { github, place } = pull;
+	if (documents?.report) await requireAnchored(documents.report, pull);
 	let shown: Shown | null = null;
 	for (const file of refused) shown = await showProblems(github, place, file);
 	if (documents) shown = await showExperiment(github, place, documents, keep);
@@ -84,12 +88,11 @@ export async function retireOthers(github: GitHub, { number }: Place, files: rea
 	}
 }
 
-/** Leaves a comment that is of the same run already and says more than that this is planned, or says that of this very approval: a price may have changed. */
-export function keepOwnRun(plan: Plan | null): (shown: string) => boolean {
+/** Leaves a comment that is of the same run already and says more than that this is planned, or says that of this very approval: a price may have changed, or what it starts beside this. */
+export function keepOwnRun(plan: Plan | null, together?: Spend): (shown: string) => boolean {
 	if (plan === null) return () => false;
-	const approval = shortApproval(approvalOf(plan));
-	return (shown) =>
-		shown.includes(`\`${plan.run.id}\``) && (!shown.includes("### 📋") || shown.includes(`\`${approval}`));
+	const sentence = approvalSentence({ approval: shortApproval(approvalOf(plan)), ...(together ? { together } : {}) });
+	return (shown) => shown.includes(`\`${plan.run.id}\``) && (!shown.includes("### 📋") || shown.includes(sentence));
 }
 
 /** Other open pull requests that train the same line of models. */

@@ -2,6 +2,7 @@
 import { InvalidInput } from "../errors.ts";
 import type { Jobs, Plan } from "../generated/documents.d.ts";
 import type { GitHub } from "../github/objects.ts";
+import { requireHead } from "./head.ts";
 import { type Place, showExperiment } from "./showing.ts";
 
 /** Throws InvalidInput where a pull request isn't open, isn't of this repository, or has another head than the one that was planned. */
@@ -11,13 +12,10 @@ export async function requireCurrent(pull: { github: GitHub; place: Place } | nu
 	const now = await pull.github.pullRequest(number);
 	if (now.head.fork) throw new InvalidInput(`#${number} comes from a fork: it is planned but never run.`);
 	if (now.state !== "open") throw new InvalidInput(`#${number} is closed: nothing is started for it.`);
-	if (now.head.sha !== head.sha)
-		throw new InvalidInput(
-			`#${number} has a new commit: its head is ${now.head.sha}, but ${head.sha} was planned and approved. The workflow run of the new head takes over.`,
-		);
+	requireHead(now, head.sha);
 }
 
-/** How often a followed job is shown, and its pull request looked at, which takes five requests: the token has a thousand an hour. */
+/** How often a followed job is shown, and its pull request looked at, which takes six requests: the token has a thousand an hour. */
 const EVERY_MS = 120_000;
 
 /** Acts on what is seen of jobs now and then; a failure stops nothing. */

@@ -3,44 +3,49 @@ import { sha256 } from "../documents.ts";
 import { plainLine, plainText } from "../text/plain.ts";
 import { type Client, call, converge, same } from "./connect.ts";
 import type { CheckRun, GitHub } from "./objects.ts";
+import { readPages } from "./requests.ts";
 
 /** Annotations that GitHub takes in a request; those of later requests are added. */
 const BATCH = 50;
 /** More than a reader scrolls through, and four requests. */
 const MOST = 200;
+/** Looks at runs that others write meanwhile. */
+const ROUNDS = 5;
 
 /** GitHub refuses a longer title of an annotation, and a message of more than 64 KB. */
 const MAX_TITLE = 255;
 const MAX_MESSAGE = 8_000;
 
+/** What a check run says. */
+type Said = Pick<CheckRun, "status" | "conclusion" | "title" | "summary">;
+
 /** A check run as GitHub has it. */
-interface Run {
+interface Run extends Said {
 	id: number;
 	name: string;
-	status: string;
-	conclusion: string | null;
-	title: string;
-	summary: string;
 	/** How many annotations it has, and by their digest which. */
 	annotations: number;
 	digest: string;
 }
 
-export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns"> {
-	const { octokit, place, author } = client;
+export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns" | "checkSummaries"> {
+	const { octokit, place, author, limits } = client;
 
 	/** Our check runs on a commit, the last made first. */
 	async function ours(sha: string, name?: string): Promise<Run[]> {
 		const named = name === undefined ? {} : { check_name: name };
 		// All of them, for what is the latest GitHub counts by when it ended, and only some servers for each app by itself.
 		const found = await call("list check runs", () =>
-			octokit.paginate(octokit.rest.checks.listForRef, {
-				...place,
-				...named,
-				ref: sha,
-				filter: "all",
-				per_page: 100,
-			}),
+			readPages(
+				octokit.paginate.iterator(octokit.rest.checks.listForRef, {
+					...place,
+					...named,
+					ref: sha,
+					filter: "all",
+					per_page: 100,
+				}),
+				limits,
+			),
 		);
 		// Another app may use the name, and its runs are not ours to change; only some servers say whose a run is.
 		return found
@@ -49,9 +54,27 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 			.sort((a, b) => b.id - a.id);
 	}
 
-	/** The check run that GitHub shows: the last that was made. */
-	async function latest({ name, sha }: Wanted): Promise<Run | undefined> {
-		return (await ours(sha, name)).find((run) => run.name === name);
+	/** The check runs of the name: the last made first, which is the one that GitHub shows. */
+	async function runsOf({ name, sha }: Pick<CheckRun, "name" | "sha">): Promise<Run[]> {
+		return (await ours(sha, name)).filter((run) => run.name === name);
+	}
+
+	/**
+	 * Jobs that raced have each made a run, and GitHub deletes none: what is still open says what the last made says, and ends
+	 * as it does. It isn't ended as neutral, for GitHub lets a neutral check be merged. True where one said otherwise.
+	 */
+	async function alignTwins(wanted: Wanted, known?: Run[]): Promise<boolean> {
+		let aligned = false;
+		for (let round = 1, runs = known; round <= ROUNDS; round += 1, runs = undefined) {
+			const [last, ...older] = runs ?? (await runsOf(wanted));
+			const open = last ? older.filter((run) => run.status !== "completed" && !shows(run, last)) : [];
+			if (!last || open.length === 0) return aligned;
+			const content = contentOf(last, []);
+			for (const { id } of open)
+				await call("update check run", () => octokit.rest.checks.update({ ...place, check_run_id: id, ...content }));
+			aligned = true;
+		}
+		return aligned;
 	}
 
 	async function start(wanted: Wanted, before: number): Promise<Run> {
@@ -69,7 +92,7 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 				return { ...toRun(data), annotations: Math.min(annotations.length, BATCH) };
 			},
 			async () => {
-				const found = await latest(wanted);
+				const [found] = await runsOf(wanted);
 				return found && found.id > before && isAt(found, wanted) ? found : null;
 			},
 		);
@@ -88,10 +111,8 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 				return have + batch.length;
 			},
 			async () => {
-				const found = await latest(wanted);
-				return batch.length > 0 && found?.id === id && found.annotations >= have + batch.length
-					? found.annotations
-					: null;
+				const found = (await runsOf(wanted)).find((run) => run.id === id);
+				return batch.length > 0 && found && found.annotations >= have + batch.length ? found.annotations : null;
 			},
 		);
 	}
@@ -99,7 +120,8 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 	return {
 		async upsertCheckRun(check) {
 			const wanted = toWanted(check);
-			const found = await latest(wanted);
+			const before = await runsOf(wanted);
+			const [found] = before;
 			// GitHub never takes back that a run is completed, nor an annotation: what a job that runs again on the same
 			// commit has to say needs a new run.
 			const over =
@@ -109,12 +131,16 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 			const made = !found || over;
 			const run = made ? await start(wanted, found?.id ?? 0) : found;
 			const total = wanted.annotations.length;
-			if (!made && run.annotations >= total && shows(run, wanted)) return "unchanged";
+			if (!made && run.annotations >= total && shows(run, wanted))
+				return (await alignTwins(wanted, before)) ? "updated" : "unchanged";
 			let have = run.annotations;
 			if (!made) have = await append(run, wanted, have);
 			while (have < total) have = await append(run, wanted, have);
+			await alignTwins(wanted);
 			return found ? "updated" : "created";
 		},
+
+		checkSummaries: async (sha, name) => (await runsOf({ sha, name })).map(({ summary }) => summary),
 
 		async checkRuns(sha) {
 			const first = new Map<string, Run>();
@@ -143,7 +169,10 @@ function toWanted(check: CheckRun): Wanted {
 	};
 }
 
-function contentOf({ status, conclusion, title, summary, digest }: Wanted, annotations: Wanted["annotations"]) {
+function contentOf(
+	{ status, conclusion, title, summary, digest }: Said & { digest: string },
+	annotations: Wanted["annotations"],
+) {
 	const shown = annotations.map(({ path, line, level, title, message }) => ({
 		path: plainLine(path),
 		start_line: line,
@@ -172,8 +201,9 @@ function toRun({ id, name, status, conclusion, external_id, output }: Shown): Ru
 	return {
 		id,
 		name,
-		status,
-		conclusion: conclusion ?? null,
+		// As it was given: we ask for our own runs alone.
+		status: status as Run["status"],
+		conclusion: (conclusion ?? null) as Run["conclusion"],
 		title: output.title ?? "",
 		summary: output.summary ?? "",
 		annotations: output.annotations_count ?? 0,
@@ -181,10 +211,10 @@ function toRun({ id, name, status, conclusion, external_id, output }: Shown): Ru
 	};
 }
 
-function isAt(found: Run, { status, conclusion }: CheckRun): boolean {
+function isAt(found: Said, { status, conclusion }: Said): boolean {
 	return found.status === status && found.conclusion === conclusion;
 }
 
-function shows(found: Run, wanted: CheckRun): boolean {
+function shows(found: Said, wanted: Said): boolean {
 	return isAt(found, wanted) && found.title === wanted.title && same(found.summary, wanted.summary);
 }

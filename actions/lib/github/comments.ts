@@ -2,6 +2,7 @@
 import { ServiceError } from "../errors.ts";
 import { type Client, call, converge, orNull, repeatable, same } from "./connect.ts";
 import type { GitHub } from "./objects.ts";
+import { readPages } from "./requests.ts";
 
 interface Comment {
 	id: number;
@@ -9,12 +10,19 @@ interface Comment {
 }
 
 export function comments(client: Client): Pick<GitHub, "upsertComment" | "commentsOf" | "react"> {
-	const { octokit, place, author } = client;
+	const { octokit, place, author, limits } = client;
 
 	/** Our comments with the marker, oldest first, over all pages. */
 	async function ours(pullRequest: number, marker: string): Promise<Comment[]> {
 		const found = await call("list comments", () =>
-			octokit.paginate(octokit.rest.issues.listComments, { ...place, issue_number: pullRequest, per_page: 100 }),
+			readPages(
+				octokit.paginate.iterator(octokit.rest.issues.listComments, {
+					...place,
+					issue_number: pullRequest,
+					per_page: 100,
+				}),
+				limits,
+			),
 		);
 		// Anyone may write the marker: it must stand at the very start, and the author must be us.
 		return found

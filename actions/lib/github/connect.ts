@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Octokit } from "@octokit/rest";
 import { InvalidInput, ServiceError } from "../errors.ts";
+import { boundedFetch, type Limits, limitsOf, Unacceptable } from "./requests.ts";
 
 /** Where and as whom to write. */
 export interface GitHubOptions {
@@ -14,6 +15,8 @@ export interface GitHubOptions {
 	author: string;
 	/** Milliseconds that a second takes which GitHub asks us to wait; fewer against a server that asks for none. */
 	second?: number;
+	/** In the place of those for GitHub; smaller against a server that misbehaves. */
+	limits?: Partial<Limits>;
 }
 
 /** What each part of GitHub works with. */
@@ -22,6 +25,7 @@ export interface Client {
 	place: { owner: string; repo: string };
 	author: string;
 	second: number;
+	limits: Limits;
 }
 
 /** Longest wait for a rate limit, in seconds: longer costs more on a runner than failing and being run again. */
@@ -32,7 +36,9 @@ const TRIES = 3;
 export const repeatable = { request: { retries: 3 } };
 
 /** Connects; the SDK is loaded here, so that a stage that writes nothing doesn't wait for it. */
-export async function connect({ token, repository, apiUrl, author, second = 1000 }: GitHubOptions): Promise<Client> {
+export async function connect(options: GitHubOptions): Promise<Client> {
+	const { token, repository, apiUrl, author, second = 1000 } = options;
+	const limits = limitsOf(options.limits);
 	const [owner, repo, ...more] = repository.split("/");
 	if (!owner || !repo || more.length > 0)
 		throw new InvalidInput(`${JSON.stringify(repository)} is not a repository; it must be owner/name.`);
@@ -47,6 +53,7 @@ export async function connect({ token, repository, apiUrl, author, second = 1000
 		baseUrl: apiUrl,
 		userAgent: userAgent(),
 		log: { debug() {}, info() {}, warn() {}, error() {} },
+		request: { fetch: boundedFetch(apiUrl, limits) },
 		// A limit is waited for by its headers alone: the other plugin's own pauses would only use it up.
 		retry: { doNotRetry: [400, 401, 403, 404, 409, 410, 422, 429, 451], retryAfterBaseValue: second },
 		throttle: {
@@ -62,7 +69,7 @@ export async function connect({ token, repository, apiUrl, author, second = 1000
 		// A creating call whose answer was lost would be made twice.
 		if (options.method === "POST") options.request = { retries: 0, ...options.request };
 	});
-	return { octokit, place: { owner, repo }, author, second };
+	return { octokit, place: { owner, repo }, author, second, limits };
 }
 
 /**
@@ -71,6 +78,8 @@ export async function connect({ token, repository, apiUrl, author, second = 1000
  */
 function nameLimits({ hook }: Pick<Octokit, "hook">): void {
 	hook.error("request", (error) => {
+		// The plugins tell by the status whether another try could help.
+		if ((error as Failure).cause instanceof Unacceptable) (error as Failure).status = 422;
 		const { status, message, response, request } = error as Failure;
 		if (status !== undefined && status < 500 && request?.request) request.request.retries = 0;
 		if ((status === 403 || status === 429) && response?.headers?.["retry-after"] && !/secondary rate/i.test(message))
@@ -104,6 +113,7 @@ function userAgent(): string {
 interface Failure {
 	status?: number;
 	message: string;
+	cause?: unknown;
 	request?: { request?: { retries?: number } };
 	response?: { headers?: Record<string, string | undefined> };
 }
@@ -158,7 +168,7 @@ function failed(what: string, { status, response, message }: Failure): ServiceEr
 	const id = response?.headers?.["x-github-request-id"];
 	return new ServiceError(
 		"GitHub",
-		`could not ${what}: ${status ?? "no answer"} ${message}.${hint(status, response?.headers ?? {})}`,
+		`could not ${what}: ${response ? status : "no answer:"} ${message}.${hint(status, response?.headers ?? {})}`,
 		`request ${id ?? "without an id"}: ${message}`,
 	);
 }

@@ -1,9 +1,10 @@
 // The labels that are true of a pull request become those that it has, and nobody else's are touched.
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
 import type { GitHub, Label } from "./objects.ts";
+import { readPages } from "./requests.ts";
 
 export function labels(client: Client): Pick<GitHub, "setLabels"> {
-	const { octokit, place } = client;
+	const { octokit, place, limits } = client;
 
 	/** Makes a label that the repository hasn't; one that it has keeps the colour that somebody gave it. */
 	async function ensure({ name, color, description }: Label): Promise<void> {
@@ -21,7 +22,7 @@ export function labels(client: Client): Pick<GitHub, "setLabels"> {
 		async setLabels(pullRequest, wanted, own) {
 			const at = { ...place, issue_number: pullRequest };
 			const shown = await call("list labels", () =>
-				octokit.paginate(octokit.rest.issues.listLabelsOnIssue, { ...at, per_page: 100 }),
+				readPages(octokit.paginate.iterator(octokit.rest.issues.listLabelsOnIssue, { ...at, per_page: 100 }), limits),
 			);
 			const { missing, over } = labelChanges(
 				shown.map(({ name }) => name),

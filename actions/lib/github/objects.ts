@@ -81,10 +81,12 @@ export interface GitHub {
 	commentsOf(pullRequest: number, prefix: string): Promise<string[]>;
 	/** Adds a reaction to a comment; the same one again changes nothing. */
 	react(commentId: number, content: Reaction): Promise<void>;
-	/** Makes or changes the check run of its name on its commit; an annotation is never there twice. */
+	/** Makes or changes the check run of its name on its commit; an annotation is never there twice, and of jobs that raced none leaves a run open that says something else. */
 	upsertCheckRun(check: CheckRun): Promise<Written>;
 	/** Our check runs on a commit, the latest of each name. */
 	checkRuns(sha: string): Promise<ShownCheck[]>;
+	/** What all our check runs of a name on a commit say at length, the last made first. */
+	checkSummaries(sha: string, name: string): Promise<string[]>;
 	/** Gives a pull request these labels, making those that are missing, and takes away others that `own` calls ours. */
 	setLabels(pullRequest: number, wanted: readonly Label[], own: (name: string) => boolean): Promise<Written>;
 	/** One pull request, with who has merged it. */

@@ -2,6 +2,7 @@
 import { plainLine } from "../text/plain.ts";
 import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
 import type { GitHub, PullRequest } from "./objects.ts";
+import { readPages } from "./requests.ts";
 
 /** GitHub refuses a longer title. */
 const MAX_TITLE = 256;
@@ -19,12 +20,21 @@ type Found =
 	| "permissionOf";
 
 export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | "openIssue" | "closeIssue"> {
-	const { octokit, place, author } = client;
+	const { octokit, place, author, limits } = client;
 
 	async function list(state: "open" | "all", head?: string): Promise<PullRequest[]> {
 		const asked = { ...place, ...(head === undefined ? {} : { head: `${place.owner}:${head}` }) };
 		const found = await call("list pull requests", () =>
-			octokit.paginate(octokit.rest.pulls.list, { ...asked, state, sort: "created", direction: "asc", per_page: 100 }),
+			readPages(
+				octokit.paginate.iterator(octokit.rest.pulls.list, {
+					...asked,
+					state,
+					sort: "created",
+					direction: "asc",
+					per_page: 100,
+				}),
+				limits,
+			),
 		);
 		return found.map(toPullRequest);
 	}
@@ -59,7 +69,15 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 	/** Our issues with the marker, oldest first, whatever their state. */
 	async function issuesWith(marker: string) {
 		const found = await call("list issues", () =>
-			octokit.paginate(octokit.rest.issues.listForRepo, { ...place, creator: author, state: "all", per_page: 100 }),
+			readPages(
+				octokit.paginate.iterator(octokit.rest.issues.listForRepo, {
+					...place,
+					creator: author,
+					state: "all",
+					per_page: 100,
+				}),
+				limits,
+			),
 		);
 		return found
 			.filter(({ user, body, pull_request }) => user?.login === author && !pull_request && body?.startsWith(marker))
@@ -102,11 +120,14 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 
 		async pullRequestsOf(sha) {
 			const found = await call("list the pull requests of a commit", () =>
-				octokit.paginate(octokit.rest.repos.listPullRequestsAssociatedWithCommit, {
-					...place,
-					commit_sha: sha,
-					per_page: 100,
-				}),
+				readPages(
+					octokit.paginate.iterator(octokit.rest.repos.listPullRequestsAssociatedWithCommit, {
+						...place,
+						commit_sha: sha,
+						per_page: 100,
+					}),
+					limits,
+				),
 			);
 			// The list doesn't say who has merged.
 			return Promise.all(found.map(({ number }) => pullRequest(number)));

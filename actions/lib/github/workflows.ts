@@ -2,10 +2,12 @@
 import { InvalidInput } from "../errors.ts";
 import { type Client, call, repeatable } from "./connect.ts";
 import type { GitHub } from "./objects.ts";
+import { readPages } from "./requests.ts";
 
 export function workflows({
 	octokit,
 	place,
+	limits,
 }: Client): Pick<GitHub, "dispatchWorkflow" | "emit" | "cancelRuns" | "rerun"> {
 	return {
 		async rerun(workflowFile, headSha) {
@@ -44,12 +46,15 @@ export function workflows({
 				...(headSha === undefined ? {} : { head_sha: headSha }),
 			};
 			const runs = await call("list workflow runs", () =>
-				octokit.paginate(octokit.rest.actions.listWorkflowRuns, {
-					...place,
-					...asked,
-					workflow_id: workflowFile,
-					per_page: 100,
-				}),
+				readPages(
+					octokit.paginate.iterator(octokit.rest.actions.listWorkflowRuns, {
+						...place,
+						...asked,
+						workflow_id: workflowFile,
+						per_page: 100,
+					}),
+					limits,
+				),
 			);
 			const repository = `${place.owner}/${place.repo}`.toLowerCase();
 			const isOurs = ({ full_name }: { full_name: string }) => full_name.toLowerCase() === repository;

@@ -1,4 +1,4 @@
-// Production's time a training frame becomes an estimate of what the plan takes and costs.
+// Production's time a training frame becomes an estimate of what the plan takes and costs, and those of several plans become their sum.
 import type { Dataset } from "../data/dataset.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
 import type { Entry, Plan } from "../generated/documents.d.ts";
@@ -27,5 +27,31 @@ export function estimate(
 		cost_usd: (seconds / 3600) * price,
 		max_cost_usd,
 		basis: `time per training frame of version ${production.version}`,
+	};
+}
+
+/** What several plans take together; null where it isn't known of one of them. */
+export interface Spend {
+	runs: number;
+	seconds: number | null;
+	cost_usd: number | null;
+	max_seconds: number;
+	max_cost_usd: number;
+}
+
+/** The sum of what an approval starts, for one of the environment starts every run that waits for it. */
+export function sumOf(plans: readonly Pick<Plan, "estimate" | "machine">[]): Spend {
+	const total = (of: (plan: Pick<Plan, "estimate" | "machine">) => number | null) =>
+		plans.reduce<number | null>((sum, plan) => {
+			const value = of(plan);
+			return sum === null || value === null ? null : sum + value;
+		}, 0);
+	return {
+		runs: plans.length,
+		seconds: total(({ estimate }) => estimate.seconds),
+		cost_usd: total(({ estimate }) => estimate.cost_usd),
+		// Training and evaluation may each take as long as a job may.
+		max_seconds: total(({ machine }) => 2 * 60 * machine.max_minutes)!,
+		max_cost_usd: total(({ estimate }) => estimate.max_cost_usd)!,
 	};
 }

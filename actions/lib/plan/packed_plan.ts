@@ -4,6 +4,7 @@ import { gunzip, gzip } from "node:zlib";
 import { documentText, parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { Plan } from "../generated/documents.d.ts";
+import { type Spend, sumOf } from "./estimate.ts";
 import { approvalOf, shortApproval } from "./identity.ts";
 import type { PlannedFiles } from "./plan_files.ts";
 
@@ -14,6 +15,8 @@ export interface PlannedExperiment {
 	/** Digest of what an approval of the spend covers, whole, and as much of it as people compare. */
 	approval: string;
 	short: string;
+	/** What all plans of the pull request take, as JSON: one approval starts every one of them. */
+	together: string;
 	/** Labels of the runner that starts the job. */
 	runner: readonly string[];
 	/** The plan, packed, and the digest of its text. */
@@ -28,6 +31,7 @@ const MAX_PLAN = 16 * 1024 * 1024;
 
 /** Packs plans for a job's output; throws InvalidInput where they don't fit into one. */
 export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperiment[]> {
+	const together = JSON.stringify(sumOf(plans));
 	const packed = await Promise.all(
 		plans.map(async (plan) => {
 			const text = documentText(plan);
@@ -37,6 +41,7 @@ export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperime
 				file: plan.experiment.file,
 				approval: approvalOf(plan),
 				short: shortApproval(approvalOf(plan)),
+				together,
 				runner: plan.machine.runner,
 				plan: zipped.toString("base64"),
 				digest: sha256(text),
@@ -63,6 +68,31 @@ export async function unpackPlan(text: string, digest: string): Promise<Plan> {
 	if (sha256(unzipped) !== digest)
 		throw new InvalidInput(`${where}: its digest is ${sha256(unzipped)}, not ${digest}: it is not what was planned.`);
 	return parseDocument("plan", unzipped, where);
+}
+
+/** What all plans take together, as the job that planned hands it on; null where it has none. Throws InvalidInput where it's anything else. */
+export function parseTogether(text: string): Spend | null {
+	if (text === "") return null;
+	const refuse = () => new InvalidInput("together: it must be `together` of plan's output `experiments`.");
+	let value: Record<string, unknown>;
+	try {
+		value = Object(JSON.parse(text)) as Record<string, unknown>;
+	} catch {
+		throw refuse();
+	}
+	const amount = (name: keyof Spend) => {
+		const found = value[name];
+		if (typeof found !== "number" || !(found >= 0) || !Number.isFinite(found)) throw refuse();
+		return found;
+	};
+	const estimated = (name: "seconds" | "cost_usd") => (value[name] === null ? null : amount(name));
+	return {
+		runs: amount("runs"),
+		seconds: estimated("seconds"),
+		cost_usd: estimated("cost_usd"),
+		max_seconds: amount("max_seconds"),
+		max_cost_usd: amount("max_cost_usd"),
+	};
 }
 
 /** The files that could not be planned, as the job that planned hands them on; throws InvalidInput where it's anything else. */

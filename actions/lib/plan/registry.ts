@@ -18,6 +18,8 @@ export interface Registry {
 	current(model: string): Promise<Version | null>;
 	/** Adds a version, whole or not at all, of the files that the manifests of both folders list; the same evaluation always gets the same version: safe to repeat. Throws InvalidInput where a file isn't the listed one. */
 	register(entry: Omit<Entry, "version">, files: { model: string; evaluation: string }): Promise<Version>;
+	/** Notes by which manifest an evaluation was reported, and returns the one that was noted first. Safe to repeat. */
+	note(model: string, evaluation: string, manifest: string): Promise<string>;
 	/** Makes a version production if `replaced` still is and its files are those of its entry; approving what is production already changes nothing. */
 	approve(model: string, approval: Approval): Promise<Approval>;
 	/** Throws InvalidInput where a version's files aren't those that its entry names. */

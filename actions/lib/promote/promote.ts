@@ -10,6 +10,7 @@ import { entryData } from "../plan/changes.ts";
 import { leaves } from "../plan/leaves.ts";
 import type { Registry } from "../plan/registry.ts";
 import { evaluationKey, modelKey, type Store } from "../plan/store.ts";
+import { noteMeasured } from "../report/anchor.ts";
 import { digestPlan, fromRoot, makeReportAgain } from "../report/report.ts";
 
 export interface PromoteInputs {
@@ -40,6 +41,7 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 	await checkArtefacts(report, store);
 	await checkBaseline(plan, registry);
 	await judgeAgain(inputs, store);
+	await noteMeasured(report, registry);
 	const { model } = verdict;
 	const before = (await registry.current(model))?.entry.version ?? null;
 	if (plan.promoted === null && before !== verdict.baseline) {

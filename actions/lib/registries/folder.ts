@@ -145,6 +145,13 @@ export function folder(root: string): Registry {
 			}
 		},
 
+		async note(model, evaluation, manifest) {
+			if (!NAME.test(evaluation))
+				throw new InvalidInput(`${JSON.stringify(evaluation)} can't be the name of an evaluation.`);
+			const file = path.join(lineOf(model), "evaluations", evaluation);
+			return (await createFile(file, manifest)) ? manifest : await readFile(file, "utf8");
+		},
+
 		async approve(model, approval) {
 			const { versions, approvals } = await readLine(model);
 			const last = approvals.at(-1);

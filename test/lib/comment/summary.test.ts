@@ -21,11 +21,43 @@ test("has the problems of what can't be planned, then each plan with the approva
 		plans: [planned("first"), planned("second")],
 		refused: [{ file: "experiments/broken.yaml", problems: [problem] }],
 	});
-	const places = [problem.message, "`first`", "`second`"].map((words) => text.indexOf(words));
+	const places = ["One approval starts all 2 runs", problem.message, "### 📋 `first`", "### 📋 `second`"].map((words) =>
+		text.indexOf(words),
+	);
 	expect(places.every((place) => place >= 0)).toBe(true);
 	expect(places).toEqual([...places].sort((a, b) => a - b));
 	expect(text).toContain(shortApproval(approvalOf(planned("first").plan)));
 	expect(text).not.toContain("more experiments");
+});
+
+test("says what one approval starts beside a plan: all of them, with their sum, and each by its digest", () => {
+	const one = planned("first");
+	const two = planned("second");
+	two.plan.estimate = { seconds: 5400, cost_usd: 3, max_cost_usd: 8, basis: "guess" };
+	const text = summarisePlans({ plans: [one, two], refused: [] });
+	const short = (plan: typeof one.plan) => shortApproval(approvalOf(plan));
+	expect(text.slice(0, text.indexOf("<!--")).trimEnd()).toBe(
+		[
+			"### One approval starts all 2 runs",
+			"Together they take about 1 h 31 min and $3.00, at most 4 h 0 min and $8.00.",
+			[
+				"| run | plan | machine | takes |",
+				"| :- | :- | :- | :- |",
+				`| \`first\` | \`${short(one.plan)}…\` | \`laptop\` | about 40 s, at most 2 h 0 min, with no hourly price |`,
+				`| \`second\` | \`${short(two.plan)}…\` | \`laptop\` | about 1 h 30 min and $3.00, at most 2 h 0 min and $8.00 |`,
+			].join("\n"),
+		].join("\n\n"),
+	);
+	for (const { plan } of [one, two])
+		expect(text).toContain(
+			`One approval of the environment \`training\` starts all 2 runs of this pull request, this one as plan \`${short(plan)}…\`. Together they take about 1 h 31 min and $3.00, at most 4 h 0 min and $8.00.`,
+		);
+	expect(summarisePlans({ plans: [one], refused: [] })).not.toContain("starts all");
+	// Of one it isn't known.
+	two.plan.estimate = { ...two.plan.estimate, seconds: null, cost_usd: null };
+	expect(summarisePlans({ plans: [one, two], refused: [] })).toContain(
+		"Together they take an unknown time, at most 4 h 0 min and $8.00.",
+	);
 });
 
 test("says so where nothing was to be planned", () => {

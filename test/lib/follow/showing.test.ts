@@ -6,6 +6,7 @@ import { progressShower, requireCurrent, unwantedStopper } from "../../../action
 import type { Jobs, Plan } from "../../../actions/lib/generated/documents.d.ts";
 import { openGitHub } from "../../../actions/lib/github/github.ts";
 import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
+import { sumOf } from "../../../actions/lib/plan/estimate.ts";
 import { makeJudged } from "../../fixtures/judged.ts";
 import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
 import { BOT, type GitHubServer, startGitHub } from "../../system/github-server.ts";
@@ -111,6 +112,20 @@ describe("what is there", () => {
 		expect((await showExperiment(github, place(), { plan: dearer }, keepOwnRun(dearer))).comment).toBe("unchanged");
 	});
 
+	test("says what its approval starts beside it, also where only that has changed", async () => {
+		const plan = makePlan();
+		const show = (plans: Plan[]) => {
+			const together = sumOf(plans);
+			return showExperiment(github, place(), { plan, together }, keepOwnRun(plan, together));
+		};
+		await show([plan]);
+		expect((await comments())[0]).toContain("Approve the environment `training` to run plan");
+		expect((await show([plan, plan])).comment).toBe("updated");
+		expect((await comments())[0]).toContain("One approval of the environment `training` starts all 2 runs");
+		expect((await show([plan, plan])).comment).toBe("unchanged");
+		expect((await show([plan])).comment).toBe("updated");
+	});
+
 	test("is of a run that it names as a whole, and of none where nothing could be planned", () => {
 		const plan = makePlan();
 		expect(keepOwnRun(plan)(`run \`${plan.run.id}\``)).toBe(true);
@@ -141,7 +156,7 @@ describe("a pull request", () => {
 		const file = { message: "More", content: "", branch: "night" };
 		const { commit } = await server.call<{ commit: { sha: string } }>("PUT", `${repo}/contents/more.yaml`, file);
 		expect(await refusal()).toBe(
-			`#${server.pullRequest} has a new commit: its head is ${commit.sha}, but ${server.sha} was planned and approved. The workflow run of the new head takes over.`,
+			`The head of #${server.pullRequest} is ${commit.sha}, but this workflow run is of ${server.sha}. Somebody has pushed since, or the input pull-request names another pull request. The workflow run of that head takes over.`,
 		);
 	});
 
@@ -189,9 +204,9 @@ describe("progress", () => {
 		const show = shower(plan);
 		show(running(plan, 10));
 		await expect.poll(comments).toEqual([expect.stringContaining("**10 %**")]);
-		await expect
-			.poll(async () => server.requests.some(({ path, status }) => /check-runs$/.test(path) && status))
-			.toBe(true);
+		// The look for twins comes after it was made.
+		const looks = () => server.requests.filter(({ path, status }) => /check-runs\?/.test(path) && status);
+		await expect.poll(() => looks().length).toBe(2);
 		server.requests.splice(0);
 		for (const step of [20, 30, 40]) {
 			later(39);

@@ -4,8 +4,9 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
+import { sumOf } from "../../../actions/lib/plan/estimate.ts";
 import { approvalOf } from "../../../actions/lib/plan/identity.ts";
-import { packPlans, parseRefused, unpackPlan } from "../../../actions/lib/plan/packed_plan.ts";
+import { packPlans, parseRefused, parseTogether, unpackPlan } from "../../../actions/lib/plan/packed_plan.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 
 const plan = makePlan();
@@ -32,6 +33,7 @@ describe("crosses from job to job", () => {
 			approval: approvalOf(plan),
 			short: approvalOf(plan).slice(7, 19),
 			runner: ["self-hosted"],
+			together: JSON.stringify(sumOf([plan])),
 		});
 	});
 
@@ -91,6 +93,25 @@ describe("is refused where it is", () => {
 		for (const other of ["{}", "[]", "not JSON", documentText({ ...plan, run: null })])
 			expect(await refusalOf(pack(other), sha256(other))).toContain("the packed plan");
 	});
+});
+
+describe("knows what all plans take", () => {
+	test("as each of them is handed on with it, and nothing where none was planned", async () => {
+		const dear = makePlan({ estimate: { ...plan.estimate, max_cost_usd: 12 } });
+		const packed = await packPlans([plan, dear, dear]);
+		for (const { together } of packed) {
+			expect(parseTogether(together)).toEqual(sumOf([plan, dear, dear]));
+			expect(parseTogether(together)).toMatchObject({ runs: 3, max_cost_usd: 24 });
+		}
+		expect(parseTogether("")).toBeNull();
+	});
+
+	test.each(["{", "null", "[]", '{"runs":1}', '{"runs":-1}', '{"runs":"1"}', '"x"', '{"runs":1e999}'])(
+		"but not from %s",
+		(text) => {
+			expect(() => parseTogether(text)).toThrow("together: it must be `together` of plan's output `experiments`.");
+		},
+	);
 });
 
 describe("knows the files that can't be planned", () => {

@@ -51,6 +51,16 @@ function conforms(name: string, open: () => Promise<{ registry: Registry; files:
 			expect(await readFile(path.join(location, "weights"), "utf8")).toBe("the weights");
 		});
 
+		test("notes the manifest of an evaluation once, whoever comes later, and makes no version of it", async () => {
+			const manifests = Array.from({ length: 10 }, (_, index) => digest(String(index)));
+			const noted = new Set(await Promise.all(manifests.map((manifest) => registry.note("line", "one-1", manifest))));
+			expect(noted.size).toBe(1);
+			expect(await registry.note("line", "one-1", digest("f"))).toBe([...noted][0]);
+			expect(await registry.note("line", "one-2", digest("f"))).toBe(digest("f"));
+			expect(await registry.lines()).toEqual([]);
+			await expect(registry.note("line", "../one", digest("f"))).rejects.toThrow("can't be the name of an evaluation");
+		});
+
 		test("numbers versions from 1 and gives an evaluation the same version again", async () => {
 			expect((await registry.register(entry("one"), files)).entry.version).toBe(1);
 			expect((await registry.register(entry("two"), files)).entry.version).toBe(2);

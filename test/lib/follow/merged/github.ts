@@ -1,5 +1,5 @@
 // A model of GitHub as settling sees it: pull requests, tags and what is written, each kept.
-import type { Commit, GitHub, PullRequest } from "../../../../actions/lib/github/objects.ts";
+import type { CheckRun, Commit, GitHub, PullRequest } from "../../../../actions/lib/github/objects.ts";
 
 type Issue = Parameters<GitHub["openIssue"]>[0];
 type Pull = PullRequest & { commits: string[] };
@@ -20,6 +20,8 @@ export class Server {
 	readonly comments = new Map<number, string>();
 	/** Who has approved of each pull request. */
 	readonly approvals = new Map<number, string[]>();
+	/** What the check run of each commit says. */
+	readonly checks = new Map<string, string>();
 	/** Names of the calls that write, also where they find written what they would write. */
 	readonly writes: string[] = [];
 
@@ -46,7 +48,7 @@ export class Server {
 	}
 
 	connect(): GitHub {
-		const { pulls, tags, branches, issues, closed, events, comments } = this;
+		const { pulls, tags, branches, issues, closed, events, comments, checks } = this;
 		const write =
 			<A extends unknown[], T>(name: string, act: (...args: A) => T) =>
 			async (...args: A) => {
@@ -61,6 +63,8 @@ export class Server {
 			approversOf: async (number) => this.approvals.get(number) ?? [],
 			authorOf: async () => null,
 			labelled: async () => [],
+			commentsOf: async (number) => [comments.get(number) ?? ""].filter(Boolean),
+			checkSummaries: async (sha) => [checks.get(sha) ?? ""].filter(Boolean),
 			tagged: async (name) => tags.get(name) ?? null,
 			createTag: write("createTag", (name: string, sha: string) => {
 				tags.set(name, sha);
@@ -79,7 +83,10 @@ export class Server {
 				comments.set(number, body);
 				return "created" as const;
 			}),
-			upsertCheckRun: write("upsertCheckRun", () => "created" as const),
+			upsertCheckRun: write("upsertCheckRun", ({ sha, summary }: CheckRun) => {
+				checks.set(sha, summary);
+				return "created" as const;
+			}),
 			openIssue: write("openIssue", (issue: Issue) => {
 				const before = issues.findIndex(({ marker }) => marker === issue.marker);
 				const number = 1 + (before < 0 ? issues.push(issue) - 1 : before);
