@@ -133,7 +133,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	}
 	const plan = isRecorded ? await planMerged(merged, sha, { ...ports, forget: known.run.id }) : known;
 	const executor = project.executorFor(plan.machine);
-	const places = { executor, store: project.store };
+	const places = { executor, store: project.store, registry: project.registry };
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
 	const training = seen.jobs[0]!;
 	if (training.state === "running") return { file, is: "waiting", why: "its training is still running" };

@@ -96,7 +96,13 @@ async function leaveEvaluation(document: RunEvaluate, store: Store, qualityOf: (
 	};
 	const folder = evaluationKey(model, candidate.run, id);
 	const card = `# ${document.experiment}\n`;
-	const files = { "eval_report.json": documentText(report), "figures.json": figures, "model_card.md": card };
+	const statistics = { "statistics/candidate.npz": candidate.manifest };
+	const files = {
+		"eval_report.json": documentText(report),
+		"figures.json": figures,
+		"model_card.md": card,
+		...statistics,
+	};
 	for (const [file, text] of Object.entries({ ...files, "manifest.json": manifestText(id, files) }))
 		await store.put(`${folder}/${file}`, text);
 }
