@@ -21,6 +21,7 @@ export default defineConfig({
 		include: ["test/**/*.test.ts"],
 		exclude: [...configDefaults.exclude, ...(SOAK ? [] : ["test/**/*.soak.test.ts"])],
 		globalSetup: ["test/shared.ts"],
+		setupFiles: ["test/frozen.ts"],
 		// Node keeps what it has compiled: hundreds of its processes start in a test run.
 		env: { NODE_COMPILE_CACHE: path.join(import.meta.dirname, "node_modules/.cache/node") },
 		// Real processes and trainings: generous, so that only a hang ends here.
