@@ -14,6 +14,8 @@ export interface InstantExecutor extends Executor {
 	map: Map<string, number>;
 	/** What is known of the training of an experiment instead of how it ended. */
 	seen: Map<string, Partial<Job> | Error>;
+	/** The jobs that have ended. */
+	ended: Map<string, Job>;
 }
 
 export function instantExecutor(store: Store): InstantExecutor {
@@ -27,6 +29,7 @@ export function instantExecutor(store: Store): InstantExecutor {
 		started,
 		map,
 		seen,
+		ended,
 		async look(id) {
 			const known = ended.get(id) ?? makeJob({ id, state: "absent", started_at: null, seconds: 0 });
 			const instead = isTraining(id) ? seen.get(experimentOf(id)) : undefined;
