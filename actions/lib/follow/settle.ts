@@ -153,7 +153,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
 	const since = `**Update:** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
-	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
+	for (const what of [plan.run.id, commit]) await github.closeIssue(refusalMarker(what), since);
 	// Before the version's tag, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
 	const isNew = await recordPromotion(record, ports, options.branch);
