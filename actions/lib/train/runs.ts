@@ -49,15 +49,17 @@ export function trainingRun(plan: Plan, store: Store): Run {
 	};
 }
 
-/** The evaluation of what the training made; throws ServiceError where that is gone. */
+/** The evaluation of what the training made; throws ServiceError where that is gone, InvalidInput where its manifest is none. */
 export async function evaluationRun(
 	plan: Plan,
 	{ store, resamples = 1000 }: TrainPorts,
 ): Promise<Run & { document: RunEvaluate }> {
 	const { model, id } = plan.run;
 	const key = modelKey(model, id);
-	const manifest = await store.get(`${key}/manifest.json`);
-	if (!manifest) throw new ServiceError("store", `${key}/manifest.json is gone, although the training succeeded.`);
+	const manifest = await store.get(`${key}/${MANIFEST}`);
+	if (!manifest) throw new ServiceError("store", `${key}/${MANIFEST} is gone, although the training succeeded.`);
+	// Of a manifest that was cut on its way nothing is to be measured.
+	await parseManifest(manifest, sha256(manifest), `${key}/${MANIFEST}`);
 	const document = evaluationOf(plan, sha256(manifest), resamples);
 	return {
 		document,

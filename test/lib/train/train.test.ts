@@ -53,7 +53,7 @@ function scripted() {
 	const settle = (id: string, state: Job["state"], more: Partial<Job> = {}) => {
 		jobs.set(id, { ...jobs.get(id)!, state, ...more });
 		if (state === "succeeded")
-			kept.set(`${modelKey(plan.run.model, id)}/manifest.json`, Buffer.from(`manifest of ${id}`));
+			kept.set(`${modelKey(plan.run.model, id)}/manifest.json`, Buffer.from(manifestText(id, { weights: "" })));
 	};
 	const versions: Version[] = [];
 	const registry = { history: async () => ({ versions, approvals: [] }) };
@@ -61,7 +61,7 @@ function scripted() {
 }
 
 const plan = makePlan();
-const evaluation = evaluationOf(plan, sha256(`manifest of ${plan.run.id}`), 1000);
+const evaluation = evaluationOf(plan, sha256(manifestText(plan.run.id, { weights: "" })), 1000);
 
 describe("takes the next step", () => {
 	test("starts the training, then the evaluation of what it made", async () => {
@@ -231,6 +231,16 @@ async function inputsWith(
 	const { candidate: _, production: __, ...inputs } = started[1]!.inputs;
 	return inputs;
 }
+
+test("measures nothing of a model whose manifest was cut on its way", async () => {
+	const { ports, started, settle, kept } = scripted();
+	const jobs = await startJobs(plan, ports);
+	settle(plan.run.id, "succeeded");
+	const key = `${modelKey(plan.run.model, plan.run.id)}/manifest.json`;
+	kept.set(key, kept.get(key)!.slice(0, 40));
+	await expect(lookAtJobs(plan, jobs, ports)).rejects.toThrow(key);
+	expect(started).toHaveLength(1);
+});
 
 describe("gives the evaluation what was measured before", () => {
 	test("of each model that an evaluation has measured on these frames by this code", async () => {
