@@ -14,7 +14,15 @@ class LongestFirst extends BaseSequencer {
 		return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
 	}
 }
-const LONG = ["/system/pull_requests", "/system/cli", "/system/elsewhere", "/system/", "/actions/", "/data/dvc"];
+const LONG = [
+	"/system/pull_requests",
+	"/system/cli",
+	"/system/elsewhere",
+	"/system/",
+	"/faults/",
+	"/actions/",
+	"/data/dvc",
+];
 
 export default defineConfig({
 	test: {
