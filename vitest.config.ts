@@ -14,13 +14,22 @@ class LongestFirst extends BaseSequencer {
 		return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
 	}
 }
-const LONG = ["/system/pull_requests", "/system/cli", "/system/elsewhere", "/system/", "/actions/", "/data/dvc"];
+const LONG = [
+	"/system/pull_requests",
+	"/system/cli",
+	"/system/elsewhere",
+	"/system/",
+	"/faults/",
+	"/actions/",
+	"/data/dvc",
+];
 
 export default defineConfig({
 	test: {
 		include: ["test/**/*.test.ts"],
 		exclude: [...configDefaults.exclude, ...(SOAK ? [] : ["test/**/*.soak.test.ts"])],
 		globalSetup: ["test/shared.ts"],
+		setupFiles: ["test/frozen.ts"],
 		// Node keeps what it has compiled: hundreds of its processes start in a test run.
 		env: { NODE_COMPILE_CACHE: path.join(import.meta.dirname, "node_modules/.cache/node") },
 		// Real processes and trainings: generous, so that only a hang ends here.

@@ -46,11 +46,21 @@ const checks: [name: string, command: string[], mend: string, folder?: string][]
 	["workflows, by actionlint", [tool("actionlint"), ...workflows], "by hand"],
 	[
 		"workflows and actions, by zizmor",
-		[tool("zizmor"), "--quiet", "--offline", "--persona", "auditor", ...workflows, ...actions],
+		[
+			tool("zizmor"),
+			"--quiet",
+			"--offline",
+			"--persona",
+			"auditor",
+			...workflows,
+			...actions,
+			".github/dependabot.yml",
+		],
 		"by hand; no comment turns a rule off",
 	],
 	["workflows, by their schema", against("github-workflows", workflows), "by hand"],
 	["actions, by their schema", against("github-actions", actions), "by hand"],
+	["Dependabot, by its schema", against("dependabot", [".github/dependabot.yml"]), "by hand"],
 	[
 		"packages that are declared and imported",
 		[bin("knip"), "--include", "dependencies,unlisted,unresolved,binaries,exports"],

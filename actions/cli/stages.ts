@@ -89,13 +89,14 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 export async function train(context: Context, file: string, options: Options): Promise<Outcome> {
 	// A job of a plan that is no longer wanted is stopped all the same.
 	const plan = options.stop ? await read(context, file, "plan") : await readPlan(context, file);
-	const { executor, store } = ports(context, plan);
+	const places = ports(context, plan);
+	const { executor } = places;
 	let jobs: Jobs;
 	if (options.stop) {
-		jobs = await lookAtJobs(plan, unseenJobs(plan), { executor, store });
+		jobs = await lookAtJobs(plan, unseenJobs(plan), places);
 		jobs = await stopJobs(jobs, executor);
 	} else if (options.follow === false) {
-		jobs = await startJobs(plan, { executor, store });
+		jobs = await startJobs(plan, places);
 	} else {
 		jobs = await follow(context, plan);
 	}
@@ -270,12 +271,8 @@ async function follow(context: Context, plan: Plan): Promise<Jobs> {
 	process.once("SIGINT", onInterrupt);
 	let jobs: Jobs;
 	try {
-		const { executor, store } = ports(context, plan);
-		jobs = await followJobs(
-			plan,
-			{ executor, store },
-			{ onLook: (seen) => live.show(progressLine(seen)), signal: interrupted.signal },
-		);
+		const onLook = (seen: Jobs) => live.show(progressLine(seen));
+		jobs = await followJobs(plan, ports(context, plan), { onLook, signal: interrupted.signal });
 	} finally {
 		live.clear();
 		process.removeListener("SIGINT", onInterrupt);
@@ -363,7 +360,8 @@ async function writeComment(context: Context, file: string, plan: Plan): Promise
 }
 
 function ports(context: Context, plan: Plan) {
-	return { executor: context.project.executorFor(plan.machine), store: context.project.store };
+	const { store, registry } = context.project;
+	return { executor: context.project.executorFor(plan.machine), store, registry };
 }
 
 function baseOf({ base, gates }: Context): { base?: string; gates?: Tree } {

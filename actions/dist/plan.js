@@ -1,8 +1,12 @@
 import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;
-import{b as I,d as k}from"./chunks/chunk-TGWECYYP.js";import"./chunks/chunk-V3IQPOML.js";import"./chunks/chunk-KM5CFBAX.js";import{F as d,J as g,K as w,L as h,O,Q as y,S as P,W as x,X as b,a as m,b as a,ba as A,c as u,d as r,m as f}from"./chunks/chunk-U4VWVWZO.js";import{b as l,c}from"./chunks/chunk-FSCRMSHD.js";import"./chunks/chunk-U7GZGMVN.js";import"./chunks/chunk-LPOIWMFV.js";import"./chunks/chunk-RM3HLZO5.js";import{a as p}from"./chunks/chunk-FI2ZF55K.js";var F=1e6;function v({plans:o,refused:i}){let s=[...i.map(({file:e,problems:t})=>k(d(e),t)),...o.map(({plan:e})=>I({plan:e,approval:c(l(e))}))],n="";for(let[e,t]of s.entries()){if(Buffer.byteLength(n)+Buffer.byteLength(t)>F)return`${n}
+import{b as d,d as M,g as N}from"./chunks/chunk-46OMXJUP.js";import"./chunks/chunk-LMGN7LTV.js";import"./chunks/chunk-P3EEGJCT.js";import{A as b,D as S,F as k,G as I,I as $,M as A,N as v,T as F,a as g,b as p,c as h,d as a,n as u,o as O,u as y,y as x,z as P}from"./chunks/chunk-L65TSO33.js";import{b as c,c as f}from"./chunks/chunk-ENAAVQRN.js";import{G as m,J as w}from"./chunks/chunk-M65JOTI2.js";import"./chunks/chunk-ALWDCCVE.js";import"./chunks/chunk-CIUR6GGT.js";import{a as l}from"./chunks/chunk-FI2ZF55K.js";var _=1e6;function T({plans:n,refused:r}){let o=u(n.map(({plan:t})=>t)),s=[...n.length>1?[J(n,o)]:[],...r.map(({file:t,problems:i})=>N(y(t),i)),...n.map(({plan:t})=>M({plan:t,approval:f(c(t)),together:o}))],e="";for(let[t,i]of s.entries()){if(Buffer.byteLength(e)+Buffer.byteLength(i)>_)return`${e}
 
-…and ${s.length-e} more experiments, each with its own check run.
-`;n+=`${t}
+…and ${s.length-t} more experiments, each with its own check run.
+`;e+=`${i}
 
-`}return n||`No experiment was added or changed.
-`}p(v,"summarisePlans");await O(async()=>{let o=await P({fromReports:y("from-reports")}),i=await b(o,u("experiments"),a("since")),s=await x(A("pull-request")),n={image:a("image"),known:s},e=await g(o,i,n);await m.addRaw(v(e)).write(),r("plans",JSON.stringify(e.plans.map(({path:t})=>t))),r("count",e.plans.length),r("experiments",JSON.stringify(await f(e.plans.map(({plan:t})=>t)))),r("refused",JSON.stringify(e.refused)),h(e,a("approved")),w(e)});
+`}return e||`No experiment was added or changed.
+`}l(T,"summarisePlans");var R=256;function J(n,r){let o=n.map(({plan:e})=>[m(e.experiment.name),m(`${f(c(e))}…`),m(e.machine.name),d(u([e]))]),s=w({head:["run","plan","machine","takes"],align:"llll",rows:o,rest:"plan.json"},R);return`### One approval starts all ${r.runs} runs
+
+Together they take ${d(r)}.
+
+${s}`}l(J,"renderTogether");await S(async()=>{let n=await $({fromReports:I("from-reports")}),r=await v(n,h("experiments"),p("since")),o=await A(F("pull-request")),s={...await k(),image:p("image"),known:o},e=await x(n,r,s);await g.addRaw(T(e)).write(),a("plans",JSON.stringify(e.plans.map(({path:t})=>t))),a("count",e.plans.length),a("experiments",JSON.stringify(await O(e.plans.map(({plan:t})=>t)))),a("refused",JSON.stringify(e.refused)),b(e,p("approved")),P(e)});

@@ -24,7 +24,8 @@ await runAction(async () => {
 	const pull = await openPullRequest();
 	await requireCurrent(pull);
 
-	const ports = { executor: project.executorFor(plan.machine), store: project.store, pullRequest: pull?.place.number };
+	const { store, registry } = project;
+	const ports = { executor: project.executorFor(plan.machine), store, registry, pullRequest: pull?.place.number };
 	const isOpen = async (number: number) => (await pull?.github.pullRequest(number))?.state === "open";
 	const stop = async (seen: Jobs) => {
 		if (!(await isShared(seen, ports, isOpen))) await stopJobs(seen, ports.executor);

@@ -37,7 +37,8 @@ describe("a failed model, once it is merged,", () => {
 		const plan = await at.judge(number, "weak");
 		const { head } = at.server.of(number);
 		const pull = { github: at.server.connect(), place: { number, head } };
-		const jobs = await followJobs(plan, { executor: at.executor, store: at.project.store });
+		const { store, registry } = at.project;
+		const jobs = await followJobs(plan, { executor: at.executor, store, registry });
 		const { evaluation: _, ...judged } = await judgeEvaluation(plan, jobs, at.project, pull);
 		expect(judged.verdict.passed).toBe(false);
 		await showExperiment(pull.github, pull.place, { plan, jobs, ...judged });

@@ -67,4 +67,10 @@ describe("is read within bounds", () => {
 		expect(problems).toHaveLength(101);
 		expect(problems.at(-1)!.message).toMatch(/^and \d+ more problems$/);
 	});
+
+	test("also of those that its reader finds", () => {
+		const { problems } = parseYaml("x.yaml", "a: 1\n".repeat(1_000));
+		expect(problems).toHaveLength(101);
+		expect(problems.at(-1)).toEqual({ file: "x.yaml", line: 102, column: 1, message: "and 899 more problems" });
+	});
 });

@@ -1,6 +1,7 @@
-// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | plan | evaluation | trainer | verdicts]
+// Prints performance against named peers in the same run, as ratios. Run: npm run bench [-- startup | files | plan | evaluation | trainer | verdicts]
 import { spawnSync } from "node:child_process";
 import path from "node:path";
+import { benchFiles } from "./files.ts";
 import { benchPlan } from "./plan.ts";
 import { benchStartup } from "./startup.ts";
 import { benchVerdicts } from "./verdicts.ts";
@@ -19,6 +20,7 @@ function benchPython(file: string): () => void {
 
 const benches: Record<string, () => void | Promise<void>> = {
 	startup: benchStartup,
+	files: benchFiles,
 	plan: benchPlan,
 	evaluation: benchPython("evaluation.py"),
 	trainer: benchPython("trainer.py"),

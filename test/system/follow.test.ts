@@ -63,7 +63,8 @@ async function planHead(name: string, sha: string) {
 	execFileSync("git", ["-C", root, "checkout", "--quiet", sha]);
 	const project = ports.project.at(root, "digested");
 	const plan = await planExperiment(project, `experiments/${name}.yaml`);
-	return { plan, places: { executor: project.executorFor(plan.machine), store: project.store, pullRequest: number } };
+	const { store, registry } = project;
+	return { plan, places: { executor: project.executorFor(plan.machine), store, registry, pullRequest: number } };
 }
 
 test("starts no training, shows what is planned, and carries on what is trained to its verdict", async () => {
@@ -114,8 +115,8 @@ test("stops what a closed pull request has asked for, and nothing that somebody 
 	await writeFile(path.join(byHand, "experiments/hand.yaml"), `${long}seed: 7\n`);
 	const hand = ports.project.at(byHand, "digested");
 	const own = await planExperiment(hand, "experiments/hand.yaml", {});
-	const { executor, store } = places;
-	await startJobs(own, { executor, store });
+	const { executor, store, registry } = places;
+	await startJobs(own, { executor, store, registry });
 	const running = async () => (await executor.list()).map(({ id }) => id).sort();
 	await follow(null, ports, options);
 	expect(await running()).toEqual([own.run.id, plan.run.id].sort());

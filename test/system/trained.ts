@@ -62,7 +62,7 @@ async function storeOf(name: keyof typeof EXPERIMENTS): Promise<string> {
 		await copyFolder(path.join(first, ".proving-ground/data"), path.join(root, ".proving-ground/data"));
 		const project = await openProject(root);
 		const plan = await planExperiment(project, `experiments/${name}.yaml`);
-		const ports = { executor: project.executorFor(plan.machine), store: project.store };
+		const ports = { executor: project.executorFor(plan.machine), store: project.store, registry: project.registry };
 		await startJobs(plan, ports);
 		let state = "running";
 		while (state === "running") {

@@ -168,7 +168,8 @@ async function advance(
 		if (!(error instanceof InvalidFile)) throw error;
 		return { file, problems: error.problems };
 	}
-	const ports = { executor: project.executorFor(plan.machine), store: project.store, pullRequest: pull.number };
+	const { store, registry } = project;
+	const ports = { executor: project.executorFor(plan.machine), store, registry, pullRequest: pull.number };
 	let jobs = await lookAtJobs(plan, unseenJobs(plan), ports);
 	const isOpen = async (other: number) => (await github.pullRequest(other)).state === "open";
 	if (ending === "asked" || (ending === "closed" && !(await isShared(jobs, ports, isOpen))))

@@ -140,7 +140,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	}
 	const plan = isRecorded ? await planMerged(merged, sha, { ...ports, forget: known.run.id }) : known;
 	const executor = project.executorFor(plan.machine);
-	const places = { executor, store: project.store };
+	const places = { executor, store: project.store, registry: project.registry };
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
 	const training = seen.jobs[0]!;
 	if (training.state === "running") return { file, is: "waiting", why: "its training is still running" };
@@ -163,7 +163,7 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
 	const since = `**Update:** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
-	for (const of of [plan.run.id, commit]) await github.closeIssue(refusalMarker(of), since);
+	for (const what of [plan.run.id, commit]) await github.closeIssue(refusalMarker(what), since);
 	// Before the version's tag, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
 	const isNew = await recordPromotion(record, ports, options.branch);

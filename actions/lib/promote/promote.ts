@@ -56,6 +56,8 @@ export async function promote(inputs: PromoteInputs, { registry, store }: Promot
 		evaluation: store.locate(evaluationKey(model, report.run, report.evaluation)),
 	});
 	checkEntry(entry, version.entry);
+	// What was registered before may have been swapped since, also once it is production.
+	await registry.verify(version);
 	const recorded = {
 		schema: 1 as const,
 		experiment: verdict.experiment,

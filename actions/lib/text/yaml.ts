@@ -6,6 +6,7 @@ import type { Problem } from "../errors.ts";
 const MAX_BYTES = 64 * 1024;
 /** Hundreds of slices have a third of this; what 64 KiB can hold would keep a processor busy for seconds. */
 const MAX_TOKENS = 30_000;
+const MOST_PROBLEMS = 100;
 /** Keys that a later merge would write into every object's prototype. */
 const POISONED_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -114,12 +115,23 @@ class Reader {
 		return {
 			file: this.file,
 			value,
-			problems: this.problems,
+			problems: this.told(),
 			placeOf: (pointer, part = "value") => {
 				const first = part === "key" ? this.keys : this.values;
 				return this.place(first.get(pointer) ?? this.values.get(pointer) ?? this.keys.get(pointer) ?? 0);
 			},
 		};
+	}
+
+	/** The first of the problems, and how many there are beside them: nobody reads thousands. */
+	private told(): Problem[] {
+		const more = this.problems.length - MOST_PROBLEMS;
+		if (more <= 0) return this.problems;
+		const { line, column } = this.problems[MOST_PROBLEMS]!;
+		return [
+			...this.problems.slice(0, MOST_PROBLEMS),
+			{ file: this.file, line, column, message: `and ${more} more problems` },
+		];
 	}
 
 	private place(offset: number): Place {

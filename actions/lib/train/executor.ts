@@ -1,6 +1,7 @@
 // The port of a place that trains: what it is given, and what it tells of a job.
 import type { Conditions, JobsJob, PlanMachine, RunEvaluate, RunTrain } from "../generated/documents.d.ts";
 import type { RunId } from "../plan/identity.ts";
+import type { Registry } from "../plan/registry.ts";
 import type { Store } from "../plan/store.ts";
 
 export type Job = JobsJob;
@@ -44,6 +45,8 @@ export interface Executor {
 export interface TrainPorts {
 	executor: Executor;
 	store: Store;
+	/** Remembers which evaluations were judged: only those are used again. */
+	registry: Pick<Registry, "history">;
 	/** Resamples of the bootstrap. */
 	resamples?: number;
 	/** The pull request that asks for the runs: once none asks for a run that is still going, it's stopped. */

@@ -1,9 +1,10 @@
 // A plan becomes its two runs: the training, and the evaluation of what it made against production.
 import path from "node:path";
+import { MANIFEST, parseManifest } from "../artefacts.ts";
 import { isOtherExam } from "../data/test_split.ts";
 import { parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import type { EvalReport, Plan, RunEvaluate } from "../generated/documents.d.ts";
+import type { Entry, EvalReport, Plan, RunEvaluate } from "../generated/documents.d.ts";
 import { identify, type RunId } from "../plan/identity.ts";
 import { evaluationKey, modelKey, type Store } from "../plan/store.ts";
 import type { Run, TrainPorts } from "./executor.ts";
@@ -56,15 +57,17 @@ export function trainingRun(plan: Plan, store: Store): Run {
 	};
 }
 
-/** The evaluation of what the training made; throws ServiceError where that is gone. */
+/** The evaluation of what the training made; throws ServiceError where that is gone, InvalidInput where its manifest is none. */
 export async function evaluationRun(
 	plan: Plan,
 	{ store, resamples = 1000 }: TrainPorts,
 ): Promise<Run & { document: RunEvaluate }> {
 	const { model, id } = plan.run;
 	const key = modelKey(model, id);
-	const manifest = await store.get(`${key}/manifest.json`);
-	if (!manifest) throw new ServiceError("store", `${key}/manifest.json is gone, although the training succeeded.`);
+	const manifest = await store.get(`${key}/${MANIFEST}`);
+	if (!manifest) throw new ServiceError("store", `${key}/${MANIFEST} is gone, although the training succeeded.`);
+	// Of a manifest that was cut on its way nothing is to be measured.
+	await parseManifest(manifest, sha256(manifest), `${key}/${MANIFEST}`);
 	const document = evaluationOf(plan, sha256(manifest), resamples);
 	return {
 		document,
@@ -80,20 +83,20 @@ export async function evaluationRun(
 	};
 }
 
-/** The key of a finished evaluation that measured a model on the same frames by the same code; null where there is none. */
+/** The key of an evaluation that measured a model on the same frames by the same code, and that the registry holds to its bytes; null where there is none. Throws InvalidInput where the store's bytes are others. */
 export async function measuredBefore(
 	{ model, data, code, id }: RunEvaluate,
 	{ run, manifest }: { run: RunId; manifest: string },
-	store: Store,
+	{ store, registry }: Pick<TrainPorts, "store" | "registry">,
 ): Promise<string | null> {
-	const prefix = evaluationKey(model, run, "");
-	const keys = new Set(await store.list(prefix));
-	for (const key of keys) {
-		const folder = path.posix.dirname(key);
-		// The manifest is written last.
-		if (path.posix.basename(key) !== "eval_report.json" || !keys.has(`${folder}/manifest.json`)) continue;
-		if (folder === `${prefix}${id}`) continue;
-		const report = await parseDocument("eval_report", (await store.get(key))!, key).catch((error: unknown) => {
+	const { versions } = await registry.history(model);
+	for (const { entry } of versions) {
+		if (entry.run !== run || entry.evaluation === id) continue;
+		const folder = evaluationKey(model, run, entry.evaluation);
+		const bytes = await readJudged(folder, entry, store);
+		if (!bytes) continue;
+		const key = `${folder}/${EVAL_REPORT}`;
+		const report = await parseDocument("eval_report", bytes, key).catch((error: unknown) => {
 			// What another version of this tool has written is not read; measuring anew costs time alone.
 			if (error instanceof InvalidInput) return null;
 			throw error;
@@ -106,4 +109,25 @@ export async function measuredBefore(
 		if (report?.statistics.some(isOfThis)) return folder;
 	}
 	return null;
+}
+
+const EVAL_REPORT = "eval_report.json";
+
+/** An evaluation's report as it was judged, by which the job checks the statistics; null where the store has it no more. */
+async function readJudged(folder: string, { version, evaluation_manifest }: Entry, store: Store) {
+	const listing = await store.get(`${folder}/${MANIFEST}`);
+	if (!listing) return null;
+	const judged = `v${version} was judged by what the registry names ${evaluation_manifest}`;
+	const mend = `Remove ${store.locate(folder)}, and the model is measured anew.`;
+	if (sha256(listing) !== evaluation_manifest)
+		throw new InvalidInput(`${folder}/${MANIFEST}: found digest ${sha256(listing)}; ${judged}. ${mend}`);
+	const files = await parseManifest(listing, evaluation_manifest, `${folder}/${MANIFEST}`);
+	const listed = files.find(({ file }) => file === EVAL_REPORT)?.sha256;
+	const bytes = await store.get(`${folder}/${EVAL_REPORT}`);
+	if (!bytes) return null;
+	if (sha256(bytes) !== listed)
+		throw new InvalidInput(
+			`${folder}/${EVAL_REPORT}: found digest ${sha256(bytes)}; its manifest lists ${listed ?? "no such file"}. ${mend}`,
+		);
+	return bytes;
 }

@@ -96,7 +96,7 @@ async function beginEvaluation(plan: Plan, ports: TrainPorts): Promise<Job> {
 	const run = await evaluationRun(plan, ports);
 	const { candidate, production } = run.document;
 	for (const [name, model] of Object.entries({ candidate, production })) {
-		const key = model && (await measuredBefore(run.document, model, ports.store));
+		const key = model && (await measuredBefore(run.document, model, ports));
 		if (key) run.inputs[`measured-${name as "candidate" | "production"}`] = ports.store.locate(key);
 	}
 	return begin(run, ports);

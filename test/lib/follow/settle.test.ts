@@ -78,12 +78,12 @@ describe("becomes production", () => {
 
 	test("where production has moved on, after it was judged again from what was measured of both", async () => {
 		const late = at.open({ [fileOf("late")]: experiment({ seed: 1 }) });
-		const judged = await at.judge(late, "late");
+		const judged = await at.judge(late, "late", true);
 		const first = await at.bring("first");
 		await at.settle();
 		at.merge(late);
 		const before = at.executor.started.length;
-		expect(await at.settle()).toEqual([there("first", 1), promoted("late", 2)]);
+		expect(await at.settle()).toEqual([there("first", 2), promoted("late", 3)]);
 		const started = at.executor.started.slice(before);
 		expect(started.map(({ document }) => document.kind)).toEqual(["evaluate"]);
 		const measured = async (run: string) => {
@@ -95,7 +95,7 @@ describe("becomes production", () => {
 		const { inputs } = started[0]!;
 		expect(await measured(judged.run.id)).toContain(inputs["measured-candidate"]);
 		expect(await measured(first.run.id)).toContain(inputs["measured-production"]);
-		expect((await at.approvals()).at(-1)).toMatchObject({ version: 2, replaced: 1 });
+		expect((await at.approvals()).at(-1)).toMatchObject({ version: 3, replaced: 2 });
 	});
 
 	test("of a direct push by its author, with nothing to show it on", async () => {

@@ -1,4 +1,5 @@
 // A seed becomes strings that do something in Markdown, HTML, a runner's log, a terminal or a shell where they are taken for more than text.
+import fc from "fast-check";
 
 const PARTS = [
 	..."`|<>[](){}*_~#@&!\\:;,=%$\"'/-+.\n\r\t\0\u001B ",
@@ -56,21 +57,9 @@ const PARTS = [
 
 /** That many strings, the same for the same seed: each part alone, then several together. */
 export function hostileStrings(count: number, seed: number): string[] {
-	const random = mulberry(seed);
-	const pick = () => PARTS[Math.floor(random() * PARTS.length)]!;
-	return Array.from({ length: count }, (_, n) => {
-		if (n < PARTS.length) return PARTS[n]!;
-		return Array.from({ length: 2 + Math.floor(random() * 6) }, pick).join(random() < 0.3 ? " " : "");
-	});
-}
-
-/** Tommy Ettinger's mulberry32: uniform from 0 to 1. */
-function mulberry(seed: number): () => number {
-	let state = seed;
-	return () => {
-		state = (state + 0x6d2b79f5) | 0;
-		let value = Math.imul(state ^ (state >>> 15), 1 | state);
-		value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-		return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-	};
+	const several = fc
+		.tuple(fc.array(fc.constantFrom(...PARTS), { minLength: 2, maxLength: 7 }), fc.constantFrom("", "", " "))
+		.map(([parts, between]) => parts.join(between));
+	const more = fc.sample(several, { seed, numRuns: Math.max(count - PARTS.length, 0) });
+	return [...PARTS.slice(0, count), ...more];
 }

@@ -1,6 +1,7 @@
 // The train stage
 import { describe, expect, test, vi } from "vitest";
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
+import type { Version } from "../../../actions/lib/plan/registry.ts";
 import { evaluationKey, modelKey, type Store } from "../../../actions/lib/plan/store.ts";
 import { claimsOf } from "../../../actions/lib/train/claims.ts";
 import type { Executor, Job, Run } from "../../../actions/lib/train/executor.ts";
@@ -16,6 +17,7 @@ import {
 	unseenJobs,
 } from "../../../actions/lib/train/train.ts";
 import { makeEvaluation, makeScores } from "../../fixtures/evaluation.ts";
+import { makeEntry, manifestText } from "../../fixtures/judged.ts";
 import { makeJob, makePlan } from "../../fixtures/plan.ts";
 
 /** A place where jobs go from state to state as the test says. */
@@ -51,13 +53,15 @@ function scripted() {
 	const settle = (id: string, state: Job["state"], more: Partial<Job> = {}) => {
 		jobs.set(id, { ...jobs.get(id)!, state, ...more });
 		if (state === "succeeded")
-			kept.set(`${modelKey(plan.run.model, id)}/manifest.json`, Buffer.from(`manifest of ${id}`));
+			kept.set(`${modelKey(plan.run.model, id)}/manifest.json`, Buffer.from(manifestText(id, { weights: "" })));
 	};
-	return { ports: { executor, store }, started, stopped, settle, kept };
+	const versions: Version[] = [];
+	const registry = { history: async () => ({ versions, approvals: [] }) };
+	return { ports: { executor, store, registry }, started, stopped, settle, kept, versions };
 }
 
 const plan = makePlan();
-const evaluation = evaluationOf(plan, sha256(`manifest of ${plan.run.id}`), 1000);
+const evaluation = evaluationOf(plan, sha256(manifestText(plan.run.id, { weights: "" })), 1000);
 
 describe("takes the next step", () => {
 	test("starts the training, then the evaluation of what it made", async () => {
@@ -208,30 +212,49 @@ describe("writes down which pull request asks", () => {
 	});
 });
 
-describe("gives the evaluation what was measured before", () => {
-	const kept = {
-		...makeEvaluation(plan, makeScores()).statistics[0]!,
-		model: evaluation.candidate.manifest,
-		evaluation: "evaluate-earlier",
-	};
-	const own = evaluationKey(plan.run.model, plan.run.id, "evaluate-earlier");
-	const others = evaluationKey(plan.run.model, plan.baseline!.run, "evaluate-production");
+const kept = {
+	...makeEvaluation(plan, makeScores()).statistics[0]!,
+	model: evaluation.candidate.manifest,
+	evaluation: "evaluate-earlier",
+};
+const own = evaluationKey(plan.run.model, plan.run.id, "evaluate-earlier");
+const others = evaluationKey(plan.run.model, plan.baseline!.run, "evaluate-production");
 
-	/** What the evaluation gets beside the models, where these statistics lie in the store. */
-	async function inputsWith(statistics: Record<string, Partial<typeof kept>>, finished = true) {
-		const { ports, started, settle } = scripted();
-		for (const [key, changes] of Object.entries(statistics)) {
-			const report = { ...makeEvaluation(plan, makeScores()), statistics: [{ ...kept, ...changes }] };
-			await ports.store.put(`${key}/eval_report.json`, documentText(report));
-			if (finished) await ports.store.put(`${key}/manifest.json`, "{}");
-		}
-		const jobs = await startJobs(plan, ports);
-		settle(plan.run.id, "succeeded");
-		await lookAtJobs(plan, jobs, ports);
-		const { candidate: _, production: __, ...inputs } = started[1]!.inputs;
-		return inputs;
+/** What the evaluation gets beside the models, where these statistics lie in the store, `judged` by what the registry names. */
+async function inputsWith(
+	statistics: Record<string, Partial<typeof kept>>,
+	{ judged = true, swap = (_: Map<string, Uint8Array>) => {} } = {},
+) {
+	const { ports, started, settle, kept: stored, versions } = scripted();
+	for (const [key, changes] of Object.entries(statistics)) {
+		const report = { ...makeEvaluation(plan, makeScores()), statistics: [{ ...kept, ...changes }] };
+		const files = { "eval_report.json": documentText(report) };
+		const listing = manifestText(report.run, files);
+		await ports.store.put(`${key}/eval_report.json`, files["eval_report.json"]);
+		await ports.store.put(`${key}/manifest.json`, listing);
+		const [, , run = "", , id = ""] = key.split("/");
+		const entry = { ...makeEntry(id), version: 1, run, evaluation_manifest: sha256(listing) };
+		if (judged) versions.push({ entry, location: "/registry/v1/model" });
 	}
+	swap(stored);
+	const jobs = await startJobs(plan, ports);
+	settle(plan.run.id, "succeeded");
+	await lookAtJobs(plan, jobs, ports);
+	const { candidate: _, production: __, ...inputs } = started[1]!.inputs;
+	return inputs;
+}
 
+test("measures nothing of a model whose manifest was cut on its way", async () => {
+	const { ports, started, settle, kept } = scripted();
+	const jobs = await startJobs(plan, ports);
+	settle(plan.run.id, "succeeded");
+	const key = `${modelKey(plan.run.model, plan.run.id)}/manifest.json`;
+	kept.set(key, kept.get(key)!.slice(0, 40));
+	await expect(lookAtJobs(plan, jobs, ports)).rejects.toThrow(key);
+	expect(started).toHaveLength(1);
+});
+
+describe("gives the evaluation what was measured before", () => {
 	test("of each model that an evaluation has measured on these frames by this code", async () => {
 		expect(await inputsWith({})).toEqual({});
 		expect(await inputsWith({ [own]: {} })).toEqual({ "measured-candidate": `/store/${own}` });
@@ -256,9 +279,20 @@ describe("gives the evaluation what was measured before", () => {
 		expect(await inputsWith({ [own]: changes })).toEqual({});
 	});
 
-	test("but nothing of an evaluation that isn't finished, or is this very one", async () => {
-		expect(await inputsWith({ [own]: {} }, false)).toEqual({});
+	test("but nothing of an evaluation that the registry doesn't know, that is gone, or that is this very one", async () => {
+		expect(await inputsWith({ [own]: {} }, { judged: false })).toEqual({});
+		expect(await inputsWith({ [own]: {} }, { swap: (stored) => stored.delete(`${own}/manifest.json`) })).toEqual({});
+		expect(await inputsWith({ [own]: {} }, { swap: (stored) => stored.delete(`${own}/eval_report.json`) })).toEqual({});
 		expect(await inputsWith({ [evaluationKey(plan.run.model, plan.run.id, evaluation.id)]: {} })).toEqual({});
+	});
+});
+
+describe("refuses what was measured before where it isn't what was judged", () => {
+	test.each(["eval_report.json", "manifest.json"])("by its %s", async (file) => {
+		const swap = (stored: Map<string, Uint8Array>) => stored.set(`${own}/${file}`, Buffer.from("{}"));
+		await expect(inputsWith({ [own]: {} }, { swap })).rejects.toThrow(
+			new RegExp(`evaluate-earlier/${file.replace(".", "\\.")}: found digest sha256:.* Remove /store/models/`),
+		);
 	});
 });
 

@@ -14,6 +14,8 @@ export interface InstantExecutor extends Executor {
 	map: Map<string, number>;
 	/** What is known of the training of an experiment instead of how it ended. */
 	seen: Map<string, Partial<Job> | Error>;
+	/** The jobs that have ended. */
+	ended: Map<string, Job>;
 }
 
 export function instantExecutor(store: Store): InstantExecutor {
@@ -27,6 +29,7 @@ export function instantExecutor(store: Store): InstantExecutor {
 		started,
 		map,
 		seen,
+		ended,
 		async look(id) {
 			const known = ended.get(id) ?? makeJob({ id, state: "absent", started_at: null, seconds: 0 });
 			const instead = isTraining(id) ? seen.get(experimentOf(id)) : undefined;
@@ -96,7 +99,13 @@ async function leaveEvaluation(document: RunEvaluate, store: Store, qualityOf: (
 	};
 	const folder = evaluationKey(model, candidate.run, id);
 	const card = `# ${document.experiment}\n`;
-	const files = { "eval_report.json": documentText(report), "figures.json": figures, "model_card.md": card };
+	const statistics = { "statistics/candidate.npz": candidate.manifest };
+	const files = {
+		"eval_report.json": documentText(report),
+		"figures.json": figures,
+		"model_card.md": card,
+		...statistics,
+	};
 	for (const [file, text] of Object.entries({ ...files, "manifest.json": manifestText(id, files) }))
 		await store.put(`${folder}/${file}`, text);
 }

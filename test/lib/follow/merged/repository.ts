@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { judgeEvaluation } from "../../../../actions/lib/follow/follow.ts";
 import { ROLLBACKS } from "../../../../actions/lib/follow/rollback.ts";
 import { type Settled, settleMerged } from "../../../../actions/lib/follow/settle.ts";
 import type { Plan } from "../../../../actions/lib/generated/documents.d.ts";
@@ -117,12 +118,15 @@ export class Repository {
 		this.merge(this.open(files, `${ROLLBACKS}${number}`, BOT));
 	}
 
-	/** Plans, trains and evaluates an experiment of a pull request, as its workflow does. */
-	async judge(number: number, name: string): Promise<Plan> {
+	/** Plans, trains and evaluates an experiment of a pull request, as its workflow does, and registers it as pending where that is asked for. */
+	async judge(number: number, name: string, register = false): Promise<Plan> {
 		const { head, author } = this.server.of(number);
 		const root = await checkOut(this.project, openGit(this.home), head.sha, number);
 		const plan = await planExperiment(this.project.at(root, "started"), fileOf(name), { known: { author } });
-		await followJobs(plan, { executor: this.executor, store: this.project.store });
+		const { store, registry } = this.project;
+		const jobs = await followJobs(plan, { executor: this.executor, store, registry });
+		const pull = { github: this.server.connect(), place: { number, head } };
+		if (register) await judgeEvaluation(plan, jobs, this.project, pull);
 		return plan;
 	}
 

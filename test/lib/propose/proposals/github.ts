@@ -1,4 +1,5 @@
 // A model of GitHub as proposals see it: refs are made or refused at once, every other step may be the last of a process, and answers get lost.
+import fc from "fast-check";
 import { ServiceError } from "../../../../actions/lib/errors.ts";
 import type { Commit, PullRequest } from "../../../../actions/lib/github/objects.ts";
 import type { ProposalsOnGitHub } from "../../../../actions/lib/propose/forge.ts";
@@ -6,15 +7,12 @@ import type { ProposalsOnGitHub } from "../../../../actions/lib/propose/forge.ts
 /** A process died. */
 export class Crash extends Error {}
 
-/** A seeded generator (mulberry32): the same seed, the same numbers from 0 to 1. */
+/** Uniform numbers from 0 to 1, the same for the same seed. */
 export function seeded(seed: number): () => number {
-	let state = seed >>> 0;
-	return () => {
-		state = (state + 0x6d2b79f5) >>> 0;
-		let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-		mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-	};
+	const steps = 2 ** 31;
+	const numbers = fc.infiniteStream(fc.noBias(fc.nat(steps - 1)), { noHistory: true });
+	const [stream] = fc.sample(numbers, { seed, numRuns: 1 });
+	return () => stream!.next().value / steps;
 }
 
 export interface Opened {
