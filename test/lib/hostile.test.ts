@@ -85,6 +85,11 @@ const progress = {
 const peers = [{ pullRequest: 12, experiments: ["other"] }];
 
 const waived = makeWaived({ overall: 0.2 });
+/** The same on another test split than production's. */
+const { data } = waived.plan;
+const slices = (["gone", "changed"] as const).map((is) => ({ name: is, category: null, is }));
+const change = { version: 1, known: true, removed: 1, relabelled: 1, added: [[0, 2]] as [number, number][], slices };
+const examined = makeJudged(makeScores(), { data: { ...data, test: { ...data.test, change } } });
 const written = new Map<string, string[]>();
 
 /** All that a comment may say, with the text in the place of every other; a slice * is no name, but every slice. */
@@ -105,6 +110,7 @@ function writeComments(text: string): string[] {
 		},
 		{ plan: waived.plan, jobs: makeJobs(waived.plan, failed) },
 		waived,
+		examined,
 	];
 	const shown = states.map((documents) =>
 		renderComment({

@@ -16,8 +16,13 @@ export function examSection({ data: { test }, experiment, policy }: Plan, verdic
 	const what = `⚠️ **Another test split than production's.** Production v${change.version} was judged on another one: ${changeWords(change, code)}${added}. Both models are measured on this one.`;
 	const waived = verdict?.checks.find(({ metric }) => metric === TEST_SPLIT)?.waived;
 	if (waived) return `${what} ${code(waived.who)} has approved it: ${code(waived.reason)}`;
-	const entry = `  - check: { metric: ${TEST_SPLIT}, split: "${split}" }\n    model: ${experiment.model}\n    experiment: ${experiment.name}\n    reason: why these frames\n    who: the login of an owner\n    until: YYYY-MM-DD`;
-	return `${what} To promote the model, an owner of the policies must approve it. Merge this into ${code(policy.waivers?.file ?? "recipes/gates/waivers.yaml")}:\n\n\`\`\`yaml\n${entry}\n\`\`\``;
+	const words = [
+		code(`check: { metric: ${TEST_SPLIT}, split: "${split}" }`),
+		code(`model: ${experiment.model}`),
+		code(`experiment: ${experiment.name}`),
+	];
+	const file = code(policy.waivers?.file ?? "recipes/gates/waivers.yaml");
+	return `${what} To promote the model, an owner of the policies must approve it, by a waiver in ${file} with ${words.join(", ")}.`;
 }
 
 /** Frames that came to production's test split: they are shown, and decide nothing yet. */

@@ -3503,7 +3503,7 @@ export interface Waivers {
      */
     reason: string;
     /**
-     * GitHub login of the person who grants it. The experiment's author can't.
+     * GitHub login of the person who approves or merges this waiver. The experiment's author can't.
      */
     who: string;
     /**

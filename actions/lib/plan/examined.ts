@@ -11,15 +11,25 @@ interface ExamPorts {
 	reachesModels: boolean;
 }
 
-/** The slices with the protection that the base gives them, and how the test split differs from production's; its frames are kept in the store, for those that come after. */
+interface Exam {
+	dataset: Dataset;
+	production: Entry | null;
+	/** The data recipe that the experiment names. */
+	recipe: string;
+	base: Tree;
+	/** Whether the list of frames goes into the store. */
+	keep: boolean;
+}
+
+/** The slices with the protection that the base gives them, and how the test split differs from production's; its frames are kept in the store where that is asked, for those that come after. */
 export async function examine(
 	{ store, reachesModels }: ExamPorts,
-	{ dataset, production, recipe, base }: { dataset: Dataset; production: Entry | null; recipe: string; base: Tree },
+	{ dataset, production, recipe, base, keep }: Exam,
 ): Promise<Pick<Plan["data"], "slices" | "test">> {
 	const slices = protectSlices(dataset.slices, await readProtection(base, recipe), production, recipe);
 	const before = production?.data.test?.digest;
 	const frames = reachesModels && before ? parseListing(await store.get(listingKey(before)), before) : null;
 	const test = testSplitOf(dataset, production && { entry: production, frames });
-	if (reachesModels) await store.put(listingKey(test.digest), listingText(dataset.test));
+	if (reachesModels && keep) await store.put(listingKey(test.digest), listingText(dataset.test));
 	return { slices, test };
 }

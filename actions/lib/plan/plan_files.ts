@@ -153,6 +153,8 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 	if (opponent) await registry.verify(opponent);
 	const exam = await examine(project, {
 		dataset,
+		// What is only imagined leaves nothing behind.
+		keep: options.head === undefined,
 		production: opponent?.entry ?? null,
 		recipe: planned.experiment.data,
 		base: options.gates ?? folderTree(path.resolve(root, options.base ?? "")),
