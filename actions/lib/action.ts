@@ -36,11 +36,12 @@ let token = "";
 
 /** Takes the token out of the environment, of which a process that is started may have a copy. */
 function takeToken(): void {
-	token = core.getInput("token");
+	token = core.getInput("token") || token;
 	delete process.env["INPUT_TOKEN"];
 }
 
 function requiredToken(): string {
+	takeToken();
 	if (token === "") throw new InvalidInput("The input token is required but was not given.");
 	return token;
 }

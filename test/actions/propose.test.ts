@@ -52,6 +52,8 @@ async function propose(event: string, payload: object, changes: Record<string, s
 		workspace,
 		inputs: { token: "bot-token", author: BOT, base: "", dispatch: "true", "max-open": "10", ...changes },
 		environment: {
+			RUNNER_ENVIRONMENT: "github-hosted",
+			RUNNER_TEMP: path.join(workspace, "temporary"),
 			GITHUB_EVENT_NAME: event,
 			GITHUB_EVENT_PATH: file,
 			GITHUB_REF_NAME: "main",

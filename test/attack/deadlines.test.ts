@@ -9,6 +9,7 @@ import type { Git } from "../../actions/lib/git/git.ts";
 import type { GitHub, PullRequest } from "../../actions/lib/github/objects.ts";
 import { FOLLOW_MINUTES, runCommand, within } from "../../actions/lib/process.ts";
 import type { Project } from "../../actions/lib/project.ts";
+import { openState } from "../../actions/lib/state.ts";
 
 const env = { PATH: process.env["PATH"] ?? "" };
 const AT_ONCE = 0.2 / 60;
@@ -71,7 +72,7 @@ test("a pull request that can't be followed to an end is told, and the others ar
 			head: { sha, fork: false },
 		}) as unknown as PullRequest;
 	const github = { openPullRequests: async () => [pullOf(1, hangs), pullOf(2, fails)] } as unknown as GitHub;
-	const project = { home, executors: () => [] } as unknown as Project;
+	const project = { home, state: openState(home, "state"), executors: () => [] } as unknown as Project;
 	const said: string[] = [];
 	const options = { stop: false, question: "", say: (line: string) => void said.push(line) };
 	let over = false;

@@ -281,6 +281,7 @@ describe("of slices", () => {
 
 	test("reads it from the base's recipe, or from the slices beside the base's data", async () => {
 		const base = folderTree(at.home);
+		const state = at.project.state.folder;
 		const recipe = at.git(["show", "HEAD:recipes/data/mini.yaml"]);
 		const made = `${recipe}importer: { name: scenes, seed: 1, width: 96, height: 64, splits: { train: [{ frames: 2 }], val: [{ frames: 2 }], test: [{ frames: 2 }] }, slices: [${night}, ${day}] }\n`;
 		await writeFile(path.join(at.home, "recipes/data/made.yaml"), made);
@@ -288,10 +289,10 @@ describe("of slices", () => {
 			["night", true],
 			["day", false],
 		]);
-		expect(await readProtection(base, "made")).toEqual(both);
+		expect(await readProtection(base, "made", state)).toEqual(both);
 		await writeData("mini", frames);
-		expect(await readProtection(base, "mini")).toEqual(both);
-		expect(await readProtection(base, "none")).toEqual(new Map());
+		expect(await readProtection(base, "mini", state)).toEqual(both);
+		expect(await readProtection(base, "none", state)).toEqual(new Map());
 	});
 
 	test("gives a plan the protection that its own data has lost, and the report's checks with it", async () => {

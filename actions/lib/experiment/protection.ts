@@ -1,19 +1,27 @@
-// A data recipe of the base, and the slices that the base has of its data, become the protection of each of them.
+// A data recipe of the base, and the slices that lie with its data, become the protection of each of them.
 import path from "node:path";
-import { InvalidInput, type Problem } from "../errors.ts";
+import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
 import type { Data, SliceFile } from "../generated/documents.d.ts";
-import { type FileKind, fileKinds, parseFile } from "./files.ts";
+import { type FileKind, fileKinds, loadSlices, parseFile } from "./files.ts";
 import type { Tree } from "./tree.ts";
 
-/** Whether each slice of a data recipe is protected on the base, by name; empty where the base doesn't have the recipe, or not its slices. */
-export async function readProtection(base: Tree, recipe: string): Promise<ReadonlyMap<string, boolean>> {
+/** Whether each slice of a data recipe is protected on the base, by name; empty where the base doesn't have the recipe, or not its slices. Relative locations of data lie in the `state` folder. */
+export async function readProtection(base: Tree, recipe: string, state: string): Promise<ReadonlyMap<string, boolean>> {
 	const data = await readSound<Data>(base, `recipes/data/${recipe}.yaml`, fileKinds.data);
 	if (!data) return new Map();
 	const { slices: made } = (data.importer ?? {}) as { slices?: SliceFile["slices"] };
-	const file = path.posix.normalize(`${data.location}/slices.yaml`);
-	const isInside = !path.posix.isAbsolute(file) && !file.startsWith("..");
-	const lying = made || !isInside ? null : await readSound<SliceFile>(base, file, fileKinds.slices);
-	return new Map((made ?? lying?.slices ?? []).map((slice) => [slice.name, slice.protected ?? false]));
+	const slices = made ?? (await slicesOf(path.resolve(state, data.location)));
+	return new Map(slices.map((slice) => [slice.name, slice.protected ?? false]));
+}
+
+/** The slices that lie with a dataset; none where they can't be read. */
+async function slicesOf(location: string): Promise<NonNullable<SliceFile["slices"]>> {
+	try {
+		return await loadSlices(path.join(location, "slices.yaml"));
+	} catch (error) {
+		if (error instanceof InvalidFile || error instanceof InvalidInput) return [];
+		throw error;
+	}
 }
 
 /** A file of the base; null where it isn't there or doesn't hold to its schema. */

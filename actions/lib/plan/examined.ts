@@ -4,9 +4,11 @@ import { listingKey, listingText, parseListing, protectSlices, testSplitOf } fro
 import { readProtection } from "../experiment/protection.ts";
 import type { Tree } from "../experiment/tree.ts";
 import type { Entry, Plan } from "../generated/documents.d.ts";
+import type { State } from "../state.ts";
 import type { Store } from "./store.ts";
 
 interface ExamPorts {
+	state: State;
 	store: Store;
 	reachesModels: boolean;
 }
@@ -23,10 +25,10 @@ interface Exam {
 
 /** The slices with the protection that the base gives them, and how the test split differs from production's; its frames are kept in the store where that is asked, for those that come after. */
 export async function examine(
-	{ store, reachesModels }: ExamPorts,
+	{ state, store, reachesModels }: ExamPorts,
 	{ dataset, production, recipe, base, keep }: Exam,
 ): Promise<Pick<Plan["data"], "slices" | "test">> {
-	const slices = protectSlices(dataset.slices, await readProtection(base, recipe), production, recipe);
+	const slices = protectSlices(dataset.slices, await readProtection(base, recipe, state.folder), production, recipe);
 	const before = production?.data.test?.digest;
 	const frames = reachesModels && before ? parseListing(await store.get(listingKey(before)), before) : null;
 	const test = testSplitOf(dataset, production && { entry: production, frames });

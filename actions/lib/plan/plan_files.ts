@@ -157,7 +157,7 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 		keep: options.head === undefined,
 		production: opponent?.entry ?? null,
 		recipe: planned.experiment.data,
-		base: options.gates ?? folderTree(path.resolve(root, options.base ?? "")),
+		base: options.gates ?? folderTree(options.base ?? home),
 	});
 	const plan = { ...planned, data: { ...planned.data, ...exam } };
 	// Where the weights can't be read, what starts the training plans again and asks.
