@@ -23,7 +23,7 @@ const schemas = {
 	promotion: "actions/lib/schemas/promotion.schema.json",
 	entry: "actions/lib/schemas/entry.schema.json",
 	approval: "actions/lib/schemas/approval.schema.json",
-	manifest: "actions/lib/schemas/manifest.schema.json",
+	manifest: "trainer/proving_ground/schemas/manifest.schema.json",
 	experiment: "experiments/experiment.schema.json",
 	model: "recipes/models/model.schema.json",
 	slice_file: "recipes/data/slice_file.schema.json",

@@ -14,6 +14,7 @@ import { parseYaml } from "../text/yaml.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
 import { fetchPinned, sealPinned } from "./dvc.ts";
 import { readPinned } from "./dvc_pin.ts";
+import { placeOfData } from "./place.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
 type Split = (typeof SPLITS)[number];
@@ -49,7 +50,9 @@ export async function prepareDataset(
 	{ onMake = () => {}, window }: Preparation = {},
 ): Promise<Dataset> {
 	const recipe = data.value;
-	const location = path.resolve(root, recipe.location);
+	// One that is there may lie anywhere: it is read and never written.
+	const isMade = recipe.importer !== undefined || recipe.dvc !== undefined;
+	const location = isMade ? await placeOfData(root, data) : path.resolve(root, recipe.location);
 	const source = recipe.dvc ? await readPinned(root, data) : null;
 	if (source) await fetchPinned({ root, data, source }, trainer, () => onMake(name));
 	else {
