@@ -92,7 +92,7 @@ export async function openRegular(folder: string, file: string, shown = path.joi
 }
 
 /** Whether a path from a folder is no path inside it. */
-export function leadsOut(file: string): boolean {
+function leadsOut(file: string): boolean {
 	const normal = path.normalize(file);
 	return path.isAbsolute(file) || normal === ".." || normal.startsWith(`..${path.sep}`);
 }
