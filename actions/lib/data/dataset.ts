@@ -15,7 +15,7 @@ import { runTrainer, type Trainer } from "../trainer/trainer.ts";
 import { fetchPinned, sealPinned } from "./dvc.ts";
 import { readPinned } from "./dvc_pin.ts";
 import { type Frame, readManifest } from "./manifest.ts";
-import { placeOfData } from "./place.ts";
+import { refuseOutside } from "./place.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
 type Split = (typeof SPLITS)[number];
@@ -51,9 +51,9 @@ export async function prepareDataset(
 	{ onMake = () => {}, window }: Preparation = {},
 ): Promise<Dataset> {
 	const recipe = data.value;
-	// One that is there may lie anywhere: it is read and never written.
-	const isMade = recipe.importer !== undefined || recipe.dvc !== undefined;
-	const location = isMade ? await placeOfData(root, data) : path.resolve(root, recipe.location);
+	const location = path.resolve(root, recipe.location);
+	// One that is there may lie anywhere: it is read and never written. A checkout shares the repository's own folder by our link.
+	if (recipe.importer || recipe.dvc) await refuseOutside(location, [root, path.join(root, ".proving-ground")], data);
 	const source = recipe.dvc ? await readPinned(root, data) : null;
 	if (source) await fetchPinned({ root, data, source }, trainer, () => onMake(name));
 	else {
