@@ -23,7 +23,8 @@ const schemas = {
 	promotion: "actions/lib/schemas/promotion.schema.json",
 	entry: "actions/lib/schemas/entry.schema.json",
 	approval: "actions/lib/schemas/approval.schema.json",
-	manifest: "actions/lib/schemas/manifest.schema.json",
+	frame: "trainer/proving_ground/schemas/frame.schema.json",
+	manifest: "trainer/proving_ground/schemas/manifest.schema.json",
 	experiment: "experiments/experiment.schema.json",
 	model: "recipes/models/model.schema.json",
 	slice_file: "recipes/data/slice_file.schema.json",
@@ -61,7 +62,8 @@ function renderValidators(loaded: Map<string, SchemaObject>): Record<string, str
 	const files: Record<string, string> = {};
 	for (const [name, schema] of loaded) {
 		const ajv = new Ajv({
-			allErrors: true,
+			// A line of a manifest may have a million mistakes.
+			allErrors: name !== "frame",
 			// A recipe may leave a setting out; what runs has every one of them.
 			useDefaults: ["model", "machine", "gate", "config"].includes(name),
 			strict: true,

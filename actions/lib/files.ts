@@ -86,9 +86,15 @@ export async function openRegular(folder: string, file: string, shown = path.joi
 	};
 	const found = await lstat(place).catch(unreadable);
 	if (found.isDirectory()) throw refuse("this is a folder.");
-	const isInside = (await realpath(place)) === path.join(await realpath(folder), file);
+	const isInside = !leadsOut(file) && (await realpath(place)) === path.join(await realpath(folder), file);
 	if (!found.isFile() || !isInside) throw refuse("found a link or a special file; only regular files are read.");
 	return open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(unreadable);
+}
+
+/** Whether a path from a folder is no path inside it. */
+function leadsOut(file: string): boolean {
+	const normal = path.normalize(file);
+	return path.isAbsolute(file) || normal === ".." || normal.startsWith(`..${path.sep}`);
 }
 
 /** The bytes of a regular file inside a folder; throws InvalidInput where it is anything else, or has more than `most` bytes. */

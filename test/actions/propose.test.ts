@@ -33,7 +33,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
 	await github.close();
-	await rm(workspace, { recursive: true });
+	for (const folder of [workspace, `${workspace}-temporary`]) await rm(folder, { recursive: true, force: true });
 });
 
 /** What the workflow to copy grants. */
@@ -53,7 +53,7 @@ async function propose(event: string, payload: object, changes: Record<string, s
 		inputs: { token: "bot-token", author: BOT, base: "", dispatch: "true", "max-open": "10", ...changes },
 		environment: {
 			RUNNER_ENVIRONMENT: "github-hosted",
-			RUNNER_TEMP: path.join(workspace, "temporary"),
+			RUNNER_TEMP: `${workspace}-temporary`,
 			GITHUB_EVENT_NAME: event,
 			GITHUB_EVENT_PATH: file,
 			GITHUB_REF_NAME: "main",

@@ -147,19 +147,26 @@ describe("a dataset's", () => {
 	});
 
 	test("names are counted, whatever every object inherits", async () => {
-		const names = ["__proto__", "constructor", "toString", "hasOwnProperty"];
-		const attributes = Object.fromEntries(names.map((name) => [name, "polluted"]));
+		const keys = ["constructor", "toString", "hasOwnProperty"];
+		const names = ["__proto__", ...keys];
+		const attributes = Object.fromEntries(keys.map((name) => [name, "polluted"]));
 		const detection = names.map((category) => ({ category, box: [0, 0, 1, 1] }));
-		// JSON.stringify leaves an own __proto__ in, and JSON.parse makes it one.
 		await leave({ "golden_test.manifest": `${JSON.stringify(frame({ attributes, detection }))}\n` });
 		const dataset = await read();
 		expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
-		expect(Object.keys(dataset.splits.test.attributes).sort()).toEqual([...names].sort());
+		expect(Object.keys(dataset.splits.test.attributes).sort()).toEqual([...keys].sort());
 		expect(Object.entries(dataset.splits.test.objects)).toEqual(names.map((name) => [name, 1]));
 		const { splits } = dataset;
 		const before = { data: { name: "data", version: "sha256:other", splits: { ...splits, test: splits.train } } };
 		const difference = differenceFrom(before as unknown as Entry, dataset);
 		expect(Object.entries(difference!.splits.test.objects)).toEqual(names.map((name) => [name, [0, 1]]));
+	});
+
+	test("key that is every object's prototype is refused by its line", async () => {
+		// JSON.stringify leaves an own __proto__ in, and JSON.parse makes it one.
+		const attributes = JSON.parse('{ "__proto__": "polluted" }');
+		await leave({ "golden_val.manifest": `${line}\n${JSON.stringify(frame({ attributes }))}\n` });
+		expect(await messageOf(read())).toMatch(/golden_val\.manifest:2:1 attributes: __proto__ can't be a key$/);
 	});
 
 	test("slices choose no frame by what every object inherits", async () => {

@@ -11,7 +11,8 @@ from conftest import ALL_FEATURES, CHECKPOINT, all_features_document, data_docum
 from test_loop import BALANCES, fit, read
 
 from proving_ground import loop
-from proving_ground.config import SCHEMAS, TrainRun
+from proving_ground.config import TrainRun
+from proving_ground.schema import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 TRAINER = ROOT / "trainer/proving_ground"

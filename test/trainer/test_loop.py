@@ -386,9 +386,9 @@ def test_what_a_stopped_job_still_holds_does_not_end_the_process_group() -> None
     for _ in range(2):
         with alone() as group:
             forward = step.distribute(torch.nn.Linear(2, 2), group)
-    threads = os.listdir("/proc/self/task")
+    threads = set(Path("/proc/self/task").iterdir())
     # As when an exception that held the network is let go. The reducer would join gloo's threads, which may wait for
     # the interpreter's lock that it holds.
     for name in ("process_group", "logger", "reducer"):
         del forward.__dict__[name]
-    assert os.listdir("/proc/self/task") == threads
+    assert set(Path("/proc/self/task").iterdir()) == threads

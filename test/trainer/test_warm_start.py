@@ -1,6 +1,7 @@
 """A training starts from the weights of an earlier model ..."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,14 @@ def test_refuses_other_bytes_than_the_run_names(dataset: Path, tmp_path: Path) -
 def test_refuses_weights_that_the_manifest_does_not_list(dataset: Path, tmp_path: Path) -> None:
     network = build(planned(dataset, tmp_path), seed=1)
     stored(tmp_path / "model", network)
-    for listing in ({"files": []}, {"version": 3}, ["weights.safetensors"]):
+    entry = {"file": "other.bin", "sha256": f"sha256:{'0' * 64}", "bytes": 1}
+    others = {"schema": 1, "run": "earlier", "files": [entry]}
+    for listing in (others, {"files": []}, {"version": 3}, ["weights.safetensors"]):
         write_json(tmp_path / "model/manifest.json", listing)
-        with pytest.raises(Refused, match=r"it doesn't list weights\.safetensors, so that file can't be checked"):
+        wrong = (
+            "it doesn't list weights.safetensors, so" if listing is others else "not a manifest.json of this version"
+        )
+        with pytest.raises(Refused, match=re.escape(wrong)):
             load_into(network, tmp_path / "model", named(tmp_path / "model/manifest.json"))
 
 

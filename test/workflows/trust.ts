@@ -63,7 +63,7 @@ export const READERS: Reader[] = [
 	{
 		files: "`.github/proving-ground.yaml`",
 		module: "project.ts",
-		can: "name the folders of store, registry and jobs in a job that checks the head out as its workspace, as the training does after its approval",
+		can: "nothing: it is read from the base, whichever head is looked at",
 	},
 	{
 		files: "`recipes/proposals/*.yaml`",
@@ -82,10 +82,11 @@ export const OWN_STATE: Record<string, string> = {
 	"action.ts": "documents that an earlier step of the same job wrote",
 	"artefacts.ts": "folders of the store and the registry, each file by the digest that its manifest lists",
 	"documents.ts": "documents that an earlier step wrote, each held to its schema",
+	"executors/job_folder.ts": "the jobs folder",
 	"executors/local.ts": "the jobs folder",
 	"executors/process_group.ts": "/proc",
+	"experiment/tree.ts": "files of the base",
 	"files.ts": "what the readers ask for: regular files inside a root, up to a size",
-	"follow/settle.ts": "gates and machines of the default branch, copied",
 	"gate/waived_checks.ts": "the model card that the same job wrote",
 	"page/pages.ts": "reports of the default branch",
 	"promote/record.ts": "the record that the same job wrote",

@@ -6,11 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from proving_ground.errors import Refused
-
-SCHEMAS = Path(__file__).parent / "schemas"
+from proving_ground.schema import check_document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,12 +238,3 @@ def read_conditions(file: Path) -> Conditions:
     """Read conditions.json; raises Refused where it isn't one of this version."""
     document = check_document("conditions", json.loads(file.read_text()), str(file))
     return Conditions(**{key: value for key, value in document.items() if key != "schema"})
-
-
-def check_document(name: str, value: Any, where: str) -> Any:
-    """Check a document against the schema that both languages read; raises Refused naming the place."""
-    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    error = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(value))
-    if error is not None:
-        raise Refused(f"{where}: not a {name}.json of this version: {error.json_path} {error.message}")
-    return value

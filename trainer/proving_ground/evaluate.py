@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from proving_ground.card import render_card
-from proving_ground.config import EvaluateRun, check_document, read_architecture
+from proving_ground.config import EvaluateRun, read_architecture
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.data.loader import EVALUATION_BATCH, evaluation_loader, watch
 from proving_ground.data.manifest import Frame, read_manifest
@@ -22,12 +22,13 @@ from proving_ground.evaluation import Evaluator, FrameSlice, Statistics, compare
 from proving_ground.evaluation.frame_index import FrameIndex
 from proving_ground.evaluation.intervals import units_of
 from proving_ground.figures import make_figures
-from proving_ground.files import digest, read_json, verify_manifest, write_atomic, write_json, write_manifest
+from proving_ground.files import digest, read_model, verify_manifest, write_atomic, write_json, write_manifest
 from proving_ground.job import Job
 from proving_ground.latency import latency_side_by_side
 from proving_ground.model.network import Network
 from proving_ground.model.predictions import predict
 from proving_ground.rescore import describe_slice, judged_frames, load_kept, read_report
+from proving_ground.schema import check_document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ def measure(
 def open_model(folder: Path, manifest: str, run: EvaluateRun) -> Model:
     """Read a trained model; raises Refused where its bytes or its categories are not what the run asks for."""
     verify_manifest(folder, manifest)
-    document = read_json(folder / "model.json")
+    document = read_model(folder)
     own = document["categories"]
     wanted = {"detection": list(run.data.detection), "segmentation": list(run.data.segmentation)}
     for head in document["architecture"]["heads"]:

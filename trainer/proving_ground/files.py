@@ -7,11 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from proving_ground.errors import Refused
+from proving_ground.schema import check_document
 
-MANIFEST = "manifest.json"
+MANIFEST, MODEL = "manifest.json", "model.json"
 
 
 def sync_folder(folder: Path) -> None:
@@ -94,15 +96,37 @@ def verify_manifest(folder: Path, expected: str) -> None:
     """Check that a model's folder holds the very bytes that its digest names.
 
     Raises:
-        Refused: the manifest or a file differs, with both digests.
+        Refused: the manifest or a file differs, with both digests, or the manifest is none.
     """
     found = digest(folder / MANIFEST)
     if found != expected:
         raise Refused(f"{folder / MANIFEST}: its digest is {found}, but the run names {expected}.")
-    for entry in read_json(folder / MANIFEST)["files"]:
-        found = digest(folder / entry["file"])
-        if found != entry["sha256"]:
-            raise Refused(f"{folder / entry['file']}: its digest is {found}, but the manifest names {entry['sha256']}.")
+    for file, listed in listed_files(folder).items():
+        found = digest(inside(folder, file))
+        if found != listed:
+            raise Refused(f"{folder / file}: its digest is {found}, but the manifest names {listed}.")
+
+
+def listed_files(folder: Path) -> dict[str, str]:
+    """The files that a folder's manifest lists, with their digests; raises Refused where it is no manifest."""
+    manifest = check_document("manifest", read_json(folder / MANIFEST), str(folder / MANIFEST))
+    return {entry["file"]: entry["sha256"] for entry in manifest["files"]}
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file that somebody names in a folder; raises Refused where it, or a link on the way to it, leads out."""
+    place = folder / name
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise Refused(f"{place}: leads out of {folder}; only files inside it are read.")
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise Refused(f"{place}: is a link that leads out of {folder}; only files inside it are read.")
+    return place
+
+
+def read_model(folder: Path) -> dict[str, Any]:
+    """What a trained model says of itself; raises Refused where it isn't a model.json."""
+    model: dict[str, Any] = check_document("model", read_json(folder / MODEL), str(folder / MODEL))
+    return model
 
 
 @contextlib.contextmanager

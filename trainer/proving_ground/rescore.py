@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from proving_ground.config import check_document
 from proving_ground.data.slices import load_slices, select_frames
 from proving_ground.errors import Refused
 from proving_ground.evaluation import FrameSlice, Statistics, compare
 from proving_ground.evaluation.frame_index import FrameIndex
 from proving_ground.evaluation.intervals import units_of
-from proving_ground.files import digest, read_json
+from proving_ground.files import digest, inside, read_json
+from proving_ground.schema import check_document
 
 
 def rescore(evaluation: Path, slices: Path, against: Path | None) -> dict[str, Any]:
@@ -85,11 +85,10 @@ def read_statistics(folder: Path, report: dict[str, Any], of: str) -> Statistics
 
 def load_kept(folder: Path, kept: dict[str, Any]) -> Statistics:
     """Statistics that a report names; raises Refused where they are damaged, or not the bytes that it names."""
-    place = folder / kept["file"]
-    statistics = Statistics.load(place)
+    place = inside(folder, kept["file"])
     if digest(place) != kept["sha256"]:
         raise Refused(f"{place}: the statistics don't match the digest in eval_report.json ({kept['sha256']})")
-    return statistics
+    return Statistics.load(place)
 
 
 def read_production(folder: Path, report: dict[str, Any], against: Path | None) -> Statistics | None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from proving_ground.config import TrainRun
 from proving_ground.errors import Refused
-from proving_ground.files import MANIFEST, digest, read_json, verify_manifest
+from proving_ground.files import MANIFEST, MODEL, digest, inside, listed_files, read_json, read_model, verify_manifest
 from proving_ground.model.network import Network, build_for, part_of
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -107,11 +107,9 @@ def renamed_to(name: str, rename: Mapping[str, str]) -> str:
 
 def weights_file(folder: Path, weights: Mapping[str, Any]) -> Path:
     """The stored weights, verified by the digest that the run names; raises Refused for other bytes."""
-    file = folder / weights["file"]
+    file = inside(folder, weights["file"])
     if (folder / MANIFEST).exists() and digest(folder / MANIFEST) == weights["manifest"]:
-        listing = read_json(folder / MANIFEST)
-        files = listing.get("files") if isinstance(listing, dict) else None
-        if not isinstance(files, list) or weights["file"] not in [entry.get("file") for entry in files]:
+        if weights["file"] not in listed_files(folder):
             raise Refused(f"{folder / MANIFEST}: it doesn't list {weights['file']}, so that file can't be checked.")
         verify_manifest(folder, weights["manifest"])
         return file
@@ -127,11 +125,12 @@ def check_meaning(folder: Path, run: TrainRun, leave: Sequence[str]) -> None:
     A head means the categories that it finds, in order; that of trajectories, points and the seconds between two. What
     stands beside single files of weights may say nothing of this.
     """
-    if not (folder / "model.json").exists():
+    if not (folder / MODEL).exists():
         return
-    document = read_json(folder / "model.json")
+    document = read_json(folder / MODEL)
     if not isinstance(document, dict) or not {"run", "architecture", "categories"} <= document.keys():
         return
+    document = read_model(folder)
     here = run.document["data"]
     meanings = {
         "detection": (document["categories"].get("detection"), here["categories"]["detection"]),

@@ -7,14 +7,16 @@ import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
-import { makeFolder, openRegular, readRegularIfThere } from "../files.ts";
+import { makeFolder, readRegularIfThere } from "../files.ts";
 import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
 import type { State } from "../state.ts";
 import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
-import { fetchPinned, sealPinned } from "./dvc.ts";
+import { fetchPinned, isTrackedHere, sealPinned } from "./dvc.ts";
 import { readPinned } from "./dvc_pin.ts";
+import { type Frame, readManifest } from "./manifest.ts";
+import { refuseOutside } from "./place.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
 type Split = (typeof SPLITS)[number];
@@ -55,6 +57,7 @@ export async function prepareDataset(
 	{ onMake = () => {}, window }: Preparation = {},
 ): Promise<Dataset> {
 	const recipe = data.value;
+	await refuseOutside(data, { root, state });
 	const source = recipe.dvc ? await readPinned(root, state.folder, data) : null;
 	const location = locationOf(recipe, source, { root, state });
 	const fetching = source && { root, state, location, data, source };
@@ -79,8 +82,10 @@ export async function prepareDataset(
  * checkout where that keeps its own state; elsewhere checkouts come and go, and it is fetched once for each pin.
  */
 function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { root: string; state: State }): string {
-	if (source?.repository !== null || !source) return path.resolve(state.folder, recipe.location);
-	return state.isInside ? path.resolve(root, recipe.location) : path.join(state.folder, "dvc", source.md5);
+	if (source?.repository !== null) return path.resolve(state.folder, recipe.location);
+	return isTrackedHere(state, source)
+		? path.resolve(root, recipe.location)
+		: path.join(state.folder, "dvc", source.md5);
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */
@@ -138,7 +143,7 @@ export async function readDataset(
 		content.set(file, manifests[split].sha256);
 		for (const frame of frames) {
 			for (const reference of [frame["source-ref"], frame["segmentation-ref"]]) {
-				if (reference !== undefined && !content.has(reference))
+				if (typeof reference === "string" && !content.has(reference))
 					content.set(reference, await digestFile(path.join(location, reference)));
 			}
 		}
@@ -180,102 +185,6 @@ function listFrames(frames: readonly Frame[], content: ReadonlyMap<string, strin
 	});
 }
 
-interface Frame {
-	/** Absent where a line has nothing but tracks. */
-	"source-ref"?: string;
-	id?: string;
-	"segmentation-ref"?: string;
-	/** When it was taken: a day or a time. */
-	captured?: unknown;
-	attributes?: Record<string, string>;
-	detection?: { category: string; crowd?: boolean }[];
-	lanes?: unknown[];
-	tracks?: unknown[];
-}
-
-const NEWLINE = "\n".charCodeAt(0);
-/** Lanes and tracks of a crowded frame take a hundredth of this. */
-const MOST_LINE = 16 * 1024 * 1024;
-
-const HOW_WITHOUT_LINKS =
-	"If DVC made the link, run `dvc config cache.type reflink,copy`, then `dvc checkout --relink`.";
-
-async function readManifest(file: string): Promise<Frame[]> {
-	const handle = await openRegular(path.dirname(file), path.basename(file)).catch((error: InvalidInput) => {
-		const isLink = error.message.includes("a link or a special file");
-		throw isLink ? new InvalidInput(`${error.message} ${HOW_WITHOUT_LINKS}`) : error;
-	});
-	try {
-		return await readFrames(file, handle.createReadStream({ autoClose: false }));
-	} finally {
-		await handle.close();
-	}
-}
-
-async function readFrames(file: string, chunks: AsyncIterable<Buffer>): Promise<Frame[]> {
-	const frames: Frame[] = [];
-	const refuse = (line: number, message: string) => new InvalidFile([{ file, line, column: 1, message }]);
-	let number = 0;
-	for await (const line of linesOf(chunks, refuse)) {
-		number += 1;
-		if (line.trim() === "") continue;
-		let frame: Frame;
-		try {
-			frame = JSON.parse(line);
-		} catch (error) {
-			throw refuse(number, `not JSON: ${(error as Error).message}`);
-		}
-		for (const key of ["source-ref", "segmentation-ref"] as const) {
-			const reference = frame?.[key];
-			if (reference === undefined && (key === "segmentation-ref" || isTracksAlone(frame))) continue;
-			// A reference that leads out of the dataset would make its digest depend on something else.
-			if (typeof reference !== "string" || path.isAbsolute(reference) || reference.split(/[\\/]/).includes("..")) {
-				const alone = reference === undefined ? "; only a line with an id and tracks may leave it out" : "";
-				throw refuse(
-					number,
-					`${key}: found ${JSON.stringify(reference) ?? "nothing"}; it must be a path inside the dataset${alone}`,
-				);
-			}
-		}
-		if ((frame?.captured ?? null) !== null && dayOf(frame.captured) === null) {
-			const found = JSON.stringify(frame.captured);
-			throw refuse(
-				number,
-				`captured: found ${found}; it must be a day or a time, such as 2026-11-01 or 2026-11-01T08:30:00Z`,
-			);
-		}
-		frames.push(frame);
-	}
-	return frames;
-}
-
-/** The lines of a text, as long as none is longer than a frame can be: a line is kept in memory whole. */
-async function* linesOf(
-	chunks: AsyncIterable<Buffer>,
-	refuse: (line: number, message: string) => Error,
-): AsyncGenerator<string> {
-	let [number, length] = [1, 0];
-	let parts: Buffer[] = [];
-	for await (const chunk of chunks) {
-		for (let from = 0; ; ) {
-			const end = chunk.indexOf(NEWLINE, from);
-			const part = chunk.subarray(from, end < 0 ? chunk.length : end);
-			parts.push(part);
-			length += part.length;
-			if (length > MOST_LINE) throw refuse(number, `the line has more than ${MOST_LINE} bytes`);
-			if (end < 0) break;
-			yield Buffer.concat(parts).toString("utf8");
-			[number, length, parts, from] = [number + 1, 0, [], end + 1];
-		}
-	}
-	yield Buffer.concat(parts).toString("utf8");
-}
-
-/** Tracks need no image: a line of them alone is named by its id. */
-function isTracksAlone(frame: Frame | null): boolean {
-	return typeof frame?.id === "string" && frame.id !== "" && Array.isArray(frame.tracks);
-}
-
 /** The days of the frames that say when they were captured. */
 function spanOf(frames: Frame[]): Captured | null {
 	const days = frames.flatMap((frame) => dayOf(frame.captured) ?? []);
@@ -290,7 +199,7 @@ function spanOf(frames: Frame[]): Captured | null {
 function countLabelled(frames: Frame[]): Dataset["labelled"][Split] {
 	return {
 		detection: frames.filter((frame) => frame.detection).length,
-		segmentation: frames.filter((frame) => frame["segmentation-ref"] !== undefined).length,
+		segmentation: frames.filter((frame) => typeof frame["segmentation-ref"] === "string").length,
 		lanes: frames.filter((frame) => frame.lanes).length,
 		trajectory: frames.filter((frame) => frame.tracks && frame.tracks.length > 0).length,
 	};

@@ -90,7 +90,7 @@ function recordOf(state: State, location: string, isTracked: boolean): string {
 }
 
 /** Whether the data lie where DVC tracks them, in the checkout. */
-function isTrackedHere(state: State, { repository }: PlanSource): boolean {
+export function isTrackedHere(state: State, { repository }: PlanSource): boolean {
 	return repository === null && state.isInside;
 }
 

@@ -25,7 +25,7 @@ export function jobEnvironment(trainer: Trainer, machine: PlanMachine): Record<s
 }
 
 /** The secrets of a machine that are set here, by name; GitHub gives an empty text for one that it doesn't know. */
-export function secretsOf({ secrets }: PlanMachine): Map<string, string> {
+function secretsOf({ secrets }: PlanMachine): Map<string, string> {
 	return new Map(
 		secrets.flatMap((name) => {
 			const value = process.env[name] ?? "";

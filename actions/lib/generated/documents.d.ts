@@ -149,6 +149,24 @@ export type FiguresMatrix = null | number[][];
  */
 export type PlanPair = [number, number];
 /**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_coordinate".
+ */
+export type FrameCoordinate = number;
+/**
+ * @minItems 2
+ * @maxItems 2
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_point".
+ */
+export type FramePoint = [FrameCoordinate, FrameCoordinate];
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_points".
+ */
+export type FramePoints = FramePoint[];
+/**
  * Sets of frames that are judged on their own.
  *
  * Items: One slice.
@@ -231,6 +249,13 @@ export type MachineSetting = string;
  * via the `definition` "machine_proxy".
  */
 export type MachineProxy = string;
+/**
+ * A path inside the dataset's folder.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_path".
+ */
+export type FramePath = string;
 
 export interface Documents {
   run?: Run;
@@ -245,6 +270,7 @@ export interface Documents {
   promotion?: Promotion;
   entry?: Entry;
   approval?: Approval;
+  frame?: Frame;
   manifest?: Manifest;
   experiment?: Experiment;
   model?: Model;
@@ -2034,6 +2060,58 @@ export interface Approval {
   previous: string | null;
 }
 /**
+ * One line of a dataset's manifest. Other keys are left alone.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame".
+ */
+export interface Frame {
+  width?: number | null;
+  height?: number | null;
+  sequence?: string | null;
+  captured?: string | null;
+  attributes?: {
+    [k: string]: string;
+  } | null;
+  detection?: FrameLabel[] | null;
+  "segmentation-ref"?: string | null;
+  lanes?: FramePoints[] | null;
+  tracks?: FrameTrack[] | null;
+  [k: string]: unknown;
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_label".
+ */
+export interface FrameLabel {
+  category: string;
+  /**
+   * x1, y1, x2, y2 in pixels.
+   *
+   * @minItems 4
+   * @maxItems 4
+   */
+  box: [FrameCoordinate, FrameCoordinate, FrameCoordinate, FrameCoordinate];
+  crowd?: boolean;
+  [k: string]: unknown;
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_track".
+ */
+export interface FrameTrack {
+  category?: string;
+  /**
+   * @minItems 2
+   */
+  past: [FramePoint, FramePoint, ...FramePoint[]];
+  /**
+   * @minItems 1
+   */
+  future: [FramePoint, ...FramePoint[]];
+  [k: string]: unknown;
+}
+/**
  * The files that a job left in a folder, each with its digest. A job writes it last.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -3634,4 +3712,11 @@ export interface Config {
    * How a promotion's files reach reports/ on the default branch. `pull_request`: by a separate pull request. `commit`: by a direct commit, if the branch allows the workflow's token to push.
    */
   record?: "pull_request" | "commit";
+}
+/**
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "frame_name".
+ */
+export interface FrameName {
+  [k: string]: unknown;
 }

@@ -14,7 +14,8 @@ export function checkSchema(source: Source, validate: ValidateFunction, schemas:
 	if (source.value === undefined || validate(source.value)) return [];
 	// A union is told once, by the union itself: its branches and the `if` that chose one only repeat it.
 	const errors = (validate.errors ?? []).filter(
-		(error) => !["if", "const"].includes(error.keyword) && !/\/(oneOf|anyOf)\/\d/.test(error.schemaPath),
+		({ keyword, schemaPath, propertyName }) =>
+			!["if", "const"].includes(keyword) && !/\/(oneOf|anyOf)\/\d/.test(schemaPath) && propertyName === undefined,
 	);
 	const told = errors.filter((error) => !isToldAlready(source, error) && !isOfWrongType(error, errors));
 	const problems = told
@@ -79,6 +80,8 @@ function explain(source: Source, error: ErrorObject, schemas: readonly Schema[])
 			const purpose = properties[key]?.["description"];
 			return at(`${here === "" ? "" : `${name}: `}${key} is missing${purpose ? ` (${purpose})` : ""}`);
 		}
+		case "propertyNames":
+			return at(`${name}: ${params["propertyName"]} can't be a key`);
 		case "dependencies":
 			return at(`${name}: ${params["property"]} needs ${params["missingProperty"]}, which is missing`);
 		case "type":
@@ -156,6 +159,7 @@ const patterns: Record<string, string> = {
 	"^[A-Za-z0-9][A-Za-z0-9_-]*$": "a GitHub login, without an @",
 	"^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9._/-]*$": "a tag, a branch or a commit",
 	"\\S": "a text that isn't blank",
+	"^(?!/)(?!([\\s\\S]*[\\\\/])?\\.\\.([\\\\/]|(?![\\s\\S])))[^\\u0000]+$": "a path inside the dataset's folder",
 	"^[^\\u0000-\\u001f]*$": "a text of one line",
 	"^[^\\u0000-\\u001f@]*$": "an address without a name or a password; give an address that has one by `secrets`",
 	"^(?!(GITHUB|ACTIONS|INPUT|RUNNER|LD|DYLD|PROVING_GROUND)_|PYTHON|(PATH|HOME)$)[A-Za-z_][A-Za-z0-9_]*$":
@@ -179,5 +183,7 @@ function article(type: string): string {
 		array: "a list",
 		object: "a mapping",
 	};
-	return names[type] ?? type;
+	// What may be left out may be null, which nobody writes.
+	const wanted = type.split(",").filter((each, _, all) => each !== "null" || all.length === 1);
+	return wanted.map((each) => names[each] ?? each).join(" or ");
 }

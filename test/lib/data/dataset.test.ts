@@ -55,7 +55,7 @@ describe("of tracks alone", () => {
 		const error = await read().catch((reason: unknown) => reason);
 		expect(error).toBeInstanceOf(InvalidFile);
 		expect((error as InvalidFile).message.replace(root, "")).toBe(
-			"/.proving-ground/data/walkers/golden_val.manifest:2:1 source-ref: found nothing; it must be a path inside the dataset; only a line with an id and tracks may leave it out",
+			"/.proving-ground/data/walkers/golden_val.manifest:2:1 source-ref is missing; only a line with an id and tracks may leave it out",
 		);
 	});
 

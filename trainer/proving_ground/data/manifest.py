@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,7 +14,10 @@ from proving_ground.errors import Refused
 from proving_ground.files import digest, whole_folder
 
 SPLITS = ("train", "val", "test")
-
+# Lanes and tracks of a crowded frame take a hundredth of this.
+MOST_LINE = 16 << 20
+# Every object of JavaScript's inherits something of this name.
+FORBIDDEN = "__proto__"
 
 # Coordinates become float32: what is larger would be infinite there.
 LARGEST = 3.4e38
@@ -74,11 +77,14 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
     except OSError as error:
         raise Refused(f"{file}: can't be read ({error.strerror}).") from error
     with lines:
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(iter(lambda: lines.readline(MOST_LINE + 2), b""), start=1):
+            if len(line.removesuffix(b"\n")) > MOST_LINE:
+                raise Refused(f"{file}, line {number}: the line has more than {MOST_LINE} bytes")
             if not line.strip():
                 continue
             try:
-                frame = parse_frame(json.loads(line), categories)
+                # NaN and the infinities, which Python reads, are no JSON.
+                frame = parse_frame(json.loads(line.decode(), parse_constant=refuse_constant), categories)
                 for at, track in enumerate(frame.tracks or []):
                     found = (len(track["past"]), len(track["future"]))
                     lengths = lengths or found
@@ -93,12 +99,18 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
             yield line.strip(), frame
 
 
+def refuse_constant(name: str) -> None:
+    """Refuse NaN, Infinity and -Infinity."""
+    raise ValueError(f"{name} is no JSON")
+
+
 def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
-    """Check one line's value; raises Refused, KeyError or TypeError."""
-    if not isinstance(value, dict):
-        raise Refused(f"found {shorten(value)}; a frame must be an object")
-    attributes = value.get("attributes") or {}
-    if not isinstance(attributes, dict) or not all(isinstance(text, str) for text in attributes.values()):
+    """Check one line's value as frame.schema.json does; raises Refused, KeyError or TypeError."""
+    check_object("a frame", value)
+    attributes = value.get("attributes")
+    attributes = {} if attributes is None else attributes
+    check_object("attributes", attributes)
+    if not all(isinstance(text, str) for text in attributes.values()):
         raise Refused(f"attributes: found {shorten(attributes)}; it must be an object of strings")
     tracks, sequence = parse_tracks(value.get("tracks")), value.get("sequence")
     if sequence is not None and not (isinstance(sequence, str) and sequence):
@@ -107,13 +119,14 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     if "source-ref" not in value and "id" in value:
         return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence, captured=captured)
     for side in ("width", "height"):
-        if "source-ref" in value and (type(value[side]) is not int or value[side] < 1):
+        if type(value[side]) not in (int, float) or value[side] < 1 or value[side] % 1 != 0:
             raise Refused(f"{side}: found {shorten(value[side])}; it must be a whole number of pixels, 1 or more")
     segmentation = value.get("segmentation-ref")
     return Frame(
         source=parse_path("source-ref", value["source-ref"]),
-        width=value["width"],
-        height=value["height"],
+        # To JSON 640 and 640.0 are one number.
+        width=int(value["width"]),
+        height=int(value["height"]),
         attributes=attributes,
         detection=parse_detection(value.get("detection"), categories),
         segmentation=None if segmentation is None else parse_path("segmentation-ref", segmentation),
@@ -158,8 +171,7 @@ def parse_path(name: str, value: object) -> str:
     """A path inside the dataset's folder, as it is; raises Refused for one that leads elsewhere."""
     if not isinstance(value, str) or not value:
         raise Refused(f"{name}: found {shorten(value)}; it must be a path inside the dataset's folder")
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts:
+    if value.startswith("/") or ".." in re.split(r"[\\/]", value) or "\0" in value:
         raise Refused(f"{name}: {value!r} leads out of the dataset's folder; it must be a path inside it")
     return value
 
@@ -167,6 +179,7 @@ def parse_path(name: str, value: object) -> str:
 def parse_detection(labels: object, categories: list[str] | None) -> list[dict[str, Any]] | None:
     """Boxes with area, of known categories."""
     for number, label in enumerate(check_list("detection", labels)):
+        check_object(f"detection[{number}]", label)
         box = label["box"]
         if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
             raise Refused(f"detection[{number}]: the box {shorten(box)} is not four finite numbers")
@@ -191,6 +204,7 @@ def parse_lanes(lanes: object) -> list[list[list[float]]] | None:
 def parse_tracks(tracks: object) -> list[dict[str, Any]] | None:
     """Tracks with a past of two points or more and a future of one or more."""
     for number, track in enumerate(check_list("tracks", tracks)):
+        check_object(f"tracks[{number}]", track)
         for part, least in (("past", 2), ("future", 1)):
             check_points(f"tracks[{number}].{part}", track[part])
             if len(track[part]) < least:
@@ -205,6 +219,14 @@ def check_list(name: str, value: object) -> list[Any]:
     if value is not None and not isinstance(value, list):
         raise Refused(f"{name}: found {shorten(value)}; it must be a list")
     return value or []
+
+
+def check_object(name: str, value: object) -> None:
+    """Refuse what is no object, or has a key that can't be one."""
+    if not isinstance(value, dict):
+        raise Refused(f"{name}: found {shorten(value)}; it must be an object")
+    if FORBIDDEN in value:
+        raise Refused(f"{name}: {FORBIDDEN} can't be a key")
 
 
 def check_points(name: str, points: object) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from proving_ground.data.example import Target
 from proving_ground.errors import Refused
+from proving_ground.evaluation.columns import read_columns
 from proving_ground.evaluation.counting.lanes import count_lanes
 from proving_ground.evaluation.counting.segmentation import confusion
 from proving_ground.evaluation.counting.trajectories import count_tracks
@@ -124,12 +125,9 @@ class Statistics:
     def load(path: Path) -> "Statistics":
         """Read a file; raises Refused, a ValueError, for one that is damaged, foreign, or of another version."""
         try:
-            file = io.BytesIO(path.read_bytes())
+            content = read_columns(path)
         except OSError as error:
-            raise Refused(f"{path}: the statistics can't be read ({error.strerror})") from error
-        try:
-            with np.load(file, allow_pickle=False) as stored:
-                content = {name: stored[name] for name in stored.files}
+            raise Refused(f"{path}: the statistics can't be read ({error.strerror or error})") from error
         # A wrong byte ends in any of a dozen errors of zip, of its compressions and of numpy's own header.
         except Exception as error:
             raise Refused(f"{path}: the file is damaged, or isn't a file of statistics: {error}") from error
@@ -140,10 +138,42 @@ class Statistics:
             raise Refused(f"{path}: statistics of version {version}; this code reads version {VERSION}")
         if str(content.pop("checksum", None)) != str(checksum(content)):
             raise Refused(f"{path}: the statistics are damaged: their checksum differs")
-        names = {key: tuple(content.pop(key).tolist()) for key in ("heads", "categories", "classes")}
-        index = {name: content.pop(name) for name in list(content) if name.startswith(INDEX)}
-        frames = {name.removeprefix(INDEX): values for name, values in index.items()}
-        return Statistics(**names, columns=content, index=FrameIndex.from_columns(frames) if frames else None)
+        try:
+            names = {key: names_of(content, key) for key in ("heads", "categories", "classes")}
+            index = {name: content.pop(name) for name in list(content) if name.startswith(INDEX)}
+            frames = {name.removeprefix(INDEX): values for name, values in index.items()}
+            check_columns(content, len(names["classes"]))
+            found = FrameIndex.from_columns(frames) if frames else None
+        except (LookupError, TypeError, ValueError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise Refused(f"{path}: these statistics can't be understood: {reason}") from error
+        return Statistics(**names, columns=content, index=found)
+
+
+def names_of(content: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
+    """A column of names, taken out; raises KeyError where it is missing, ValueError where it is anything else."""
+    names = content.pop(key)
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError(f"{key} is no list of names")
+    return tuple(names.tolist())
+
+
+def check_columns(content: dict[str, np.ndarray], classes: int) -> None:
+    """Raise KeyError for a column that is missing, ValueError for one of another type or shape."""
+    for table, names in TABLES.items():
+        rows = len(content[f"{table}/frame"])
+        for name, dtype in names.items():
+            key = f"{table}/{name}"
+            shape = (rows, *shapes_of(classes).get(key, ()))
+            if content[key].dtype != dtype or content[key].shape != shape:
+                raise ValueError(
+                    f"{key} is {content[key].dtype} {content[key].shape}; it must be {np.dtype(dtype)} {shape}"
+                )
+
+
+def shapes_of(classes: int) -> dict[str, tuple[int, ...]]:
+    """Shape of a row, of those columns that have more than one value in it."""
+    return {"confusion/matrix": (classes, classes), "lane_counts/counts": (3,)}
 
 
 def checksum(content: dict[str, np.ndarray]) -> int:
@@ -218,7 +248,7 @@ class Evaluator:
 
     def statistics(self) -> Statistics:
         """Everything that was added, sorted by frame."""
-        shapes = {"confusion/matrix": (len(self.classes), len(self.classes)), "lane_counts/counts": (3,)}
+        shapes = shapes_of(len(self.classes))
         columns = {}
         for table, names in TABLES.items():
             for name, dtype in names.items():

@@ -1,0 +1,47 @@
+// Where a data recipe has a dataset made or fetched is a place for data, or it is refused: nothing is written elsewhere for a file of a pull request.
+import { realpath } from "node:fs/promises";
+import path from "node:path";
+import { InvalidFile } from "../errors.ts";
+import type { Loaded } from "../experiment/files.ts";
+import type { Data } from "../generated/documents.d.ts";
+import type { State } from "../state.ts";
+import { problemAt } from "../text/problems.ts";
+import type { DvcRecipe } from "./dvc_pin.ts";
+
+/** Folders of a repository that hold programs, which no dataset goes into. */
+const PROGRAMS = [".git", ".github"];
+
+/** Throws InvalidFile where a recipe's dataset would be made or fetched outside of the folder that is meant for it, or a link on the way leads out of that. */
+export async function refuseOutside(
+	{ value, source }: Loaded<Data>,
+	{ root, state }: { root: string; state: State },
+): Promise<void> {
+	const dvc = value.dvc as DvcRecipe | undefined;
+	// What is there and nobody makes may lie anywhere: it is read and never written.
+	if (!value.importer && !dvc) return;
+	const isTracked = dvc !== undefined && "file" in dvc;
+	const folder = isTracked ? root : path.join(state.folder, "data");
+	const location = path.resolve(isTracked ? root : state.folder, value.location);
+	const refuse = (why: string) => {
+		const where = isTracked
+			? "a folder of the repository"
+			: "a folder of data/ in the state folder, such as data/scenes";
+		const message = `location: found ${value.location}, ${why}; an importer and DVC write only to ${where}`;
+		return new InvalidFile([problemAt(source, "/location", message)]);
+	};
+	if (!location.startsWith(folder + path.sep)) throw refuse("which lies elsewhere");
+	const parts = path.relative(folder, location).split(path.sep);
+	if (isTracked && parts.some((part) => PROGRAMS.includes(part) || state.reserved.includes(part)))
+		throw refuse("which is a place of programs or of this machine's state");
+	if (!(await realOf(location)).startsWith((await realOf(folder)) + path.sep))
+		throw refuse("where a link leads out of it");
+}
+
+/** Where a path leads with all links followed, as far as it is there. */
+async function realOf(place: string): Promise<string> {
+	const real = await realpath(place).catch((error: NodeJS.ErrnoException) => {
+		if (error.code === "ENOENT") return null;
+		throw error;
+	});
+	return real ?? path.join(await realOf(path.dirname(place)), path.basename(place));
+}
