@@ -158,14 +158,14 @@ interface Wanted extends CheckRun {
 /** A check with no annotation twice, and no more of them than are shown. */
 function toWanted(check: CheckRun): Wanted {
 	const all = [...new Map((check.annotations ?? []).map((one) => [JSON.stringify(one), one])).values()];
-	const left = all.length - MOST;
+	const left = all.length - MOST + (check.more ?? 0);
 	const more = left > 0 ? `\n\nAnnotations: the first ${MOST} are shown, ${left} more are left out.\n` : "";
 	return {
 		...check,
 		title: plainLine(check.title, MAX_TITLE),
 		summary: check.summary + more,
 		annotations: all.slice(0, MOST),
-		digest: all.length > 0 ? sha256(JSON.stringify(all)) : "",
+		digest: all.length > 0 ? sha256(JSON.stringify(check.more ? [all, check.more] : all)) : "",
 	};
 }
 

@@ -7,6 +7,8 @@ export interface CheckRun {
 	title: string;
 	summary: string;
 	annotations?: Annotation[];
+	/** Annotations that there would be beside these. */
+	more?: number;
 }
 
 /** A sentence on a line of a file of the commit. */
