@@ -9,6 +9,7 @@ import type { Spend } from "../plan/estimate.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
+import { withoutPrivate } from "../text/private.ts";
 import { anchorLine } from "./anchor.ts";
 import { nearSection } from "./near_bounds_section.ts";
 import { costSection, isStopping, progressText, runningSection, spendText, spentLine } from "./progress_section.ts";
@@ -87,7 +88,7 @@ export function renderComment(documents: Documents): string {
 	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
 	const heading = `${markerOf(documents.plan)}\n### ${title(documents)}`;
 	const least = () => `${heading}\n\nThe details are too long for a comment. See the report.\n\n${anchor}`.trimEnd();
-	return withinLimit((rows) => `${compose(documents, rows)}${anchor && `\n${anchor}\n`}`) ?? least();
+	return withinLimit((rows) => withoutPrivate(`${compose(documents, rows)}${anchor && `\n${anchor}\n`}`)) ?? least();
 }
 
 /** The text with as many rows of its tables as there is room for; null where there is none for the rest. */
@@ -222,7 +223,7 @@ export function renderProblems(name: string, problems: readonly Problem[]): stri
 	const last = "Nothing was run or spent. Push a fix to plan it again.";
 	const write = (rest: number) =>
 		`${first}\n\n${renderTable({ head, align: "lrl", rows, rest: "the check run" }, rest)}\n\n${last}\n`;
-	return withinLimit(write) ?? `${first}\n\n${last}\n`;
+	return withinLimit((rest) => withoutPrivate(write(rest))) ?? `${first}\n\n${last}\n`;
 }
 
 /** The check run that goes with it: a failure, each problem on the author's own line. */

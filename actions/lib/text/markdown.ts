@@ -2,6 +2,7 @@
 import { markdownTable } from "markdown-table";
 import { counted } from "./counted.ts";
 import { nameInvisible } from "./plain.ts";
+import { withoutPrivate } from "./private.ts";
 
 /** Longest text of a person's that is shown; the rest is in the documents. */
 const MAX_TEXT = 160;
@@ -20,7 +21,8 @@ export function code(text: string): string {
 
 /** Untrusted text as a code span, of at most so many characters. */
 export function codeWithin(text: string, most: number): string {
-	const characters = [...text];
+	// Before it is cut: the half of an address tells whose it is.
+	const characters = [...withoutPrivate(text)];
 	const shown = characters.length > most ? [...characters.slice(0, most - 1), "…"] : characters;
 	const inner = shown
 		.map((character) => LOOKALIKES[character] ?? nameInvisible(character))

@@ -57,6 +57,7 @@ export class Server {
 			author: BOT,
 			pullRequest: async (number) => this.of(number),
 			pullRequestsOf: async (sha) => pulls.filter(({ commits }) => commits.includes(sha)),
+			pullRequestsOn: async (branch) => pulls.filter(({ head }) => head.ref === branch),
 			pullRequestsFrom: async (prefix) => pulls.filter(({ head }) => head.ref.startsWith(prefix)),
 			labelled: async () => [],
 			commentsOf: async (number) => [comments.get(number) ?? ""].filter(Boolean),
