@@ -186,6 +186,6 @@ test("says in one error what it could not do, without the token", async () => {
 	const ran = await comment({ plan: makePlan() }, { "pull-request": "999" });
 	expect(ran.code).toBe(1);
 	expect(ran.annotations).toHaveLength(1);
-	expect(ran.annotations[0]).toContain("GitHub: could not list comments: 404");
+	expect(ran.annotations[0]).toContain("GitHub: could not read pull request 999: 404");
 	expect(ran.log).not.toContain("bot-token");
 });
