@@ -20,7 +20,7 @@ const LINE = new RegExp(
 	"gm",
 );
 
-/** The line; empty for a report of an earlier version, which names no manifest of its evaluation. */
+/** The line; empty for a report of an earlier version, which names no manifest of its evaluation, or where a digest is none. */
 export function anchorLine(report: Report, verdict: Verdict): string {
 	const { evaluation } = report.evidence;
 	if (!evaluation) return "";
@@ -32,7 +32,9 @@ export function anchorLine(report: Report, verdict: Verdict): string {
 		verdict: sha256(documentText(verdict)),
 	} satisfies Anchor;
 	const words = Object.entries(facts).map(([name, value]) => `${name}=${value}`);
-	return `<!-- proving-ground judged: ${words.join(" ")} -->`;
+	const line = `<!-- proving-ground judged: ${words.join(" ")} -->`;
+	// A digest that is none could end the HTML comment and write what it likes after it.
+	return anchorsIn(line).length === 1 ? line : "";
 }
 
 /** What a text of ours says was judged. */

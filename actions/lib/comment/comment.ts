@@ -9,6 +9,7 @@ import type { Spend } from "../plan/estimate.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
+import { withoutPrivate } from "../text/private.ts";
 import { anchorLine } from "./anchor.ts";
 import { addedSection, examSection } from "./exam_section.ts";
 import { nearSection } from "./near_bounds_section.ts";
@@ -82,11 +83,13 @@ export function markerOf({ experiment: { name } }: { experiment: { name: string 
 
 /** One Markdown document within GitHub's limit, whatever the documents hold. */
 export function renderComment(documents: Documents): string {
+	const { report } = documents;
+	const state = stateOf(documents);
+	const anchor = report && state.is === "judged" ? anchorLine(report, state.verdict) : "";
 	// Only hundreds of long names in one sentence could be too long even without a row; the verdict is what must not be lost.
-	const { is } = stateOf(documents);
-	const anchor = is === "judged" ? `\n\n${anchorLine(documents.report!, documents.verdict!)}` : "";
-	const least = `${markerOf(documents.plan)}\n### ${title(documents)}\n\nThe details are too long for a comment. See the report.${anchor}`;
-	return withinLimit((rows) => compose(documents, rows)) ?? least;
+	const heading = `${markerOf(documents.plan)}\n### ${title(documents)}`;
+	const least = () => `${heading}\n\nThe details are too long for a comment. See the report.\n\n${anchor}`.trimEnd();
+	return withinLimit((rows) => withoutPrivate(`${compose(documents, rows)}${anchor && `\n${anchor}\n`}`)) ?? least();
 }
 
 /** The text with as many rows of its tables as there is room for; null where there is none for the rest. */
@@ -187,7 +190,6 @@ function compose(documents: Documents, rows: number): string {
 		fold("Gates", table(policyTable(plan))),
 		fold("Where it comes from", provenance(plan, report)),
 		jobs && report ? spentLine(report) : "",
-		state.is === "judged" ? anchorLine(report!, state.verdict) : "",
 	];
 	return `${sections.filter(Boolean).join("\n\n")}\n`;
 }
@@ -224,7 +226,7 @@ export function renderProblems(name: string, problems: readonly Problem[]): stri
 	const last = "Nothing was run or spent. Push a fix to plan it again.";
 	const write = (rest: number) =>
 		`${first}\n\n${renderTable({ head, align: "lrl", rows, rest: "the check run" }, rest)}\n\n${last}\n`;
-	return withinLimit(write) ?? `${first}\n\n${last}\n`;
+	return withinLimit((rest) => withoutPrivate(write(rest))) ?? `${first}\n\n${last}\n`;
 }
 
 /** The check run that goes with it: a failure, each problem on the author's own line. */
@@ -263,7 +265,7 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 		conclusion,
 		title: text,
 		summary: renderComment(documents),
-		annotations: state.is === "judged" ? annotationsOf(state.verdict) : [],
+		...(state.is === "judged" ? annotationsOf(state.verdict) : {}),
 	};
 }
 
@@ -282,10 +284,13 @@ export function isOfExperiment({ name, title }: { name: string; title: string })
 	return name.startsWith(CHECK) && title !== "";
 }
 
+/** Annotations of rules; the check run says how many there would be. */
+const MOST_RULES = 250;
+
 /** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */
-function annotationsOf({ checks, policy, waivers }: Verdict): Annotation[] {
+function annotationsOf({ checks, policy, waivers }: Verdict): Required<Pick<CheckRun, "annotations" | "more">> {
 	const open = worstFirst(checks.filter(({ outcome }) => outcome === "fail" || outcome === "inconclusive"));
-	const rules = open.map((check): Annotation => {
+	const rules = open.slice(0, MOST_RULES).map((check): Annotation => {
 		const { line, why, blocking, waived } = check;
 		const level = blocking ? "failure" : waived ? "notice" : "warning";
 		return {
@@ -300,7 +305,7 @@ function annotationsOf({ checks, policy, waivers }: Verdict): Annotation[] {
 		const title = `${scoreText(check)}: the waiver has no effect`;
 		return { path: waivers!.file, line, level: "warning", title, message: why };
 	});
-	return [...rules, ...idle];
+	return { annotations: [...rules, ...idle], more: open.length - rules.length };
 }
 
 function checkState(state: State): [CheckRun["status"], CheckRun["conclusion"], string] {

@@ -14,7 +14,7 @@ import type { Plan, Report, Verdict } from "../generated/documents.d.ts";
 import { decimalsOf, gain, isLatency, legendOf, moved, nameOf, unitOf } from "../metrics.ts";
 import { noiseSentence, scoreNoise, seedsSentence } from "../report/noise.ts";
 import { counted } from "../text/counted.ts";
-import { change, code, codeWithin, duration, figure, fold, interval, type Table } from "../text/markdown.ts";
+import { change, code, codeWithin, duration, figure, fold, interval, rowsOf, type Table } from "../text/markdown.ts";
 import { exportsFold, trainingFold } from "./training_section.ts";
 
 type Score = Report["scores"][number];
@@ -112,7 +112,7 @@ export function checksSection(verdict: Verdict, table: Show): string {
 			: "";
 	if (open.length === 0) return `**Checks:** ${allHoldText(verdict)}${first}`;
 	const sorted = worstFirst(open);
-	const rows = sorted.map(cellsOf);
+	const rows = rowsOf(sorted, cellsOf);
 	const head = ["outcome", "metric", "slice", "limit", "measured (95 % interval)", "frames"];
 	// Where a figure is settled the table says all; where there is none, or it is inconclusive, only words can.
 	const unmeasured = sorted
@@ -272,7 +272,7 @@ export function latencySection({ scores, latency }: Report): string {
 
 /** Everything else that was measured. */
 export function foldedReport(report: Report, table: Show): string[] {
-	const scores = report.scores.map((score) => [
+	const scores = rowsOf(report.scores, (score) => [
 		nameOf(score.metric, code),
 		whereText(score.slice),
 		...scoreCells(score, report),
@@ -314,7 +314,7 @@ function cellsOf(check: Verdict["checks"][number]): string[] {
 
 /** Every check of the verdict. */
 export function allChecks(verdict: Verdict): Table {
-	const rows = verdict.checks.map((check) => [...cellsOf(check), `line ${check.line}`, code(check.reason)]);
+	const rows = rowsOf(verdict.checks, (check) => [...cellsOf(check), `line ${check.line}`, code(check.reason)]);
 	return {
 		head: ["outcome", "metric", "slice", "limit", "measured (95 % interval)", "frames", "policy", "reason"],
 		align: "lllllrll",
@@ -337,7 +337,7 @@ export function dataTable({ data }: Plan): Table {
 
 /** The rules of the policy; a metric's key is what the file has. */
 export function policyTable({ policy }: Plan): Table {
-	const rows = policy.rules.map((rule) => [
+	const rows = rowsOf(policy.rules, (rule) => [
 		nameOf(rule.metric, code),
 		code(rule.metric),
 		whereText(rule.slice),

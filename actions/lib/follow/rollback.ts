@@ -88,16 +88,18 @@ async function isRollback(pull: PullRequest, { git, github }: Pick<RollbackPorts
 	return true;
 }
 
-/** The pull requests that were merged into the branch as rollbacks, and a line on each that only bears a rollback's name. */
+/** The pull requests that were merged into the branch as rollbacks in the last days, and a line on each that only bears a rollback's name. */
 async function mergedRollbacks(
 	ports: Pick<RollbackPorts, "git" | "github">,
-	branch: string,
+	{ branch, days }: RollbackOptions,
 ): Promise<{ rollbacks: PullRequest[]; unclear: PullRequest[]; told: string[]; failures: unknown[] }> {
 	const rollbacks: PullRequest[] = [];
 	const unclear: PullRequest[] = [];
 	const told: string[] = [];
 	const failures: unknown[] = [];
-	for (const pull of await ports.github.pullRequestsFrom(ROLLBACKS)) {
+	// Nothing has happened to what was merged longer ago, and it is settled.
+	const since = new Date(Date.now() - days * DAY_MS);
+	for (const pull of await ports.github.pullRequestsFrom(ROLLBACKS, since)) {
 		if (!pull.merged || pull.base.ref !== branch) continue;
 		try {
 			if (await isRollback(pull, ports)) rollbacks.push(pull);
@@ -117,7 +119,7 @@ export async function rollBackMerged(
 	ports: RollbackPorts,
 	options: RollbackOptions,
 ): Promise<{ rollbacks: PullRequest[]; told: string[]; failures: unknown[] }> {
-	const { rollbacks, unclear, told, failures } = await mergedRollbacks(ports, options.branch);
+	const { rollbacks, unclear, told, failures } = await mergedRollbacks(ports, options);
 	for (const model of await ports.project.registry.lines()) {
 		try {
 			await rollBackLine(model, rollbacks, { ...ports, ...options, tell: (line) => told.push(`${model}: ${line}`) });

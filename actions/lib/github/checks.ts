@@ -29,7 +29,7 @@ interface Run extends Said {
 }
 
 export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRuns" | "checkSummaries"> {
-	const { octokit, place, author, limits } = client;
+	const { octokit, place, author, limits, forAll } = client;
 
 	/** Our check runs on a commit, the last made first. */
 	async function ours(sha: string, name?: string): Promise<Run[]> {
@@ -119,7 +119,7 @@ export function checks(client: Client): Pick<GitHub, "upsertCheckRun" | "checkRu
 
 	return {
 		async upsertCheckRun(check) {
-			const wanted = toWanted(check);
+			const wanted = toWanted(check, forAll);
 			const before = await runsOf(wanted);
 			const [found] = before;
 			// GitHub never takes back that a run is completed, nor an annotation: what a job that runs again on the same
@@ -156,16 +156,21 @@ interface Wanted extends CheckRun {
 }
 
 /** A check with no annotation twice, and no more of them than are shown. */
-function toWanted(check: CheckRun): Wanted {
-	const all = [...new Map((check.annotations ?? []).map((one) => [JSON.stringify(one), one])).values()];
-	const left = all.length - MOST;
+function toWanted(check: CheckRun, forAll: Client["forAll"]): Wanted {
+	const shown = (check.annotations ?? []).map((one) => ({
+		...one,
+		title: forAll(one.title),
+		message: forAll(one.message),
+	}));
+	const all = [...new Map(shown.map((one) => [JSON.stringify(one), one])).values()];
+	const left = all.length - MOST + (check.more ?? 0);
 	const more = left > 0 ? `\n\nAnnotations: the first ${MOST} are shown, ${left} more are left out.\n` : "";
 	return {
 		...check,
-		title: plainLine(check.title, MAX_TITLE),
-		summary: check.summary + more,
+		title: plainLine(forAll(check.title), MAX_TITLE),
+		summary: forAll(check.summary) + more,
 		annotations: all.slice(0, MOST),
-		digest: all.length > 0 ? sha256(JSON.stringify(all)) : "",
+		digest: all.length > 0 ? sha256(JSON.stringify(check.more ? [all, check.more] : all)) : "",
 	};
 }
 

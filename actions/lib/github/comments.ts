@@ -10,7 +10,7 @@ interface Comment {
 }
 
 export function comments(client: Client): Pick<GitHub, "upsertComment" | "commentsOf" | "react"> {
-	const { octokit, place, author, limits } = client;
+	const { octokit, place, author, limits, forAll } = client;
 
 	/** Our comments with the marker, oldest first, over all pages. */
 	async function ours(pullRequest: number, marker: string): Promise<Comment[]> {
@@ -43,7 +43,8 @@ export function comments(client: Client): Pick<GitHub, "upsertComment" | "commen
 	}
 
 	return {
-		async upsertComment(pullRequest, marker, body, keep = () => false) {
+		async upsertComment(pullRequest, marker, text, keep = () => false) {
+			const body = forAll(text);
 			const before = await ours(pullRequest, marker);
 			const made = before.length === 0;
 			const [oldest, ...twins] = made ? await create(pullRequest, marker, body) : before;

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Octokit } from "@octokit/rest";
 import { InvalidInput, ServiceError } from "../errors.ts";
+import { withoutPrivate } from "../text/private.ts";
 import { boundedFetch, type Limits, limitsOf, Unacceptable } from "./requests.ts";
 
 /** Where and as whom to write. */
@@ -26,6 +27,8 @@ export interface Client {
 	author: string;
 	second: number;
 	limits: Limits;
+	/** A text as everybody may read it. */
+	forAll: (text: string) => string;
 }
 
 /** Longest wait for a rate limit, in seconds: longer costs more on a runner than failing and being run again. */
@@ -69,7 +72,9 @@ export async function connect(options: GitHubOptions): Promise<Client> {
 		// A creating call whose answer was lost would be made twice.
 		if (options.method === "POST") options.request = { retries: 0, ...options.request };
 	});
-	return { octokit, place: { owner, repo }, author, second, limits };
+	// By its value too: of an App it has another form.
+	const forAll = (text: string) => withoutPrivate(token === "" ? text : text.replaceAll(token, "(key)"));
+	return { octokit, place: { owner, repo }, author, second, limits, forAll };
 }
 
 /**

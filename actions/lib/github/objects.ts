@@ -7,6 +7,8 @@ export interface CheckRun {
 	title: string;
 	summary: string;
 	annotations?: Annotation[];
+	/** Annotations that there would be beside these. */
+	more?: number;
 }
 
 /** A sentence on a line of a file of the commit. */
@@ -97,8 +99,10 @@ export interface GitHub {
 	openPullRequests(): Promise<PullRequest[]>;
 	/** The pull requests that brought a commit, or would. */
 	pullRequestsOf(sha: string): Promise<PullRequest[]>;
-	/** The pull requests in any state whose branch is of this repository and begins so. */
-	pullRequestsFrom(prefix: string): Promise<PullRequest[]>;
+	/** The pull requests in any state whose branch is of this repository and begins so; with a time only those that something has happened to since, and no older ones are read. */
+	pullRequestsFrom(prefix: string, since?: Date): Promise<PullRequest[]>;
+	/** The pull requests in any state of one branch of this repository. */
+	pullRequestsOn(branch: string): Promise<PullRequest[]>;
 	/** Numbers of the open pull requests with a label, as it was some minutes ago at most. */
 	labelled(label: string): Promise<number[]>;
 	/** The login that a commit's address belongs to; null where GitHub knows none. */

@@ -16,11 +16,12 @@ type Found =
 	| "openPullRequests"
 	| "pullRequestsOf"
 	| "pullRequestsFrom"
+	| "pullRequestsOn"
 	| "labelled"
 	| "permissionOf";
 
 export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | "openIssue" | "closeIssue"> {
-	const { octokit, place, author, limits } = client;
+	const { octokit, place, author, limits, forAll } = client;
 
 	async function list(state: "open" | "all", head?: string): Promise<PullRequest[]> {
 		const asked = { ...place, ...(head === undefined ? {} : { head: `${place.owner}:${head}` }) };
@@ -61,9 +62,25 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		return toPullRequest(data);
 	}
 
-	/** The first pull request of a branch of this repository. */
-	async function of(branch: string): Promise<PullRequest | null> {
-		return (await list("all", branch)).find(({ head }) => head.ref === branch && !head.fork) ?? null;
+	/** Those of a branch of this repository, oldest first. */
+	async function on(branch: string): Promise<PullRequest[]> {
+		return (await list("all", branch)).filter(({ head }) => head.ref === branch && !head.fork);
+	}
+
+	/** Those that something has happened to since a time, which are read from the last one back. */
+	async function changedSince(since: Date): Promise<PullRequest[]> {
+		const isOld = ({ updated_at }: { updated_at: string }) => Date.parse(updated_at) < since.getTime();
+		const asked = {
+			...place,
+			state: "all" as const,
+			sort: "updated" as const,
+			direction: "desc" as const,
+			per_page: 100,
+		};
+		const found = await call("list pull requests", () =>
+			readPages(octokit.paginate.iterator(octokit.rest.pulls.list, asked), limits, (page) => page.some(isOld)),
+		);
+		return found.filter((one) => !isOld(one)).map(toPullRequest);
 	}
 
 	/** Our issues with the marker, oldest first, whatever their state. */
@@ -133,8 +150,12 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 			return Promise.all(found.map(({ number }) => pullRequest(number)));
 		},
 
-		async pullRequestsFrom(prefix) {
-			return (await list("all")).filter(({ head }) => !head.fork && head.ref.startsWith(prefix));
+		pullRequestsOn: on,
+
+		async pullRequestsFrom(prefix, since) {
+			return (await (since ? changedSince(since) : list("all"))).filter(
+				({ head }) => !head.fork && head.ref.startsWith(prefix),
+			);
 		},
 
 		async labelled(label) {
@@ -156,11 +177,11 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 
 		async openPullRequest({ branch, base, title, body, labels }) {
 			const look = async () => {
-				const found = await of(branch);
-				return found && { ...found, created: false };
+				const [found] = await on(branch);
+				return found ? { ...found, created: false } : null;
 			};
 			const make = async () => {
-				const fields = { ...place, head: branch, base, title: plainLine(title, MAX_TITLE), body };
+				const fields = { ...place, head: branch, base, title: plainLine(forAll(title), MAX_TITLE), body: forAll(body) };
 				const { data } = await octokit.rest.pulls.create(fields);
 				return { ...toPullRequest(data), created: true };
 			};
@@ -177,7 +198,7 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 
 		async openIssue({ marker, title, body, labels }) {
 			const [before] = await issuesWith(marker);
-			const text = body.startsWith(marker) ? body : `${marker}\n${body}`;
+			const text = forAll(body.startsWith(marker) ? body : `${marker}\n${body}`);
 			// What was settled has come back. Where somebody wants none of it, it stays closed.
 			if (before?.state === "closed" && before.reason === "completed") await reopen(before.number, text);
 			if (before) return { number: before.number, created: false };
@@ -186,8 +207,14 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 				client,
 				"open an issue",
 				async () =>
-					(await octokit.rest.issues.create({ ...place, title: plainLine(title, MAX_TITLE), body: text, labels })).data
-						.number,
+					(
+						await octokit.rest.issues.create({
+							...place,
+							title: plainLine(forAll(title), MAX_TITLE),
+							body: text,
+							labels,
+						})
+					).data.number,
 				look,
 			);
 			// Two runs that raced have each opened one: both keep the oldest.
@@ -198,7 +225,7 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 
 		async closeIssue(marker, why) {
 			for (const { number, state, body } of await issuesWith(marker))
-				if (state === "open") await close(number, { state_reason: "completed", body: `${body}\n\n${why}` });
+				if (state === "open") await close(number, { state_reason: "completed", body: `${body}\n\n${forAll(why)}` });
 		},
 	};
 }

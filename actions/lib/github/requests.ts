@@ -68,8 +68,12 @@ interface Page<T> {
 	headers: { link?: string | undefined };
 }
 
-/** All items of a list. Throws where its pages have no end, or one of them names an earlier one as its next. */
-export async function readPages<T>(pages: AsyncIterable<Page<T>>, { pages: most }: Limits): Promise<T[]> {
+/** All items of a list, up to the page that is the last that anybody asks for. Throws where its pages have no end, or one of them names an earlier one as its next. */
+export async function readPages<T>(
+	pages: AsyncIterable<Page<T>>,
+	{ pages: most }: Limits,
+	isLast: (items: T[]) => boolean = () => false,
+): Promise<T[]> {
 	const found: T[] = [];
 	const seen = new Set<string>();
 	let read = 0;
@@ -77,7 +81,7 @@ export async function readPages<T>(pages: AsyncIterable<Page<T>>, { pages: most 
 		found.push(...data);
 		read += 1;
 		const [, next] = /<([^<>]+)>;\s*rel="next"/.exec(headers.link ?? "") ?? [];
-		if (next === undefined) break;
+		if (next === undefined || isLast(data)) break;
 		if (seen.has(next)) throw new Unacceptable(`the pages of the list come round to ${next}`);
 		if (read === most) throw new Unacceptable(`the list has more than ${most} pages`);
 		seen.add(next);

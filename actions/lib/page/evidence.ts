@@ -5,9 +5,17 @@ import { nameOf } from "../metrics.ts";
 import { counted } from "../text/counted.ts";
 import { figure } from "../text/markdown.ts";
 import { curveChart, epochChart, latencyChart, reliabilityChart, swatch } from "./charts.ts";
-import { facts, fold, levelText, type Row, section, shade, table } from "./parts.ts";
+import { cutNote, facts, fold, levelText, type Row, section, shade, table } from "./parts.ts";
 
 type Example = Figures["examples"][number];
+
+/** Charts of a section, overall and on slices, and cells of its matrices. */
+const MOST_CHARTS = 40;
+const MOST_CELLS = 10_000;
+/** Names of a matrix: a table has no more columns. */
+const MOST_NAMES = 36;
+/** Frames of a kind. */
+const MOST_FRAMES = 40;
 
 function legend(report: Report): ComponentChild {
 	return h(
@@ -38,10 +46,10 @@ export function curvesSection(report: Report): ComponentChild {
 		);
 	const overall = curves.filter(({ slice }) => slice === null);
 	if (overall.length === 0) return null;
-	const slices = Map.groupBy(
-		curves.filter(({ slice }) => slice !== null),
-		({ slice }) => slice!,
-	);
+	const onSlices = curves.filter(({ slice }) => slice !== null);
+	const slices = Map.groupBy(onSlices.slice(0, MOST_CHARTS), ({ slice }) => slice!);
+	const strict = overall.filter(({ iou }) => iou !== 0.5);
+	const lenient = overall.filter(({ iou }) => iou === 0.5);
 	return section(
 		"curves",
 		"Precision over recall",
@@ -51,9 +59,16 @@ export function curvesSection(report: Report): ComponentChild {
 			{ class: "note" },
 			`The dot is at score ${matched.min_score}. Boxes with a lower score don't count in the sections below, nor on the frames above.`,
 		),
-		shown(overall.filter(({ iou }) => iou === 0.5)),
-		fold("At IoU 0.75", shown(overall.filter(({ iou }) => iou !== 0.5))),
-		slices.size > 0 ? fold("By slice", ...[...slices].map(([slice, own]) => fold(slice, shown(own)))) : null,
+		shown(lenient.slice(0, MOST_CHARTS)),
+		cutNote(MOST_CHARTS, lenient.length, "curves"),
+		fold("At IoU 0.75", shown(strict.slice(0, MOST_CHARTS)), cutNote(MOST_CHARTS, strict.length, "curves")),
+		slices.size > 0
+			? fold(
+					"By slice",
+					...[...slices].map(([slice, own]) => fold(slice, shown(own))),
+					cutNote(MOST_CHARTS, onSlices.length, "curves"),
+				)
+			: null,
 	);
 }
 
@@ -61,18 +76,20 @@ export function curvesSection(report: Report): ComponentChild {
 export function calibrationSection(report: Report): ComponentChild {
 	const { calibration, matched } = report.figures;
 	const scores = new Map(report.scores.map((score) => [`${score.slice}\u0000${score.metric}`, score]));
-	const drawn = calibration.diagrams.map((diagram) => {
+	const draw = (diagram: Figures["calibration"]["diagrams"][number]) => {
 		const { slice, category } = diagram;
 		const metric = category === null ? "ece" : `ece/${category}`;
 		const score = scores.get(`${slice}\u0000${metric}`);
 		const before = score && score.production !== null ? `, production ${levelText(score.production, metric)}` : "";
 		const title = `${category ?? "all categories"}: ECE ${levelText(score?.candidate ?? null, metric)}${before}`;
-		return { slice, shown: h("figure", {}, h("figcaption", {}, title), reliabilityChart(diagram)) };
-	});
-	const overall = drawn.filter(({ slice }) => slice === null);
+		return h("figure", {}, h("figcaption", {}, title), reliabilityChart(diagram));
+	};
+	const overall = calibration.diagrams.filter(({ slice }) => slice === null);
 	if (overall.length === 0) return null;
-	const slices = drawn.filter(({ slice }) => slice !== null);
-	const bySlice = slices.map(({ slice, shown }) => h("div", {}, h("h3", {}, slice), shown));
+	const slices = calibration.diagrams.filter(({ slice }) => slice !== null);
+	const bySlice = slices
+		.slice(0, MOST_CHARTS)
+		.map((diagram) => h("div", {}, h("h3", {}, diagram.slice), draw(diagram)));
 	return section(
 		"calibration",
 		"Calibration of scores",
@@ -82,8 +99,11 @@ export function calibrationSection(report: Report): ComponentChild {
 			{ class: "note" },
 			`Share of the boxes of a score that are right, at IoU ${matched.min_iou}. On the dashed line scores equal precision; below it they are too high. Boxes count from a score of ${matched.min_score}. A dot's area is its bin's share of the boxes.`,
 		),
-		h("div", { class: "grid" }, ...overall.map(({ shown }) => shown)),
-		slices.length > 0 ? fold("By slice", h("div", { class: "grid" }, ...bySlice)) : null,
+		h("div", { class: "grid" }, ...overall.slice(0, MOST_CHARTS).map(draw)),
+		cutNote(MOST_CHARTS, overall.length, "charts"),
+		slices.length > 0
+			? fold("By slice", h("div", { class: "grid" }, ...bySlice), cutNote(MOST_CHARTS, slices.length, "charts"))
+			: null,
 	);
 }
 
@@ -102,13 +122,19 @@ export function confusionSection(report: Report): ComponentChild {
 	};
 	const overall = parts.get(null);
 	if (!overall) return null;
-	const slices = [...parts].flatMap(([slice, own]) => (slice === null ? [] : [fold(slice, shown(own))]));
+	const named = [...parts].flatMap(([slice, own]) => (slice === null ? [] : [{ slice, own }]));
+	let cells = 0;
+	const kept = named.filter(({ own }) => {
+		cells += own.reduce((sum, { names }) => sum + 2 * Math.min(names.length, MOST_NAMES) ** 2, 0);
+		return cells <= MOST_CELLS;
+	});
+	const slices = kept.map(({ slice, own }) => fold(slice, shown(own)));
 	const note = `Rows are labels, columns are predictions, in percent of the row. Boxes count from a score of ${matched.min_score}; each is matched to the free label with the highest IoU, at least ${matched.min_iou}. Pixels count by class.`;
 	return section(
 		"confusion",
 		"Confusion",
 		shown(overall),
-		slices.length > 0 ? fold("By slice", ...slices) : null,
+		named.length > 0 ? fold("By slice", ...slices, cutNote(slices.length, named.length, "slices")) : null,
 		h("p", { class: "note" }, note),
 	);
 }
@@ -119,9 +145,9 @@ function matrixTable(
 	model: string,
 ): ComponentChild {
 	const label = `${head === "detection" ? "Boxes" : "Pixels"}, ${model}`;
-	const rows = matrix.map((row, place): Row => {
+	const rows = matrix.slice(0, MOST_NAMES).map((row, place): Row => {
 		const total = row.reduce((sum, count) => sum + count, 0);
-		const cells = row.map((count, column) => {
+		const cells = row.slice(0, MOST_NAMES).map((count, column) => {
 			const share = total > 0 ? count / total : 0;
 			const right = column === place;
 			return {
@@ -133,7 +159,7 @@ function matrixTable(
 	});
 	const columns = [
 		{ title: "label" },
-		...names.map((title) => ({ title, numeric: true })),
+		...names.slice(0, MOST_NAMES).map((title) => ({ title, numeric: true })),
 		{ title: "count", numeric: true },
 	];
 	return h(
@@ -141,6 +167,7 @@ function matrixTable(
 		{},
 		h("figcaption", {}, label),
 		table(`${label}${slice === null ? "" : ` on ${slice}`}`, columns, rows, { class: "heat-map" }),
+		cutNote(rows.length, names.length, "categories"),
 	);
 }
 
@@ -234,7 +261,8 @@ export function examplesSection(report: Report): ComponentChild {
 			Fragment,
 			{},
 			h("h3", {}, KINDS[kind]),
-			h("div", { class: "frames" }, ...own.map((example) => exampleFigure(example, number++))),
+			cutNote(MOST_FRAMES, own.length, "frames"),
+			h("div", { class: "frames" }, ...own.slice(0, MOST_FRAMES).map((example) => exampleFigure(example, number++))),
 		),
 	);
 	if (shown.length === 0) return null;

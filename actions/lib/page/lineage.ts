@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import type { Report, Verdict } from "../generated/documents.d.ts";
 import { figure } from "../text/markdown.ts";
+import { withoutPrivate } from "../text/private.ts";
 import { facts, fold, type Row, section, table } from "./parts.ts";
 
 /** What differs from production in configuration and data. */
@@ -114,7 +115,7 @@ export function lineageSection(report: Report, verdict: Verdict | undefined): Co
 		["eval_report.json", evidence.eval_report],
 		["figures.json", evidence.figures],
 		["report.json", verdict?.report],
-		...report.files.map(({ name, location }): [string, string] => [`${name} files`, location]),
+		...report.files.map(({ name, location }): [string, string] => [`${name} files`, withoutPrivate(location)]),
 	];
 	const shown = known.flatMap(([name, value]): [string, ComponentChild][] =>
 		value ? [[name, h("code", {}, value)]] : [],

@@ -1,5 +1,5 @@
 // Pieces that several sections of a page are made of: tables that scroll and sort, intervals on a scale, boxes of keys.
-import { type ComponentChild, type ComponentChildren, h } from "preact";
+import { type ComponentChild, type ComponentChildren, Fragment, h } from "preact";
 import type { Report } from "../generated/documents.d.ts";
 import { decimalsOf, legendOf, meaningOf, moved, nameOf, unitOf } from "../metrics.ts";
 import { change, figure, interval } from "../text/markdown.ts";
@@ -54,16 +54,41 @@ export interface Row {
 /** What a cell shows; with what it is sorted by where that isn't its text. */
 export type Cell = string | { show: ComponentChildren; sort?: number | string | null; class?: string };
 
-/** A table that scrolls by itself where it is wider than the page, or with the class `cards` makes a card of each row there. The first cell of a row names it. */
+/** What a table and a section show at most: a browser draws more only slowly, nobody reads it, and the documents beside the page have all. */
+const MOST_ROWS = 500;
+const MOST_COLUMNS = 40;
+
+/** The rows that a table shows, and how many it would have. */
+export interface Rows {
+	shown: Row[];
+	all: number;
+}
+
+/** Rows of the first items, as many as a table shows; the others are only counted. */
+export function rowsOf<T>(items: readonly T[], rowOf: (item: T, place: number) => Row): Rows {
+	return { shown: items.slice(0, MOST_ROWS).map(rowOf), all: items.length };
+}
+
+const BESIDE = "report.json, beside this page";
+
+/** How much isn't shown, and where it is; nothing where all is shown. */
+export function cutNote(shown: number, all: number, what: string, where = BESIDE): ComponentChild {
+	if (shown >= all) return null;
+	const [some, whole] = [shown, all].map((count) => count.toLocaleString("en-US"));
+	return h("p", { class: "note" }, `${some} of ${whole} ${what} are shown. All of them are in ${where}.`);
+}
+
+/** A table that scrolls by itself where it is wider than the page, or with the class `cards` makes a card of each row there; what it leaves out is where `where` says. The first cell of a row names it. */
 export function table(
 	label: string,
 	columns: Column[],
-	rows: Row[],
-	properties: Record<string, string> = {},
+	rows: Row[] | Rows,
+	{ where = BESIDE, ...properties }: Record<string, string> = {},
 ): ComponentChild {
+	const { shown, all } = Array.isArray(rows) ? rowsOf(rows, (row) => row) : rows;
 	// Where a page is narrow a card's lines have no heads above them.
 	const labelled = (properties["class"] ?? "").split(" ").includes("cards");
-	const head = columns.map(({ title, meaning, numeric, sorts }) => {
+	const head = columns.slice(0, MOST_COLUMNS).map(({ title, meaning, numeric, sorts }) => {
 		const shown = meaning ? h("abbr", { title: meaning }, title) : title;
 		return h(
 			"th",
@@ -71,17 +96,25 @@ export function table(
 			sorts ? h("button", { type: "button", class: "sort" }, shown) : shown,
 		);
 	});
-	const body = rows.map(({ cells, class: className, data = {} }) =>
+	const body = shown.map(({ cells, class: className, data = {} }) =>
 		h(
 			"tr",
 			{ class: className, ...data },
-			...cells.map((cell, place) => tableCell(cell, columns[place]!, { names: place === 0, labelled })),
+			...cells
+				.slice(0, MOST_COLUMNS)
+				.map((cell, place) => tableCell(cell, columns[place]!, { names: place === 0, labelled })),
 		),
 	);
 	return h(
-		"div",
-		{ class: "scroll", role: "region", "aria-label": label, tabIndex: 0 },
-		h("table", properties, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body)),
+		Fragment,
+		{},
+		h(
+			"div",
+			{ class: "scroll", role: "region", "aria-label": label, tabIndex: 0 },
+			h("table", properties, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body)),
+		),
+		cutNote(shown.length, all, "rows", where),
+		cutNote(head.length, columns.length, "columns", where),
 	);
 }
 

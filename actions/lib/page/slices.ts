@@ -12,6 +12,7 @@ import {
 	metricColumn,
 	metricName,
 	type Row,
+	rowsOf,
 	type Score,
 	section,
 	shade,
@@ -26,9 +27,13 @@ export function slicesSection(report: Report, verdict: Verdict | undefined): Com
 	const scores = report.scores.filter(({ metric }) => !isLatency(metric));
 	if (scores.length === 0) return null;
 	const reaches = reachByUnit(scores, verdict);
-	const rows = scores
-		.toSorted(byNews)
-		.map((score) => sliceRow(score, report, verdict, reaches.get(unitOf(score.metric)) ?? 1));
+	const known: Known = {
+		checks: new Map((verdict?.checks ?? []).toReversed().map((check) => [keyOf(check), check])),
+		slices: new Map(report.slices.map((slice) => [slice.name, slice])),
+	};
+	const rows = rowsOf(scores.toSorted(byNews), (score) =>
+		sliceRow(score, report, known, reaches.get(unitOf(score.metric)) ?? 1),
+	);
 	const metrics = [...new Set(scores.map(({ metric }) => metric))];
 	const columns = [
 		{ title: "slice", sorts: true },
@@ -60,7 +65,7 @@ export function slicesSection(report: Report, verdict: Verdict | undefined): Com
 				),
 			),
 			h("label", {}, h("input", { type: "checkbox", name: "moved" }), " only what moved"),
-			h("output", { "aria-live": "polite" }, `${rows.length} of ${rows.length} rows`),
+			h("output", { "aria-live": "polite" }, `${rows.shown.length} of ${rows.shown.length} rows`),
 		),
 		table("Scores of each slice", columns, rows, { id: "slice-table", class: "cards" }),
 		h("p", { class: "note" }, scaleNote(report, reaches)),
@@ -78,10 +83,20 @@ function scaleNote(report: Report, reaches: Map<string, number>): string {
 	return `${bars}Intervals: ${method}, ${resamples} resamples by ${unit}, seed ${seed}, the same draws for both models. ${noiseSentence(report, (text) => text)}${drawn}`;
 }
 
-function sliceRow(score: Score, report: Report, verdict: Verdict | undefined, reach: number): Row {
+/** What a row looks up: the first check of a score, and its slice. */
+interface Known {
+	checks: Map<string, Verdict["checks"][number]>;
+	slices: Map<string, Report["slices"][number]>;
+}
+
+function keyOf({ metric, slice }: { metric: string; slice: string | null }): string {
+	return `${slice}\u0000${metric}`;
+}
+
+function sliceRow(score: Score, report: Report, { checks, slices }: Known, reach: number): Row {
 	const { metric, slice, frames, units, objects } = score;
-	const check = verdict?.checks.find((one) => one.metric === metric && one.slice === slice);
-	const info = report.slices.find(({ name }) => name === slice);
+	const check = checks.get(keyOf(score));
+	const info = slice === null ? undefined : slices.get(slice);
 	const where = Object.entries(info?.where ?? {}).map(([key, value]) => `${key}: ${[value].flat().join(" or ")}`);
 	const state = moved(score);
 	const noise = scoreNoise(report, score);
@@ -131,6 +146,11 @@ function byNews(a: Score, b: Score): number {
 	return rank(a) === 1 ? gain(a)! - gain(b)! : gain(b)! - gain(a)!;
 }
 
+/** The largest of numbers that may be too many for arguments. */
+function largestOf(values: readonly number[]): number {
+	return values.reduce((largest, value) => Math.max(largest, value), 0);
+}
+
 /** For each unit the width of the bars' scale, rounded up to a plain number. */
 function reachByUnit(scores: Score[], verdict: Verdict | undefined): Map<string, number> {
 	const reaches = new Map<string, number>();
@@ -143,7 +163,7 @@ function reachByUnit(scores: Score[], verdict: Verdict | undefined): Map<string,
 		);
 		const sorted = ends.toSorted((a, b) => a - b);
 		const most = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * REACH_SHARE))];
-		const wanted = Math.max(most ?? 0, ...allowed);
+		const wanted = largestOf([most ?? 0, ...allowed]);
 		if (!wanted) continue;
 		const power = 10 ** Math.floor(Math.log10(wanted));
 		const step = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= wanted - 1e-12) ?? 10;
@@ -162,8 +182,8 @@ export function classesSection(report: Report): ComponentChild {
 			return { own, delta: own === null || other === null ? null : own - other };
 		}),
 	);
-	const largest = metrics.map((_, place) => Math.max(...changes.map((row) => Math.abs(row[place]!.delta ?? 0))));
-	const shown = rows.map(({ slice }, at): Row => {
+	const largest = metrics.map((_, place) => largestOf(changes.map((row) => Math.abs(row[place]!.delta ?? 0))));
+	const shown = rowsOf(rows, ({ slice }, at): Row => {
 		const cells = metrics.map((metric, place) => {
 			const { own, delta } = changes[at]![place]!;
 			const step = delta === null ? 0 : shade(Math.abs(delta) / (largest[place]! || 1));
@@ -198,10 +218,10 @@ export function heatSection(report: Report): ComponentChild {
 	const largest = new Map(
 		metrics.map((metric) => [
 			metric,
-			Math.max(...scores.filter((score) => score.metric === metric).map((score) => Math.abs(gain(score)!))),
+			largestOf(scores.filter((score) => score.metric === metric).map((score) => Math.abs(gain(score)!))),
 		]),
 	);
-	const rows = [null, ...report.slices.map(({ name }) => name)].map((slice): Row => {
+	const rows = rowsOf([null, ...report.slices.map(({ name }) => name)], (slice): Row => {
 		const cells = metrics.map((metric) => {
 			const score = find.get(`${slice}\u0000${metric}`);
 			if (!score) return { show: "", class: "none" };

@@ -14,7 +14,7 @@ import type { Report, Verdict } from "../generated/documents.d.ts";
 import { checkNoiseText, nearText } from "../report/noise.ts";
 import { counted } from "../text/counted.ts";
 import { interval } from "../text/markdown.ts";
-import { fold, metricName, type Row, section, table } from "./parts.ts";
+import { fold, metricName, type Row, rowsOf, section, table } from "./parts.ts";
 
 type Check = Verdict["checks"][number];
 
@@ -103,7 +103,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 		{ title: "measured (95 % interval)" },
 		{ title: "reason" },
 	];
-	const rows = checks.map((check): Row => {
+	const rows = rowsOf(checks, (check): Row => {
 		const { slice, metric, outcome, blocking, why, reason, line, waived } = check;
 		// Where a figure is settled the table says all; where there is none, or it is inconclusive, only words can.
 		const words = check.actual === null || outcome === "inconclusive" ? why : "";
@@ -133,7 +133,7 @@ function checkTable(label: string, checks: Check[], { policy }: Verdict): Compon
 			],
 		};
 	});
-	return table(label, columns, rows, { class: "cards" });
+	return table(label, columns, rows, { class: "cards", where: "verdict.json, beside this page" });
 }
 
 function foundCell(check: Check): string {

@@ -140,7 +140,7 @@ async function propose(
 	}
 	const branch = `proving-ground/record/${name}`;
 	// Merged or refused by somebody: it's not asked for again.
-	if ((await github.pullRequestsFrom(branch)).some(({ head }) => head.ref === branch)) return;
+	if ((await github.pullRequestsOn(branch)).length > 0) return;
 	await github.commitFiles({ branch, base, message: title, files });
 	await github.openPullRequest({ branch, base, title, body, labels: [] });
 }

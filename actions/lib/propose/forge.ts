@@ -13,7 +13,7 @@ export interface ForgeOptions {
 /** What it needs of GitHub. */
 export type ProposalsOnGitHub = Pick<
 	GitHub,
-	"pullRequestsFrom" | "commitFiles" | "openPullRequest" | "dispatchWorkflow" | "checkRuns"
+	"pullRequestsFrom" | "pullRequestsOn" | "commitFiles" | "openPullRequest" | "dispatchWorkflow" | "checkRuns"
 >;
 
 /** The workflow that a proposal's pull request would start. */
@@ -37,8 +37,7 @@ export function forgeOn(github: ProposalsOnGitHub, { base, dispatch }: ForgeOpti
 
 		async propose({ tick, branch, files, title, body }) {
 			// Planning takes a while: another run may have opened it meanwhile, and somebody may have pushed to its branch.
-			const found = await github.pullRequestsFrom(branch);
-			if (found.some(({ head }) => head.ref === branch)) return "there";
+			if ((await github.pullRequestsOn(branch)).length > 0) return "there";
 			await github.commitFiles({ branch, base, message: `Propose ${tick}`, files });
 			const { number, created } = await github.openPullRequest({ branch, base, title, body, labels: [LABEL] });
 			if (!created) return "there";

@@ -2,6 +2,7 @@
 import { markdownTable } from "markdown-table";
 import { counted } from "./counted.ts";
 import { nameInvisible } from "./plain.ts";
+import { withoutPrivate } from "./private.ts";
 
 /** Longest text of a person's that is shown; the rest is in the documents. */
 const MAX_TEXT = 160;
@@ -20,7 +21,8 @@ export function code(text: string): string {
 
 /** Untrusted text as a code span, of at most so many characters. */
 export function codeWithin(text: string, most: number): string {
-	const characters = [...text];
+	// Before it is cut: the half of an address tells whose it is.
+	const characters = [...withoutPrivate(text)];
 	const shown = characters.length > most ? [...characters.slice(0, most - 1), "…"] : characters;
 	const inner = shown
 		.map((character) => LOOKALIKES[character] ?? nameInvisible(character))
@@ -41,12 +43,26 @@ export function link(text: string, address: string): string {
 	return `[${text}](${safe})`;
 }
 
+/** Rows of a table; a list of them is some. */
+export interface Rows {
+	readonly length: number;
+	slice(from: number, to: number): string[][];
+}
+
+/** Rows that are made only where they are shown: of a hundred thousand a few hundred are. */
+export function rowsOf<T>(items: readonly T[], rowOf: (item: T) => string[]): Rows {
+	return { length: items.length, slice: (from, to) => items.slice(from, to).map(rowOf) };
+}
+
+/** Rows that are cut, among which those to name are looked for. */
+const MOST_NAMED = 50;
+
 /** A table and how many rows of it may be shown. */
 export interface Table {
 	head: string[];
 	/** A letter for each column: l or r. */
 	align: string;
-	rows: string[][];
+	rows: Rows;
 	/** Where the rows are that are cut. */
 	rest: string;
 	/** Columns that name a row; the first, where it is left out. */
@@ -56,11 +72,12 @@ export interface Table {
 /** A table cut at a row, with the rest counted and, by their first column, the next of them named. */
 export function renderTable({ head, align, rows, rest, named: columns = [0] }: Table, maxRows: number): string {
 	const shown = rows.slice(0, maxRows);
-	const left = rows.slice(maxRows);
+	const left = rows.length - shown.length;
 	const table = shown.length > 0 ? markdownTable([head, ...shown], { align: [...align], alignDelimiters: false }) : "";
-	if (left.length === 0) return table;
-	const named = [...new Set(left.map((row) => columns.map((column) => row[column]).join(" ")))].slice(0, 5).join(", ");
-	return `${table}\n\n…and ${counted(left.length, "more row")} (${named}${left.length > 5 ? ", …" : ""}), all in ${rest}.`;
+	if (left === 0) return table;
+	const next = rows.slice(maxRows, maxRows + MOST_NAMED);
+	const named = [...new Set(next.map((row) => columns.map((column) => row[column]).join(" ")))].slice(0, 5).join(", ");
+	return `${table}\n\n…and ${counted(left, "more row")} (${named}${left > 5 ? ", …" : ""}), all in ${rest}.`;
 }
 
 /** A fold: GitHub needs the empty line between HTML and Markdown. */

@@ -132,7 +132,11 @@ function linesOf(
 	const github = {
 		tagged: async (name: string) => tags.get(name) ?? null,
 		createTag: async (name: string, sha: string) => void tags.set(name, sha),
-		pullRequestsFrom: async (prefix: string) => (prefix === ROLLBACKS ? merged : []),
+		pullRequestsFrom: async (prefix: string, since: Date) => {
+			expect(Date.now() - since.getTime()).toBeLessThan(31 * 86_400_000);
+			return prefix === ROLLBACKS ? merged : [];
+		},
+		pullRequestsOn: async () => [],
 		pullRequestsOf: async () => [{ number: 4 }],
 		pullRequest: async (number: number) => (number === 9 ? { mergedBy: "bob" } : original),
 		author: BOT,

@@ -59,6 +59,7 @@ export class Server {
 			author: BOT,
 			pullRequest: async (number) => this.of(number),
 			pullRequestsOf: async (sha) => pulls.filter(({ commits }) => commits.includes(sha)),
+			pullRequestsOn: async (branch) => pulls.filter(({ head }) => head.ref === branch),
 			pullRequestsFrom: async (prefix) => pulls.filter(({ head }) => head.ref.startsWith(prefix)),
 			approversOf: async (number) => this.approvals.get(number) ?? [],
 			authorOf: async () => null,

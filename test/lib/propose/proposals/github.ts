@@ -71,6 +71,7 @@ export class Server {
 
 		return {
 			pullRequestsFrom: (prefix) => request(() => list(prefix) as PullRequest[]),
+			pullRequestsOn: (name) => request(() => list(name).filter(({ head }) => head.ref === name) as PullRequest[]),
 			checkRuns: (sha) => request(() => (this.checked.has(sha) ? [CHECK] : [])),
 
 			commitFiles: async ({ branch, files }) => {
