@@ -121,7 +121,7 @@ export async function readDataset(
 		content.set(file, manifests[split].sha256);
 		for (const frame of frames) {
 			for (const reference of [frame["source-ref"], frame["segmentation-ref"]]) {
-				if (reference !== undefined && !content.has(reference))
+				if (typeof reference === "string" && !content.has(reference))
 					content.set(reference, await digestFile(path.join(location, reference)));
 			}
 		}
@@ -260,7 +260,7 @@ function spanOf(frames: Frame[]): Captured | null {
 function countLabelled(frames: Frame[]): Dataset["labelled"][Split] {
 	return {
 		detection: frames.filter((frame) => frame.detection).length,
-		segmentation: frames.filter((frame) => frame["segmentation-ref"] !== undefined).length,
+		segmentation: frames.filter((frame) => typeof frame["segmentation-ref"] === "string").length,
 		lanes: frames.filter((frame) => frame.lanes).length,
 		trajectory: frames.filter((frame) => frame.tracks && frame.tracks.length > 0).length,
 	};
