@@ -93,7 +93,12 @@ export function spoiled(good: unknown): fc.Arbitrary<unknown> {
 		for (const [at, by] of changes) {
 			const places = [...placesOf(value)];
 			const [holder, name] = places[at % places.length]!;
-			Object.defineProperty(holder, name, { value: by, enumerable: true, configurable: true, writable: true });
+			Object.defineProperty(holder, name, {
+				value: structuredClone(by),
+				enumerable: true,
+				configurable: true,
+				writable: true,
+			});
 		}
 		return value;
 	});

@@ -105,7 +105,7 @@ describe("the whole reader", () => {
 			}
 			expect(await listing(), kind).toEqual(before);
 		});
-		await fc.assert(property, parameters(count(60, 3_000)));
+		await fc.assert(property, parameters(count(60, 500)));
 		await writeFile(path.join(folder, file), original);
 	});
 });
