@@ -31,7 +31,12 @@ export const READERS: Reader[] = [
 		can: "show in a comment how promoted models would be judged by them",
 	},
 	{
-		files: "a dataset's `golden_*.manifest`, `slices.yaml` and what they name",
+		files: "a dataset's `golden_*.manifest`",
+		module: "data/manifest.ts",
+		can: "say what the data's frames and labels are. Each line has a limit, and is held to a schema",
+	},
+	{
+		files: "a dataset's `slices.yaml`, and the files that its manifests name",
 		module: "data/dataset.ts",
 		can: "decide the data's version and numbers. Regular files inside the dataset are counted and digested",
 	},
