@@ -106,6 +106,8 @@ def refuse_constant(name: str) -> None:
 
 def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     """Check one line's value as frame.schema.json does; raises Refused, KeyError or TypeError."""
+    if not isinstance(value, dict):
+        raise Refused(f"found {shorten(value)}; a frame must be an object")
     check_object("a frame", value)
     attributes = value.get("attributes")
     attributes = {} if attributes is None else attributes
