@@ -120,12 +120,13 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     captured = parse_captured(value.get("captured"))
     if "source-ref" not in value and "id" in value:
         return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence, captured=captured)
+    source = parse_path("source-ref", value["source-ref"])
     for side in ("width", "height"):
         if type(value[side]) not in (int, float) or value[side] < 1 or value[side] % 1 != 0:
             raise Refused(f"{side}: found {shorten(value[side])}; it must be a whole number of pixels, 1 or more")
     segmentation = value.get("segmentation-ref")
     return Frame(
-        source=parse_path("source-ref", value["source-ref"]),
+        source=source,
         # To JSON 640 and 640.0 are one number.
         width=int(value["width"]),
         height=int(value["height"]),
