@@ -430,7 +430,7 @@ TRACK = {"past": [[0, 0], [1, 1]], "future": [[2, 2]]}
         ({"attributes": {"weather": None}}, 'attributes: found {"weather": null}; it must be an object of strings'),
         ({"detection": {}}, "detection: found {}; it must be a list"),
         ({"detection": [{**BOX, "box": [0, 0, 1]}]}, "detection[0]: the box [0, 0, 1] is not four finite numbers"),
-        ({"detection": [{**BOX, "box": [0, 0, float("nan"), 1]}]}, "the box [0, 0, NaN, 1] is not four finite numbers"),
+        ({"detection": [{**BOX, "box": [0, 0, float("nan"), 1]}]}, "NaN is no JSON"),
         ({"detection": [{**BOX, "box": [0, 0, 1e39, 1]}]}, "is not four finite numbers"),
         ({"detection": [{**BOX, "crowd": 1}]}, "detection[0]: category must be a string, and crowd true or false"),
         ({"lanes": [[[1, 2], [3]]]}, "lanes[0][1]: found [3]; a point must be [x, y], two finite numbers"),

@@ -106,6 +106,8 @@ def refuse_constant(name: str) -> None:
 
 def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     """Check one line's value as frame.schema.json does; raises Refused, KeyError or TypeError."""
+    if not isinstance(value, dict):
+        raise Refused(f"found {shorten(value)}; a frame must be an object")
     check_object("a frame", value)
     attributes = value.get("attributes")
     attributes = {} if attributes is None else attributes
@@ -118,12 +120,13 @@ def parse_frame(value: dict[str, Any], categories: list[str] | None) -> Frame:
     captured = parse_captured(value.get("captured"))
     if "source-ref" not in value and "id" in value:
         return replace(parse_tracks_alone(value, attributes, tracks), sequence=sequence, captured=captured)
+    source = parse_path("source-ref", value["source-ref"])
     for side in ("width", "height"):
         if type(value[side]) not in (int, float) or value[side] < 1 or value[side] % 1 != 0:
             raise Refused(f"{side}: found {shorten(value[side])}; it must be a whole number of pixels, 1 or more")
     segmentation = value.get("segmentation-ref")
     return Frame(
-        source=parse_path("source-ref", value["source-ref"]),
+        source=source,
         # To JSON 640 and 640.0 are one number.
         width=int(value["width"]),
         height=int(value["height"]),
