@@ -215,6 +215,17 @@ describe("with frames added", () => {
 	});
 });
 
+test("is seen by a runner that can't see which frames differ, and told as no more than that", () => {
+	const { data } = makePlan();
+	const change = { version: 1, known: false, removed: 0, relabelled: 0, added: [], slices: [] };
+	const judged = makeJudged(makeScores(), { data: { ...data, test: { ...data.test, change } } });
+	const planned = renderComment({ plan: judged.plan });
+	expect(planned).toContain("The test frames are not those that production v1 was judged on.");
+	expect(planned).not.toContain("must approve it");
+	expect(judged.verdict).toMatchObject({ passed: false });
+	expect(renderComment(judged)).toContain("its frames aren't known here");
+});
+
 describe("of slices", () => {
 	const { data } = makePlan();
 	const lost = (...slices: PlanTestChange["slices"]) => {
