@@ -1,5 +1,5 @@
 // A merge that is taken back becomes production going back: the model that it promoted is replaced by the one that it had replaced.
-import { sentenceOf } from "../errors.ts";
+import { ServiceError, sentenceOf } from "../errors.ts";
 import type { Entry, Promotion } from "../generated/documents.d.ts";
 import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
@@ -187,7 +187,12 @@ async function askedBy(brought: string, asked: readonly PullRequest[], github: G
 	if (asked.length === 0) return null;
 	const bringing = new Set((await github.pullRequestsOf(brought)).map(({ number }) => `${ROLLBACKS}${number}`));
 	const rollback = asked.find(({ head }) => bringing.has(head.ref));
-	return rollback ? ((await github.pullRequest(rollback.number)).mergedBy ?? rollback.author) : null;
+	if (!rollback) return null;
+	const { number, author } = rollback;
+	const { merged, mergedBy } = await github.pullRequest(number);
+	// An answer from before the merge would make its author the one who has approved it.
+	if (!merged) throw new ServiceError("GitHub", `#${number} is merged by one answer, and isn't by the next.`);
+	return mergedBy ?? author;
 }
 
 /** Who has reverted what a commit brought, so that the experiment's file is gone; null where it stands, or was removed in tidying up. */
