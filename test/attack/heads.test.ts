@@ -67,7 +67,7 @@ describe("a trainer that nobody has approved", () => {
 	test("isn't started to make shards either", async () => {
 		const data = (await readFile(path.join(home, "recipes/data/mini.yaml"), "utf8")).split("importer:")[0]!;
 		const there = await head({ ...own, "recipes/data/mini.yaml": `${data}shards: { megabytes: 64 }\n` });
-		const frame = `${JSON.stringify({ "source-ref": "frame.jpg", detection: [] })}\n`;
+		const frame = `${JSON.stringify({ "source-ref": "frame.jpg", width: 96, height: 64, detection: [] })}\n`;
 		await mkdir(state("data/mini"), { recursive: true });
 		for (const split of ["train", "val", "test"]) await writeFile(state(`data/mini/golden_${split}.manifest`), frame);
 		for (const [name, text] of Object.entries({ "slices.yaml": "slices: []\n", "frame.jpg": "x" }))

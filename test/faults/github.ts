@@ -1,4 +1,5 @@
 // The model of GitHub that settling has, with what is shown on pull requests: each call is safe to repeat, as its port promises.
+import { InvalidInput } from "../../actions/lib/errors.ts";
 import type { CheckRun, GitHub, Label } from "../../actions/lib/github/objects.ts";
 import { BOT, type Server } from "../lib/follow/merged/github.ts";
 
@@ -19,6 +20,11 @@ export function connect(server: Server, shown: Shown): GitHub {
 	const github: Partial<GitHub> = {
 		...base,
 		openPullRequests: async () => open(),
+		createTag: async (name, sha) => {
+			const at = server.tags.get(name) ?? sha;
+			if (at !== sha) throw new InvalidInput(`The tag ${name} is at ${at} already.`);
+			return base.createTag(name, sha);
+		},
 		openPullRequest: async ({ branch, base: ref }) => {
 			const before = server.pulls.find(({ head }) => head.ref === branch);
 			const pull = before ?? server.open("", "", branch, BOT);

@@ -190,10 +190,10 @@ async function askedBy(brought: string, asked: readonly PullRequest[], github: G
 	const bringing = new Set((await github.pullRequestsOf(brought)).map(({ number }) => `${ROLLBACKS}${number}`));
 	const rollback = asked.find(({ head }) => bringing.has(head.ref));
 	if (!rollback) return null;
-	const { merged, mergedBy, author } = await github.pullRequest(rollback.number);
-	// The list says that it is merged, and who has done it is to be recorded.
-	if (!merged)
-		throw new ServiceError("GitHub", `it says of #${rollback.number} both that it is merged and that it isn't`);
+	const { number, author } = rollback;
+	const { merged, mergedBy } = await github.pullRequest(number);
+	// An answer from before the merge would make its author the one who has approved it.
+	if (!merged) throw new ServiceError("GitHub", `#${number} is merged by one answer, and isn't by the next.`);
 	return mergedBy ?? author;
 }
 

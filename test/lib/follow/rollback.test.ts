@@ -138,7 +138,7 @@ function linesOf(
 		},
 		pullRequestsOn: async () => [],
 		pullRequestsOf: async () => [{ number: 4 }],
-		pullRequest: async (number: number) => (number === 9 ? { mergedBy: "bob" } : original),
+		pullRequest: async (number: number) => (number === 9 ? { merged: true, mergedBy: "bob" } : original),
 		author: BOT,
 		commitFiles: async () => "created",
 		openPullRequest: async () => ({ number: 9, created: true }),
@@ -206,6 +206,16 @@ test("records what it did when a service has failed meanwhile, and keeps no othe
 	expect(events).toMatchObject([{ model: "m" }, { model: "a", version: 1, replaced: 2 }]);
 	expect(approved).toHaveLength(2);
 	expect((await rolled()).told).toEqual([]);
+});
+
+test("waits where an answer from before the merge would name its author as who approved it", async () => {
+	const { approved, rolled } = linesOf(await bring(), [asked(4)]);
+	const before = { ...asked(4), merged: false, mergedBy: null };
+	const pullRequest: GitHub["pullRequest"] = async (number) => (number === 9 ? before : original);
+	const { told } = await rolled({ pullRequest });
+	expect(told).toEqual(["m: could not be rolled back: GitHub: #9 is merged by one answer, and isn't by the next."]);
+	expect(approved).toEqual([]);
+	expect((await rolled()).told).toEqual(["m: rolled back from v2 to v1"]);
 });
 
 test("leaves production where a pull request only has the name of a rollback", async () => {

@@ -61,6 +61,8 @@ async function writeDataset(folder: string): Promise<void> {
 	const frame = {
 		"source-ref": "frame.jpg",
 		"segmentation-ref": "classes.png",
+		width: 96,
+		height: 64,
 		detection: [{ category: "vehicle", box: [1, 2, 30, 40] }],
 		lanes: [],
 	};
