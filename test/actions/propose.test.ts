@@ -89,7 +89,7 @@ test("opens one pull request with the experiment, however often the event comes"
 		["fresh: small-line on mini at v3", branch, "main"],
 	]);
 	expect(opened[0]!.body).toContain("The event `dataset.published`: `mini` at `v3`.");
-	expect(opened[0]!.body).toContain("there/is/none: the trainer's Python can't be started");
+	expect(opened[0]!.body).toContain("the trainer's Python can't be started (ENOENT)");
 	const number = String(opened[0]!.number);
 	expect(github.actions.dispatches).toMatchObject([
 		{ kind: "workflow_dispatch", by: BOT, workflow: "experiment.yml", ref: branch, inputs: { "pull-request": number } },

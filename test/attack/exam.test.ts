@@ -43,6 +43,8 @@ async function writeData(name: string, test: readonly Frame[], slices = `slices:
 		JSON.stringify({
 			"source-ref": `${frame}.jpg`,
 			"segmentation-ref": `${frame}.png`,
+			width: 96,
+			height: 64,
 			attributes: { timeofday: time },
 			detection: [{ category: "vehicle", box }],
 			lanes: [],

@@ -76,8 +76,8 @@ test.each(kinds)("any text as a file of the kind %s", { timeout: 3_600_000 }, as
 		if (!isPlain(value)) throw new Error("A value that isn't plain was taken.");
 	});
 	await fc.assert(property, parameters(Math.ceil(EACH)));
-	// What finds nothing valid has only met the first line of defence; a model's file is too long to be left whole by a slip.
-	if (name !== "model") expect(valid).toBeGreaterThan(0);
+	// What finds nothing valid has only met the first line of defence; these two are too long to be left whole by a slip.
+	if (name !== "model" && name !== "machine") expect(valid).toBeGreaterThan(0);
 });
 
 describe("the whole reader", () => {

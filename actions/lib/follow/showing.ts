@@ -40,9 +40,10 @@ export async function showExperiment(
 	const peers = await peersOf(github, number, documents.plan.experiment.model);
 	const shown = { ...documents, peers, approval: shortApproval(approvalOf(documents.plan)) };
 	const comment = await github.upsertComment(number, markerOf(documents.plan), renderComment(shown), keep);
-	// What is there is of the same run and says more: its check run is as well.
-	if (comment === "unchanged" && keep) return { comment, checkRun: "unchanged" };
-	return { comment, checkRun: await github.upsertCheckRun(checkRunOf(shown, head.sha)) };
+	const check = checkRunOf(shown, head.sha);
+	// What is there is of the same run and says more, and its check run as well, unless whoever wrote it was stopped before that.
+	const isKept = keep && comment === "unchanged" && (await github.checkSummaries(head.sha, check.name)).length > 0;
+	return { comment, checkRun: isKept ? "unchanged" : await github.upsertCheckRun(check) };
 }
 
 /** Shows why an experiment file can't be planned. */
