@@ -49,7 +49,7 @@ export function refuseInWorkspace(key: string, named: string, place: string): vo
 }
 
 /** A place's path inside a folder, whatever links lead there; empty for the folder itself, null where it lies elsewhere. */
-export function insideOf(folder: string, place: string): string | null {
+function insideOf(folder: string, place: string): string | null {
 	const inside = path.relative(real(folder), real(place));
 	return inside === ".." || inside.startsWith(`..${path.sep}`) || path.isAbsolute(inside) ? null : inside;
 }
