@@ -65,8 +65,9 @@ export class World {
 				versions.map(({ entry }) => [entry.version, entry.run, entry.evaluation]),
 			),
 			approvals: histories.map(({ approvals }) =>
-				approvals.map(({ version, replaced, approved_by, manifest }) => [version, replaced, approved_by, manifest]),
+				approvals.map(({ version, replaced, manifest }) => [version, replaced, manifest]),
 			),
+			approvers: histories.map(({ approvals }) => approvals.map(({ approved_by }) => approved_by)),
 			tags: sorted([...server.tags].map(([name, sha]) => `${timeless(name)} ${sha}`)),
 			branches: sorted(
 				[...server.branches].map(([name, { files }]) => `${timeless(name)}: ${files.map((file) => file.path).sort()}`),
