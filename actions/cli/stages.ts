@@ -69,7 +69,8 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 			problems.push(...error.problems);
 		});
 	};
-	for (const file of chosen) await check(loadExperiment(file, { root, ...baseOf(context) }));
+	for (const file of chosen)
+		await check(loadExperiment(file, { root, state: context.project.state.folder, ...baseOf(context) }));
 	// What stands for experiments of later is checked with all of them.
 	if (files.length === 0) await check(loadProposals({ root, ...baseOf(context) }));
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));

@@ -220,6 +220,7 @@ test.each<[string, string, (commit: string) => object, string[] | undefined]>([
 	const inputs = { experiments: file, since: "", head: "head", image: "", author: BOT, ...dispatched };
 	const environment = {
 		GITHUB_EVENT_PATH: event,
+		GITHUB_SHA: github.sha,
 		GITHUB_API_URL: github.url,
 		GITHUB_REPOSITORY: github.repository,
 	};

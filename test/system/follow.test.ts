@@ -87,7 +87,7 @@ test("puts back what was deleted by hand, in one run", async () => {
 	for (const name of await labels()) await call("DELETE", `issues/${number}/labels/${encodeURIComponent(name)}`);
 	await call("DELETE", `labels/${encodeURIComponent("model:passed")}`);
 	for (const cache of ["checkouts", "documents"])
-		await rm(path.join(ports.project.home, ".proving-ground", cache), { recursive: true, force: true });
+		await rm(path.join(ports.project.state.folder, cache), { recursive: true, force: true });
 	await follow(null, ports, options);
 	expect((await comments()).map(({ body }) => body)).toEqual(before.map(({ body }) => body));
 	expect((await labels()).sort()).toEqual(["line:small-line", "model:passed"]);
@@ -98,8 +98,8 @@ test(`writes nothing in ${runs} runs where there is nothing to do`, async () => 
 	const since = place.github.requests.length;
 	for (let run = 0; run < runs; run += 1) await follow(null, ports, options);
 	expect(writes(since)).toEqual([]);
-	// The token has a thousand requests an hour: one for the list, three for each pull request with an experiment.
-	expect(place.github.requests.length - since).toBe(runs * (1 + 3));
+	// The token has a thousand requests an hour: one for the list, three for each pull request with an experiment, two to compare what it was judged by.
+	expect(place.github.requests.length - since).toBe(runs * (1 + 3 + 2));
 });
 
 test("stops what a closed pull request has asked for, and nothing that somebody has started by hand", async () => {

@@ -20,6 +20,8 @@ export interface Registry {
 	register(entry: Omit<Entry, "version">, files: { model: string; evaluation: string }): Promise<Version>;
 	/** Notes by which manifest an evaluation was reported, and returns the one that was noted first. Safe to repeat. */
 	note(model: string, evaluation: string, manifest: string): Promise<string>;
+	/** By which manifest an evaluation is known: its version's, else as it was noted; null where it is neither. */
+	noted(model: string, evaluation: string): Promise<string | null>;
 	/** Makes a version production if `replaced` still is and its files are those of its entry; approving what is production already changes nothing. */
 	approve(model: string, approval: Approval): Promise<Approval>;
 	/** Throws InvalidInput where a version's files aren't those that its entry names. */

@@ -152,6 +152,17 @@ export function folder(root: string): Registry {
 			return (await createFile(file, manifest)) ? manifest : await readFile(file, "utf8");
 		},
 
+		async noted(model, evaluation) {
+			const known = (await versions(model)).find(({ entry }) => entry.evaluation === evaluation);
+			if (known) return known.entry.evaluation_manifest;
+			if (!NAME.test(evaluation)) return null;
+			const note = readFile(path.join(lineOf(model), "evaluations", evaluation), "utf8");
+			return note.catch((error: NodeJS.ErrnoException) => {
+				if (error.code === "ENOENT") return null;
+				throw error;
+			});
+		},
+
 		async approve(model, approval) {
 			const { versions, approvals } = await readLine(model);
 			const last = approvals.at(-1);

@@ -46,7 +46,7 @@ export interface TrainPorts {
 	executor: Executor;
 	store: Store;
 	/** Remembers which evaluations were judged: only those are used again. */
-	registry: Pick<Registry, "history">;
+	registry: Pick<Registry, "noted">;
 	/** Resamples of the bootstrap. */
 	resamples?: number;
 	/** The pull request that asks for the runs: once none asks for a run that is still going, it's stopped. */

@@ -4,7 +4,7 @@ import { MANIFEST, parseManifest } from "../artefacts.ts";
 import { isOtherExam } from "../data/test_split.ts";
 import { parseDocument, sha256 } from "../documents.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
-import type { Entry, EvalReport, Plan, RunEvaluate } from "../generated/documents.d.ts";
+import type { EvalReport, Plan, RunEvaluate } from "../generated/documents.d.ts";
 import { identify, type RunId } from "../plan/identity.ts";
 import { evaluationKey, modelKey, type Store } from "../plan/store.ts";
 import type { Run, TrainPorts } from "./executor.ts";
@@ -89,11 +89,15 @@ export async function measuredBefore(
 	{ run, manifest }: { run: RunId; manifest: string },
 	{ store, registry }: Pick<TrainPorts, "store" | "registry">,
 ): Promise<string | null> {
-	const { versions } = await registry.history(model);
-	for (const { entry } of versions) {
-		if (entry.run !== run || entry.evaluation === id) continue;
-		const folder = evaluationKey(model, run, entry.evaluation);
-		const bytes = await readJudged(folder, entry, store);
+	const prefix = evaluationKey(model, run, "");
+	const evaluations = new Set((await store.list(prefix)).map((key) => key.slice(prefix.length).split("/")[0]!));
+	for (const evaluation of evaluations) {
+		if (evaluation === id) continue;
+		const known = await registry.noted(model, evaluation);
+		// Nobody vouches for it.
+		if (known === null) continue;
+		const folder = `${prefix}${evaluation}`;
+		const bytes = await readKnown(folder, known, store);
 		if (!bytes) continue;
 		const key = `${folder}/${EVAL_REPORT}`;
 		const report = await parseDocument("eval_report", bytes, key).catch((error: unknown) => {
@@ -113,15 +117,16 @@ export async function measuredBefore(
 
 const EVAL_REPORT = "eval_report.json";
 
-/** An evaluation's report as it was judged, by which the job checks the statistics; null where the store has it no more. */
-async function readJudged(folder: string, { version, evaluation_manifest }: Entry, store: Store) {
+/** The report of an evaluation that is known by its manifest, by which the job checks the statistics; null where the store has it no more. */
+async function readKnown(folder: string, known: string, store: Store) {
 	const listing = await store.get(`${folder}/${MANIFEST}`);
 	if (!listing) return null;
-	const judged = `v${version} was judged by what the registry names ${evaluation_manifest}`;
 	const mend = `Remove ${store.locate(folder)}, and the model is measured anew.`;
-	if (sha256(listing) !== evaluation_manifest)
-		throw new InvalidInput(`${folder}/${MANIFEST}: found digest ${sha256(listing)}; ${judged}. ${mend}`);
-	const files = await parseManifest(listing, evaluation_manifest, `${folder}/${MANIFEST}`);
+	if (sha256(listing) !== known)
+		throw new InvalidInput(
+			`${folder}/${MANIFEST}: found digest ${sha256(listing)}; the registry knows this evaluation by ${known}. ${mend}`,
+		);
+	const files = await parseManifest(listing, known, `${folder}/${MANIFEST}`);
 	const listed = files.find(({ file }) => file === EVAL_REPORT)?.sha256;
 	const bytes = await store.get(`${folder}/${EVAL_REPORT}`);
 	if (!bytes) return null;

@@ -68,7 +68,7 @@ afterEach(() => rm(root, { recursive: true }));
 type History = { versions: Version[]; approvals: Approval[] };
 
 async function plan(history: History = { versions: [], approvals: [] }, name = "mine") {
-	const resolved = await loadExperiment(`experiments/${name}.yaml`, { root });
+	const resolved = await loadExperiment(`experiments/${name}.yaml`, { root, state: root });
 	const dataset = await readDataset("mini", resolved.data.value, path.join(root, "data/mini"));
 	return planRun({ resolved, dataset, start: null, replay: null, tracking: {}, code, image: null, history });
 }

@@ -56,7 +56,10 @@ function scripted() {
 			kept.set(`${modelKey(plan.run.model, id)}/manifest.json`, Buffer.from(manifestText(id, { weights: "" })));
 	};
 	const versions: Version[] = [];
-	const registry = { history: async () => ({ versions, approvals: [] }) };
+	const registry = {
+		noted: async (_: string, evaluation: string) =>
+			versions.find(({ entry }) => entry.evaluation === evaluation)?.entry.evaluation_manifest ?? null,
+	};
 	return { ports: { executor, store, registry }, started, stopped, settle, kept, versions };
 }
 
