@@ -1,6 +1,7 @@
 // What was merged becomes production, or an issue that says why it can't: looked up in git, GitHub and the registry, so that a run that was dropped loses nothing.
 import path from "node:path";
 import { title } from "../comment/comment.ts";
+import { sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError, sentenceOf } from "../errors.ts";
 import type { Jobs, Plan } from "../generated/documents.d.ts";
 import { checkOut } from "../git/checkouts.ts";
@@ -97,9 +98,27 @@ async function listMerged({ git, github }: SettlePorts, { branch, days }: Settle
 		const found = (await github.pullRequestsOf(commit)).filter(({ merged, head }) => merged && !head.fork);
 		// A rebase brings several commits, and names the last.
 		const own = found.filter(({ base }) => base.ref === branch);
-		pulls.set(commit, own.find(({ mergeCommit }) => mergeCommit === commit) ?? own[0] ?? null);
+		const pull = own.find(({ mergeCommit }) => mergeCommit === commit) ?? own[0];
+		pulls.set(commit, pull ?? (await namedPull(commit, { git, github })));
 	}
 	return [...last].map(([file, commit]) => ({ file, commit, pull: pulls.get(commit) ?? null })).reverse();
+}
+
+/** The merged pull request that a commit's message names; null where it names none. GitHub may know of a merge's commit late, and whoever wrote it isn't who merged it. */
+async function namedPull(
+	commit: string,
+	{ git, github }: Pick<SettlePorts, "git" | "github">,
+): Promise<PullRequest | null> {
+	const [subject = ""] = (await git("log", "-1", "--format=%s", commit)).split("\n");
+	const [, merged, squashed] = /^Merge (?:pull request )?#(\d{1,9})\b|\(#(\d{1,9})\)$/.exec(subject) ?? [];
+	const number = merged ?? squashed;
+	if (number === undefined) return null;
+	const pull = await github.pullRequest(Number(number)).catch((error: unknown) => {
+		// A message may name anything.
+		if (error instanceof ServiceError && /\b404\b/.test(error.message)) return null;
+		throw error;
+	});
+	return pull?.mergeCommit === commit && pull.merged && !pull.head.fork ? pull : null;
 }
 
 /** Longest reason in an issue: two digests, and what to do. */
@@ -111,10 +130,7 @@ async function settleOne(merged: Merged, ports: SettlePorts, options: SettleOpti
 	} catch (error) {
 		// A disk that is full or can't be written is no fault of the experiment's either.
 		if (error instanceof ServiceError || (error as NodeJS.ErrnoException).syscall) throw error;
-		const refused = await refuseMerged(merged, ports, {
-			why: codeWithin(sentenceOf(error), MAX_WHY),
-			of: merged.commit,
-		});
+		const refused = await refuseMerged(merged, ports, codeWithin(sentenceOf(error), MAX_WHY));
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return refused;
 		// A bug that one file trips over: people read of it in the issue, and we in the log.
 		throw error;
@@ -144,11 +160,10 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const seen = await lookAtJobs(plan, unseenJobs(plan), places);
 	const training = seen.jobs[0]!;
 	if (training.state === "running") return { file, is: "waiting", why: "its training is still running" };
-	if (training.state !== "succeeded")
-		return refuseMerged(merged, ports, { why: brokenText(training), of: plan.run.id });
+	if (training.state !== "succeeded") return refuseMerged(merged, ports, brokenText(training));
 	const jobs = await followJobs(plan, places);
 	const last = jobs.jobs.at(-1)!;
-	if (last.state !== "succeeded") return refuseMerged(merged, ports, { why: brokenText(last), of: plan.run.id });
+	if (last.state !== "succeeded") return refuseMerged(merged, ports, brokenText(last));
 	const { evaluation, report, verdict } = await judgeEvaluation(plan, jobs, project, {
 		github,
 		place: pull ?? { number: null, head: { sha: commit } },
@@ -157,13 +172,14 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 		const failed = { plan, jobs, report, verdict };
 		// What it says there is from before production had moved on; once it says failed, it's of the day of the merge.
 		if (pull) await showExperiment(github, pull, failed, (shown) => shown.includes("\n### ❌"));
-		return refuseMerged(merged, ports, { why: title(failed), of: plan.run.id });
+		return refuseMerged(merged, ports, title(failed));
 	}
 	const by = pull?.mergedBy ?? (await authorOf(commit, git));
 	const promotion = await promote({ plan, report, verdict, approve: true, by, now: new Date() }, project);
 	const record = { plan, report, verdict, promotion, card: evaluation.card, commit, pullRequest: pull?.number ?? null };
 	const since = `**Update:** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
-	for (const what of [plan.run.id, commit]) await github.closeIssue(refusalMarker(what), since);
+	// Also those of its merges before this one.
+	await github.closeIssue(refusalMarker(file), since);
 	// Before the version's tag, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
 	const isNew = await recordPromotion(record, ports, options.branch);
@@ -276,20 +292,16 @@ const HOW_TO_GO_ON = `**What to do**
 
 This issue is closed when the model is promoted.`;
 
-/** Marks the issue of a run, or of a commit whose experiment can't be planned. */
-function refusalMarker(of: string): string {
-	return `<!-- proving-ground: refused ${of} -->`;
+/** What the marker of each issue about an experiment file begins with; a name may hold anything. */
+function refusalMarker(file: string): string {
+	return `<!-- proving-ground: refused ${sha256(file)} `;
 }
 
 /** Opens one issue for what can't be promoted, with why (Markdown) and how to go on. */
-async function refuseMerged(
-	{ file, pull, commit }: Merged,
-	{ github }: SettlePorts,
-	{ why, of }: { why: string; of: string },
-): Promise<Settled> {
+async function refuseMerged({ file, pull, commit }: Merged, { github }: SettlePorts, why: string): Promise<Settled> {
 	const brought = pull ? `merged with #${pull.number}` : `pushed with ${code(commit)}`;
 	const { number } = await github.openIssue({
-		marker: refusalMarker(of),
+		marker: `${refusalMarker(file)}${commit} -->`,
 		title: `${path.basename(file, ".yaml")} was merged but not promoted`,
 		body: [
 			`${code(file)}, ${brought}, was not promoted. Production is unchanged.`,

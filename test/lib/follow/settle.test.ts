@@ -1,8 +1,10 @@
 // What was merged
+
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { sha256 } from "../../../actions/lib/documents.ts";
 import { ServiceError } from "../../../actions/lib/errors.ts";
 import { evaluationKey, modelKey } from "../../../actions/lib/plan/store.ts";
 import { createGit, writeCommit } from "../../system/github/git.ts";
@@ -96,6 +98,13 @@ describe("becomes production", () => {
 		expect(await measured(judged.run.id)).toContain(inputs["measured-candidate"]);
 		expect(await measured(first.run.id)).toContain(inputs["measured-production"]);
 		expect((await at.approvals()).at(-1)).toMatchObject({ version: 3, replaced: 2 });
+	});
+
+	test("by who merged it also while GitHub doesn't know yet which pull request its commit is of", async () => {
+		await at.bring("late");
+		const late = { ...at.server.connect(), pullRequestsOf: async () => [] };
+		expect(await at.settle(late)).toMatchObject([{ is: "promoted", version: 1 }]);
+		expect(await at.approvals()).toMatchObject([{ version: 1, approved_by: "mia" }]);
 	});
 
 	test("of a direct push by its author, with nothing to show it on", async () => {
@@ -204,7 +213,7 @@ describe("is refused, once, by an issue", () => {
 		expect(await at.approvals()).toEqual([]);
 		expect(at.said.at(-1)).toMatch(/^experiments\/night\.yaml: refused: .*was judged\.` \(#1\)$/);
 		const { marker, body } = at.server.issues[0]!;
-		expect(marker).toBe(`<!-- proving-ground: refused ${merged} -->`);
+		expect(marker).toBe(`<!-- proving-ground: refused ${sha256(fileOf("night"))} ${merged} -->`);
 		expect(body).toMatchInlineSnapshot(`
 			"\`experiments/night.yaml\`, merged with #1, was not promoted. Production is unchanged.
 
@@ -250,6 +259,12 @@ describe("is refused, once, by an issue", () => {
 		expect(trained).toEqual(["bytes", "document", "failed", "good"]);
 		const brought = at.server.issues.map(({ body }) => /, (\w+ with .+), was not/.exec(body)?.[1]);
 		expect(brought.slice(3)).toEqual(["merged with #4", expect.stringMatching(/^pushed/), `pushed with \`${pushed}\``]);
+	});
+
+	test("of its own for each experiment that a commit has brought", async () => {
+		const bad = `${experiment()}epochs: 3\n`;
+		at.push({ [fileOf("one")]: bad, [fileOf("two")]: bad });
+		await expectRefused({ two: /two\.yaml:8:1 /, one: /one\.yaml:8:1 / });
 	});
 
 	test("that is closed once it is promoted after all", async () => {

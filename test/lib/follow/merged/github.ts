@@ -94,7 +94,8 @@ export class Server {
 				return { number, created: before < 0 };
 			}),
 			closeIssue: write("closeIssue", (marker: string, why: string) => {
-				if (issues.some((issue) => issue.marker === marker) && !closed.has(marker)) closed.set(marker, why);
+				for (const issue of issues)
+					if (issue.marker.startsWith(marker) && !closed.has(issue.marker)) closed.set(issue.marker, why);
 			}),
 		};
 		return github as GitHub;
