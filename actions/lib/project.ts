@@ -87,6 +87,7 @@ function projectOf(opened: Opened, root: string, planning: "started" | "digested
 		root,
 		home,
 		state,
+		isApproved: planning === "started",
 		trainer: planning === "started" ? trainer : trainerIn(home),
 		code: trainer,
 		store: chooseStore(config, place),

@@ -32,7 +32,7 @@ export function openState(home: string, named: string): State {
 function stateFolder(home: string, named: string): string {
 	// It keeps nothing, wherever that is.
 	if (process.env["RUNNER_ENVIRONMENT"] === "github-hosted") return path.join(temporary(), "proving-ground");
-	return path.resolve(home, named.startsWith("~/") ? path.join(homedir(), named.slice(2)) : named);
+	return path.resolve(home, /^~(\/|$)/.test(named) ? path.join(homedir(), named.slice(1)) : named);
 }
 
 function temporary(): string {
@@ -49,7 +49,7 @@ export function refuseInWorkspace(key: string, named: string, place: string): vo
 }
 
 /** A place's path inside a folder, whatever links lead there; empty for the folder itself, null where it lies elsewhere. */
-function insideOf(folder: string, place: string): string | null {
+export function insideOf(folder: string, place: string): string | null {
 	const inside = path.relative(real(folder), real(place));
 	return inside === ".." || inside.startsWith(`..${path.sep}`) || path.isAbsolute(inside) ? null : inside;
 }

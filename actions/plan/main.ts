@@ -26,6 +26,6 @@ await runAction(async () => {
 	core.setOutput("count", planned.plans.length);
 	core.setOutput("experiments", JSON.stringify(await packPlans(planned.plans.map(({ plan }) => plan))));
 	core.setOutput("refused", JSON.stringify(planned.refused));
-	refuseOthers(planned, core.getInput("approved"));
+	refuseOthers(planned, core.getInput("approved"), core.getInput("shown"));
 	refuseProblems(planned);
 });

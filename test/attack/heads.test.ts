@@ -1,14 +1,16 @@
 // What a pull request's head brings beside its experiment, on the runner that has the store
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { runAction } from "../../actions/lib/action.ts";
+import { NotMadeYet } from "../../actions/lib/data/dataset.ts";
 import { checkOut } from "../../actions/lib/git/checkouts.ts";
 import { openGit } from "../../actions/lib/git/git.ts";
 import { planExperiment } from "../../actions/lib/plan/plan_files.ts";
 import { openProject, type Project } from "../../actions/lib/project.ts";
+import { keepCopy } from "../../actions/lib/trainer/copy.ts";
 import { digestTrainer } from "../../actions/lib/trainer/trainer.ts";
 import { commitIn, gitIn } from "../git.ts";
 import { experiment, writeProject } from "../system/project.ts";
@@ -57,11 +59,32 @@ const started = async () => (await readFile(path.join(machine, "started"), "utf8
 describe("a trainer that nobody has approved", () => {
 	const own = { "trainer/proving_ground/__main__.py": "# the head's\n", "experiments/mine.yaml": experiment({}) };
 
-	test("isn't started to import data, although it names the run", async () => {
+	test("isn't started to import data as the base says, although it names the run", async () => {
 		const there = await head(own);
 		await expect(planExperiment(there, "experiments/mine.yaml")).rejects.toThrow("python -m proving_ground import");
 		expect(await started()).toEqual([path.join(home, "trainer")]);
 		expect(there.code.folder).toBe(path.join(there.root, "trainer"));
+	});
+
+	test("is copied without what its digest doesn't name, and would run in its place", async () => {
+		const folder = path.join(home, "trainer");
+		const honest = await digestTrainer({ python: "", folder });
+		const planted = [
+			"proving_ground/__pycache__/__main__.cpython-311.pyc",
+			"proving_ground/config.abi3.so",
+			"dvc/__main__.py",
+		];
+		for (const file of planted) {
+			await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
+			await writeFile(path.join(folder, file), "planted");
+		}
+		expect(await digestTrainer({ python: "", folder })).toBe(honest);
+		const copy = await keepCopy(state("jobs"), { python: "", folder }, honest);
+		expect((await readdir(copy.folder, { recursive: true })).sort()).toEqual([
+			"proving_ground",
+			"proving_ground/__main__.py",
+			"requirements.txt",
+		]);
 	});
 
 	test("isn't started to make shards either", async () => {
@@ -100,6 +123,45 @@ test.each([".proving-ground/registry/line/v1/entry.json", ".venv/bin/python", "n
 		expect(await readFile(state("registry/line/v1/entry.json"), "utf8")).toBe("production");
 	},
 );
+
+describe("a data recipe that nobody has approved", () => {
+	const recipe = async (from: string, to: string) =>
+		(await readFile(path.join(home, "recipes/data/mini.yaml"), "utf8")).replace(from, to);
+	const mine = { "experiments/mine.yaml": experiment({}) };
+
+	test("has no importer started, which may be told to read any file", async () => {
+		const there = await head({ ...mine, "recipes/data/mini.yaml": await recipe("seed: 3", "seed: 4") });
+		await expect(planExperiment(there, "experiments/mine.yaml")).rejects.toThrow(
+			"recipes/data/mini.yaml differs from the base branch's: its data are made or fetched once the training is approved.",
+		);
+		expect(existsSync(path.join(machine, "started"))).toBe(false);
+	});
+
+	test("has no DVC started, whose configuration may name a program", async () => {
+		const pins = {
+			repository: "dvc: { repository: https://127.0.0.1:1/x, path: data/x, revision: v1 }",
+			file: "dvc: { file: data/mini.dvc }",
+		};
+		const planted = { "dvc/__init__.py": "", "dvc/__main__.py": "planted", ".dvc/config": "[core]\n" };
+		for (const pin of Object.values(pins)) {
+			const text = (await readFile(path.join(home, "recipes/data/mini.yaml"), "utf8")).split("importer:")[0]!;
+			const there = await head({ ...mine, ...planted, "recipes/data/mini.yaml": `${text}${pin}\n` });
+			await expect(planExperiment(there, "experiments/mine.yaml")).rejects.toThrow(NotMadeYet);
+			git("branch", "--quiet", "-D", "head");
+		}
+		expect(existsSync(path.join(machine, "started"))).toBe(false);
+	});
+
+	test("but is planned with the data that are there, which are read alone", async () => {
+		const frame = `${JSON.stringify({ "source-ref": "frame.jpg", "segmentation-ref": "mask.png", width: 96, height: 64, detection: [], lanes: [] })}\n`;
+		await mkdir(state("data/other"), { recursive: true });
+		for (const split of ["train", "val", "test"]) await writeFile(state(`data/other/golden_${split}.manifest`), frame);
+		for (const [name, text] of Object.entries({ "slices.yaml": "slices: []\n", "frame.jpg": "x", "mask.png": "y" }))
+			await writeFile(state("data/other", name), text);
+		const there = await head({ ...mine, "recipes/data/mini.yaml": await recipe("data/mini", "data/other") });
+		expect((await planExperiment(there, "experiments/mine.yaml")).data.splits.test.frames).toBe(1);
+	});
+});
 
 test("a head can't say where production is: that is the default branch's to say", async () => {
 	const mine = { ".github/proving-ground.yaml": `state: ${machine}/mine\npython: /bin/true\n` };

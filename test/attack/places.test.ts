@@ -28,7 +28,13 @@ async function refusalOf(location: string, more: string): Promise<string> {
 	await writeFile(python, `#!/bin/sh\ntouch ${temporary}/started\n`, { mode: 0o755 });
 	const data = { value: source.value as Data, source };
 	const error = await prepareDataset(
-		{ root, state: openState(root, ".proving-ground"), trainer: { python, folder: temporary } },
+		{
+			root,
+			home: root,
+			isApproved: true,
+			state: openState(root, ".proving-ground"),
+			trainer: { python, folder: temporary },
+		},
 		"x",
 		data,
 	).catch((thrown: unknown) => thrown);
@@ -63,6 +69,13 @@ test.each(["an importer", "DVC from elsewhere"] as const)("by %s over what is ke
 	for (const location of ["registry/line/v9", "store/x", "jobs/x", "venv/lib/x", "data", ".", "data/../registry/x"])
 		expect(await refusalOf(location, WRITERS[name])).toContain(
 			`location: found ${location}, which lies elsewhere; an importer and DVC write only to a folder of data/ in the state folder`,
+		);
+});
+
+test("and none is read from what is kept beside the data", async () => {
+	for (const location of ["registry/line/v1", "checkouts/x/data", "jobs", ".", "data", "data/../store"])
+		expect(await refusalOf(location, "")).toContain(
+			`location: found ${location}, which is no folder of data/ in the state folder; data lie there, or outside of it`,
 		);
 });
 

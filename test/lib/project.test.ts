@@ -103,6 +103,13 @@ describe("are run only as they were approved", () => {
 		refuseOthers({ plans: [] }, "sha256:anything");
 	});
 
+	test("and not where people were shown another", () => {
+		const approval = approvalOf(plan);
+		refuseOthers(planned, approval, approval.slice("sha256:".length, "sha256:".length + 12));
+		for (const shown of ["0".repeat(12), approval, approval.slice("sha256:".length, "sha256:".length + 8)])
+			expect(() => refuseOthers(planned, approval, shown)).toThrow(`${shown} was shown and approved, but`);
+	});
+
 	test.each([
 		["other", `sha256:${"0".repeat(64)}`],
 		["cut", approvalOf(plan).slice(0, 19)],

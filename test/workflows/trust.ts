@@ -21,7 +21,7 @@ export const READERS: Reader[] = [
 		can: "choose what is trained, on which data and on which of the base's machines. Values alone: one YAML document up to 64 KiB, held to a schema",
 	},
 	{
-		files: "`recipes/machines/*.yaml`, `recipes/gates/*.yaml`, waivers among them",
+		files: "`recipes/machines/*.yaml`, `recipes/lines/*.yaml`, `recipes/gates/*.yaml`, waivers among them",
 		module: "experiment/files.ts",
 		can: "nothing: they are read from the base, and at a promotion from before the merge",
 	},
@@ -48,7 +48,7 @@ export const READERS: Reader[] = [
 	{
 		files: "`.dvc/config` of the repository that a recipe names",
 		module: "data/dvc.ts",
-		can: "name the remote that data are fetched from, each byte checked by the pinned digest",
+		can: "nothing before the training is approved: data are fetched by the base's recipe and configuration. Then DVC runs by it, and it may name programs",
 	},
 	{
 		files: "weights at a `uri` in the repository",

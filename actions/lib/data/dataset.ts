@@ -51,19 +51,27 @@ export interface Preparation {
 
 /** A recipe's dataset: fetched or made where it is absent, counted, and in shards where the recipe wants them; safe to repeat. */
 export async function prepareDataset(
-	{ root, state, trainer }: { root: string; state: State; trainer: Trainer },
+	places: { root: string; home: string; isApproved: boolean; state: State; trainer: Trainer },
 	name: string,
 	data: Loaded<Data>,
 	{ onMake = () => {}, window }: Preparation = {},
 ): Promise<Dataset> {
 	const recipe = data.value;
+	const { state, trainer } = places;
+	// What the base says as well is made as the base says it: by its files, with its configuration of DVC.
+	const isKnown = places.isApproved || (await isOfBase(data, places));
+	const root = isKnown && !places.isApproved ? places.home : places.root;
 	await refuseOutside(data, { root, state });
+	if (recipe.dvc && !isKnown) throw new NotMadeYet(data.source.file);
 	const source = recipe.dvc ? await readPinned(root, state.folder, data) : null;
 	const location = locationOf(recipe, source, { root, state });
 	const fetching = source && { root, state, location, data, source };
 	if (fetching) await fetchPinned(fetching, trainer, () => onMake(name));
 	else {
-		if (recipe.importer && !(await isFolder(location))) onMake(name);
+		if (recipe.importer && !(await isFolder(location))) {
+			if (!isKnown) throw new NotMadeYet(data.source.file);
+			onMake(name);
+		}
 		await importDataset(name, recipe, location, trainer);
 	}
 	const dataset = await readDataset(name, recipe, location, { source, window });
@@ -75,6 +83,28 @@ export async function prepareDataset(
 	await makeFolder(path.dirname(shards));
 	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
 	return { ...dataset, location: await realpath(shards) };
+}
+
+/** Data that are to be made or fetched by a recipe which nobody has approved yet: it could have any file of this machine read, or any program of DVC's configuration started. */
+export class NotMadeYet extends InvalidInput {
+	constructor(recipe: string) {
+		super(`${recipe} differs from the base branch's: its data are made or fetched once the training is approved.`);
+	}
+}
+
+/** Whether the base has the same recipe, and the same pin where DVC tracks its data. */
+async function isOfBase(
+	{ value, source }: Loaded<Data>,
+	{ root, home }: { root: string; home: string },
+): Promise<boolean> {
+	const pin = value.dvc && "file" in value.dvc ? [String(value.dvc["file"])] : [];
+	for (const file of [source.file, ...pin]) {
+		const [own, known] = await Promise.all(
+			[root, home].map((folder) => readRegularIfThere(folder, path.normalize(file), MOST_BYTES)),
+		);
+		if (!own || !known || !own.equals(known)) return false;
+	}
+	return true;
 }
 
 /**

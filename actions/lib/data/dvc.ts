@@ -143,6 +143,8 @@ function dvcEnvironment(trainer: Trainer): Record<string, string> {
 		...passed,
 		...networkEnvironment(),
 		...Object.fromEntries(credentials),
+		// A repository may have a folder of the name dvc, which is no program of ours.
+		PYTHONSAFEPATH: "1",
 		DVC_NO_ANALYTICS: "1",
 		GIT_TERMINAL_PROMPT: "0",
 	};

@@ -191,29 +191,37 @@ async function pinOf(
 	}
 }
 
-interface Output {
-	path?: unknown;
-	md5?: unknown;
-}
-
 function lockedPin(tracked: string, folder: string, lock: unknown, pipeline: unknown): unknown {
-	const { stages } = lock as { stages?: Record<string, { outs?: Output[] }> };
-	const { stages: written } = pipeline as { stages?: Record<string, { wdir?: string; do?: { wdir?: string } }> };
-	for (const [name, { outs }] of Object.entries(stages ?? {})) {
+	const written = mapping(mapping(pipeline)["stages"]);
+	for (const [name, locked] of Object.entries(mapping(mapping(lock)["stages"]))) {
 		// A stage that is one of many is called name@item.
-		const stage = written?.[name.split("@")[0]!];
-		const from = path.posix.join(folder, stage?.wdir ?? stage?.do?.wdir ?? ".");
-		const found = outs?.find((out) => path.posix.join(from, String(out.path)) === tracked);
-		if (found) return found.md5 ?? null;
+		const stage = mapping(written[name.split("@")[0]!]);
+		const from = path.posix.join(folder, text(stage["wdir"]) ?? text(mapping(stage["do"])["wdir"]) ?? ".");
+		const outs = mapping(locked)["outs"];
+		const found = (Array.isArray(outs) ? outs : [])
+			.map(mapping)
+			.find((out) => path.posix.join(from, text(out["path"]) ?? "") === tracked);
+		if (found) return found["md5"] ?? null;
 	}
 	return undefined;
 }
 
+/** What another repository's file says is any YAML. */
+function mapping(value: unknown): Record<string, unknown> {
+	return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+function text(value: unknown): string | undefined {
+	return typeof value === "string" ? value : undefined;
+}
+
 /** The one folder that a .dvc file tracks, from the repository's root, and its pin. */
-function parseTracked(file: string, text: string, from: string): { folder: string; md5: string } {
-	const { outs, wdir } = (parse(file, text) ?? {}) as { outs?: Output[]; wdir?: string };
-	const [out, ...others] = Array.isArray(outs) ? outs : [];
-	if (typeof out?.path !== "string" || others.length > 0)
+function parseTracked(file: string, written: string, from: string): { folder: string; md5: string } {
+	const { outs, wdir } = mapping(parse(file, written));
+	const [first, ...others] = Array.isArray(outs) ? outs : [];
+	const out = mapping(first);
+	const folder = text(out["path"]);
+	if (folder === undefined || others.length > 0)
 		throw new InvalidFile([
 			{
 				file,
@@ -222,7 +230,7 @@ function parseTracked(file: string, text: string, from: string): { folder: strin
 				message: "this isn't the .dvc file of one folder: it must have exactly one item in outs",
 			},
 		]);
-	return { folder: path.posix.join(from, wdir ?? ".", out.path), md5: checkMd5(file, out.md5) };
+	return { folder: path.posix.join(from, text(wdir) ?? ".", folder), md5: checkMd5(file, out["md5"]) };
 }
 
 function checkMd5(file: string, md5: unknown): string {

@@ -4,7 +4,7 @@ import path from "node:path";
 import { InvalidFile } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
 import type { Data } from "../generated/documents.d.ts";
-import type { State } from "../state.ts";
+import { insideOf, type State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import type { DvcRecipe } from "./dvc_pin.ts";
 
@@ -17,8 +17,8 @@ export async function refuseOutside(
 	{ root, state }: { root: string; state: State },
 ): Promise<void> {
 	const dvc = value.dvc as DvcRecipe | undefined;
-	// What is there and nobody makes may lie anywhere: it is read and never written.
-	if (!value.importer && !dvc) return;
+	// What is there and nobody makes may lie anywhere else: it is read and never written.
+	if (!value.importer && !dvc) return refuseKept({ value, source }, state.folder);
 	const isTracked = dvc !== undefined && "file" in dvc;
 	const folder = isTracked ? root : path.join(state.folder, "data");
 	const location = path.resolve(isTracked ? root : state.folder, value.location);
@@ -35,6 +35,14 @@ export async function refuseOutside(
 		throw refuse("which is a place of programs or of this machine's state");
 	if (!(await realOf(location)).startsWith((await realOf(folder)) + path.sep))
 		throw refuse("where a link leads out of it");
+}
+
+/** Throws InvalidFile where a dataset would be read from what this machine keeps: other heads' files, jobs, models. */
+function refuseKept({ value, source }: Loaded<Data>, state: string): void {
+	const place = path.resolve(state, value.location);
+	if (insideOf(state, place) === null || insideOf(path.join(state, "data"), place)) return;
+	const message = `location: found ${value.location}, which is no folder of data/ in the state folder; data lie there, or outside of it`;
+	throw new InvalidFile([problemAt(source, "/location", message)]);
 }
 
 /** Where a path leads with all links followed, as far as it is there. */

@@ -10,7 +10,8 @@ export async function readProtection(base: Tree, recipe: string, state: string):
 	const data = await readSound<Data>(base, `recipes/data/${recipe}.yaml`, fileKinds.data);
 	if (!data) return new Map();
 	const { slices: made } = (data.importer ?? {}) as { slices?: SliceFile["slices"] };
-	const slices = made ?? (await slicesOf(path.resolve(state, data.location)));
+	// What DVC has fetched may be of another revision: then production's own slices say.
+	const slices = made ?? (data.dvc ? [] : await slicesOf(path.resolve(state, data.location)));
 	return new Map(slices.map((slice) => [slice.name, slice.protected ?? false]));
 }
 

@@ -1,6 +1,7 @@
 // What git, GitHub and the executors say of the pull requests becomes the next step of each: evaluated, judged, shown; what nobody asks for any more is stopped.
 import type { Documents } from "../comment/comment.ts";
 import { isOwnLabel } from "../comment/labels.ts";
+import { NotMadeYet } from "../data/dataset.ts";
 import { sha256 } from "../documents.ts";
 import { InvalidFile, isBug, type Problem, sentenceOf } from "../errors.ts";
 import { judge } from "../gate/gate.ts";
@@ -42,7 +43,9 @@ export interface FollowOptions {
 /** What an experiment of a pull request has come to, or why it can't be planned. */
 export type Followed =
 	| { file: string; documents: Documents & { jobs: Jobs } }
-	| { file: string; problems: readonly Problem[] };
+	| { file: string; problems: readonly Problem[] }
+	/** Why it can't be planned before its training is approved; what is shown stays. */
+	| { file: string; waits: string };
 
 /** A pull request as it was left; null where its branch is not there any more. */
 export interface FollowedPull {
@@ -59,6 +62,9 @@ export async function follow(
 	return number === null ? followAll(ports, options.say) : [await followOne(number, ports, options)];
 }
 
+/** For all pull requests together; the workflow's job has an hour. */
+const ALL_MINUTES = 45;
+
 /** Every open pull request of this repository's own branches, and every run that one of them, or one that is closed, has asked for. */
 async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise<FollowedPull[]> {
 	const { project, git, github } = ports;
@@ -67,9 +73,13 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 	const followed: FollowedPull[] = [];
 	const unclear = new Set<number>();
 	const bugs: unknown[] = [];
-	for (const pull of open) {
+	const until = Date.now() + ALL_MINUTES * 60_000;
+	for (const [place, pull] of open.entries()) {
+		// Several that hang leave time for those behind them.
+		const share = (until - Date.now()) / 60_000 / (open.length - place);
+		const minutes = Math.round(Math.min(FOLLOW_MINUTES, Math.max(2, share)));
 		try {
-			followed.push(await within(FOLLOW_MINUTES, "follow", () => followPull(pull, ports, null, false)));
+			followed.push(await within(minutes, "follow", () => followPull(pull, ports, null, false)));
 		} catch (error) {
 			// One pull request that can't be followed keeps no other waiting, and stops nothing that it may still want.
 			unclear.add(pull.number);
@@ -104,7 +114,7 @@ async function followOne(number: number, ports: FollowPorts, { stop, question }:
 async function answer({ pull, experiments }: FollowedPull, question: string, github: GitHub): Promise<void> {
 	const asked = question === "*" ? "" : question;
 	for (const followed of experiments) {
-		if ("problems" in followed) continue;
+		if (!("documents" in followed)) continue;
 		const { plan, verdict } = followed.documents;
 		const { name } = plan.experiment;
 		const marker = `<!-- proving-ground: answer ${sha256(`${name}\n${asked}`)} -->`;
@@ -138,7 +148,7 @@ async function followPull(
 	const together = sumOf(experiments.flatMap((one) => ("documents" in one ? [one.documents.plan] : [])));
 	for (const followed of experiments) {
 		if ("documents" in followed) await showExperiment(github, pull, { ...followed.documents, together });
-		else await showProblems(github, pull, followed);
+		else if ("problems" in followed) await showProblems(github, pull, followed);
 	}
 	const models = experiments.flatMap((one) => ("documents" in one ? [one.documents.plan.experiment.model] : []));
 	const hadSome = pull.labels.some(isOwnLabel);
@@ -165,6 +175,7 @@ async function advance(
 		const known = { author: pull.author, lookUp: github.authorOf };
 		plan = await checkWaivers(await planExperiment(project, file, { gates, waivers, known }));
 	} catch (error) {
+		if (error instanceof NotMadeYet) return { file, waits: error.message };
 		if (!(error instanceof InvalidFile)) throw error;
 		return { file, problems: error.problems };
 	}
@@ -245,7 +256,7 @@ async function stopOrphans(
 }
 
 function runsOf(followed: Followed): RunId[] {
-	if ("problems" in followed) return [];
+	if (!("documents" in followed)) return [];
 	const { plan, jobs } = followed.documents;
 	return [plan.run.id, ...jobs.jobs.map(({ id }) => id)];
 }

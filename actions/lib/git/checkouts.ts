@@ -1,5 +1,5 @@
 // A commit becomes a folder with its files, in the state folder and kept for as long as somebody needs it.
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { InvalidInput } from "../errors.ts";
 import { makeFolder } from "../files.ts";
@@ -37,11 +37,18 @@ export async function checkOut(
 	return place;
 }
 
-/** Removes the checkouts of all other commits. */
+/** Another runner of the same state may still read what is young. */
+const KEPT_MS = 24 * 3_600_000;
+
+/** Removes the checkouts of all other commits that were made a day ago or before. */
 export async function pruneCheckouts(repository: Repository, git: Git, keep: ReadonlySet<string>): Promise<void> {
 	const folder = folderOf(repository);
 	const names = await readdir(folder).catch(() => []);
-	for (const name of names) if (!keep.has(name)) await discard(path.join(folder, name), git);
+	for (const name of names) {
+		const place = path.join(folder, name);
+		const made = (await stat(place).catch(() => null))?.mtimeMs ?? 0;
+		if (!keep.has(name) && Date.now() - made > KEPT_MS) await discard(place, git);
+	}
 }
 
 function folderOf({ state }: Repository): string {

@@ -121,7 +121,10 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		pullRequest,
 		async approversOf(number) {
 			const reviews = await call(`list the reviews of pull request ${number}`, () =>
-				octokit.paginate(octokit.rest.pulls.listReviews, { ...place, pull_number: number, per_page: 100 }),
+				readPages(
+					octokit.paginate.iterator(octokit.rest.pulls.listReviews, { ...place, pull_number: number, per_page: 100 }),
+					limits,
+				),
 			);
 			// Oldest first; a comment takes nothing back.
 			const states = new Map(

@@ -14,7 +14,7 @@ import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
 import { examine } from "./examined.ts";
-import { approvalOf } from "./identity.ts";
+import { approvalOf, shortApproval } from "./identity.ts";
 import { planRun } from "./plan.ts";
 import type { Registry } from "./registry.ts";
 import { refuseStale } from "./stale.ts";
@@ -28,6 +28,8 @@ export interface PlanPorts {
 	/** The checkout whose configuration, machines and gates apply; the root, but for other checkouts of the repository. */
 	home: string;
 	state: State;
+	/** Whether somebody has approved what stands in the root: data are made and fetched as its recipes say. */
+	isApproved: boolean;
 	/** What is started to plan. */
 	trainer: Trainer;
 	/** Whose digest names the runs, and what the jobs run. */
@@ -101,7 +103,10 @@ export function refuseProblems({ refused, failures }: PlannedFiles): void {
 }
 
 /** Throws InvalidInput where a plan isn't the one whose approval was given; an empty approval stands for none asked. */
-export function refuseOthers({ plans }: Pick<PlannedFiles, "plans">, approval: string): void {
+export function refuseOthers({ plans }: Pick<PlannedFiles, "plans">, approval: string, shown = ""): void {
+	// The job's name shows the short one, by which people approve.
+	if (shown !== "" && shown !== shortApproval(approval))
+		throw new InvalidInput(`${shown} was shown and approved, but the approval that is given is ${approval}.`);
 	for (const { plan } of plans) {
 		if (approval === "" || approvalOf(plan) === approval) continue;
 		throw new InvalidInput(

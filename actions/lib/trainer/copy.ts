@@ -5,7 +5,7 @@ import path from "node:path";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import { exists, makeFolder } from "../files.ts";
 import { runCommand } from "../process.ts";
-import { digestTrainer, ENTRY, type Trainer } from "./trainer.ts";
+import { digestTrainer, ENTRY, filesOf, type Trainer } from "./trainer.ts";
 
 /** Where in the jobs' folder copies of the trainer lie; no run's id begins with a dot. */
 export const COPIES = ".trainers";
@@ -19,8 +19,9 @@ export async function keepCopy(jobs: string, trainer: Trainer, code: string): Pr
 	try {
 		await makeFolder(beside);
 		// By the system's own cp: it keeps a file's time to the nanosecond, by which numba knows what it has compiled.
-		const sources = ["proving_ground", "requirements.txt"].map((name) => path.join(trainer.folder, name));
-		const copied = await runCommand("cp", ["-a", "--", ...sources, beside], {
+		// Only what the digest names: a compiled module that somebody has committed would run in place of its source.
+		const copied = await runCommand("cp", ["-a", "--parents", "--", ...(await filesOf(trainer)), beside], {
+			cwd: trainer.folder,
 			env: { PATH: process.env["PATH"] ?? "" },
 		});
 		if (copied.code !== 0) throw new ServiceError("executor", `The trainer can't be copied: ${copied.errors.trim()}`);

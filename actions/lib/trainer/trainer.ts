@@ -30,17 +30,20 @@ export function findTrainer(python: string): Trainer {
 /** No file of code is larger; a head may hold anything. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-/** Digest of everything that decides what the trainer computes: its code, its schemas, its locked packages. */
-export async function digestTrainer(trainer: Trainer): Promise<string> {
-	const files = await readdir(path.join(trainer.folder, "proving_ground"), { recursive: true });
+/** The files that decide what the trainer computes, by their path in its folder: its code, its schemas, its locked packages. */
+export async function filesOf({ folder }: Trainer): Promise<string[]> {
+	const files = await readdir(path.join(folder, "proving_ground"), { recursive: true });
 	const code = files.filter((file) => /\.(py|json)$/.test(file)).map((file) => path.join("proving_ground", file));
+	return ["requirements.txt", ...code].sort();
+}
+
+/** Digest of everything that decides what the trainer computes. */
+export async function digestTrainer(trainer: Trainer): Promise<string> {
 	const listing = await Promise.all(
-		["requirements.txt", ...code]
-			.sort()
-			.map(async (file) => [
-				file.split(path.sep).join("/"),
-				sha256(await readRegular(trainer.folder, file, MOST_BYTES)),
-			]),
+		(await filesOf(trainer)).map(async (file) => [
+			file.split(path.sep).join("/"),
+			sha256(await readRegular(trainer.folder, file, MOST_BYTES)),
+		]),
 	);
 	return sha256(JSON.stringify(listing));
 }
@@ -65,6 +68,8 @@ export function trainerEnvironment(trainer: Trainer, threads: number): Record<st
 		...Object.fromEntries(passed),
 		PYTHONPATH: trainer.folder,
 		PYTHONUNBUFFERED: "1",
+		// Modules come from the trainer and its packages alone, wherever it is started.
+		PYTHONSAFEPATH: "1",
 		OMP_NUM_THREADS: String(threads),
 	};
 }

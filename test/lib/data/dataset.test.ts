@@ -75,7 +75,13 @@ describe("in shards", () => {
 			source: parseYaml("recipes/data/walkers.yaml", "a: 1"),
 		};
 		const dataset = await prepareDataset(
-			{ root, state: openState(root, ".proving-ground"), trainer: { python, folder: root } },
+			{
+				root,
+				home: root,
+				isApproved: true,
+				state: openState(root, ".proving-ground"),
+				trainer: { python, folder: root },
+			},
 			"walkers",
 			data,
 		);

@@ -44,7 +44,11 @@ const tracking = { mode: "off", entity: null, images: 0, histograms: false } as 
 const at = (revision: string, more: Record<string, string> = {}) =>
 	recipe({ repository, path: "data/mini", revision, ...more });
 const prepare = (data: Loaded<Data>, interpreter = python) =>
-	prepareDataset({ root, state, trainer: { python: interpreter, folder: trainerFolder } }, "pinned", data);
+	prepareDataset(
+		{ root, home: root, isApproved: true, state, trainer: { python: interpreter, folder: trainerFolder } },
+		"pinned",
+		data,
+	);
 
 async function messageOf(promise: Promise<unknown>): Promise<string> {
 	const error = await promise.then(
@@ -343,6 +347,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		const project = {
 			root,
 			home: root,
+			isApproved: true,
 			state,
 			trainer: { python, folder: trainerFolder },
 			code: { python, folder: trainerFolder },
