@@ -28,8 +28,14 @@ export interface Project extends PlanPorts {
 	 * The same places for another checkout of the repository. The trainer that stands there names the runs, and jobs run a copy of
 	 * it; to plan, it is started only where that is allowed.
 	 */
-	at(root: string, trainer: "started" | "digested"): Project;
+	at(root: string, trust: Trust): Project;
 }
+
+/**
+ * What a checkout may do on this machine to be planned. `started`: all, its trainer among it. `merged`: have data made and fetched
+ * as its recipes say, by the default branch's trainer. `digested`: nothing, for nobody has approved it.
+ */
+export type Trust = "started" | "merged" | "digested";
 
 export interface OpenOptions {
 	/** Takes what production is from the promotions in reports/, on a machine that can't reach the registry. */
@@ -64,7 +70,7 @@ interface Opened {
 }
 
 /** Experiments and recipes stand in `root`; the configuration, machines and gates are those of `home`. */
-function projectOf(opened: Opened, root: string, planning: "started" | "digested"): Project {
+function projectOf(opened: Opened, root: string, trust: Trust): Project {
 	const { config, home, promotions, warn } = opened;
 	const state = openState(home, config.state);
 	const place = (key: string, named: string) => {
@@ -87,8 +93,8 @@ function projectOf(opened: Opened, root: string, planning: "started" | "digested
 		root,
 		home,
 		state,
-		isApproved: planning === "started",
-		trainer: planning === "started" ? trainer : trainerIn(home),
+		isApproved: trust !== "digested",
+		trainer: trust === "started" ? trainer : trainerIn(home),
 		code: trainer,
 		store: chooseStore(config, place),
 		registry: promotions ?? chooseRegistry(config, place),

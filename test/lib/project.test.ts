@@ -139,6 +139,10 @@ describe("have their places", () => {
 		// What nobody has approved names the run, and isn't started.
 		const unapproved = project.at(other, "digested");
 		expect([unapproved.trainer, unapproved.code]).toEqual([project.trainer, there.trainer]);
+		// What was merged has its data made, by the default branch's.
+		const merged = project.at(other, "merged");
+		expect([merged.trainer, merged.code]).toEqual([project.trainer, there.trainer]);
+		expect([there, merged, unapproved].map(({ isApproved }) => isApproved)).toEqual([true, true, false]);
 		await rm(other, { recursive: true });
 	});
 

@@ -210,7 +210,7 @@ async function settledVersion(
 async function* broughtBefore({ file, commit }: Merged, { project, git }: SettlePorts): AsyncGenerator<string> {
 	// Each planned with its own trainer and recipes, which others may have changed while the pull request was open.
 	const runAt = async (sha: string): Promise<string | null> => {
-		const at = project.at(await checkOut(project, git, sha, null), "digested");
+		const at = project.at(await checkOut(project, git, sha, null), "merged");
 		try {
 			return (await planExperiment(at, file)).run.id;
 		} catch (error) {
@@ -249,7 +249,7 @@ async function planMerged(
 ): Promise<Plan> {
 	const { file, pull } = merged;
 	const { project, git, github } = ports;
-	const checkedOut = project.at(await checkOut(project, git, sha, pull?.number ?? null), "digested");
+	const checkedOut = project.at(await checkOut(project, git, sha, pull?.number ?? null), "merged");
 	const at = forget ? { ...checkedOut, registry: forgetting(checkedOut.registry, forget) } : checkedOut;
 	const { gates, waivers, checkWaivers } = await baseOf(merged, ports);
 	const planBy = async (base: string) => {
