@@ -1,5 +1,4 @@
 // Where a data recipe has a dataset made or fetched is a place for data, or it is refused: nothing is written elsewhere for a file of a pull request.
-import { realpath } from "node:fs/promises";
 import path from "node:path";
 import { InvalidFile } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
@@ -33,8 +32,7 @@ export async function refuseOutside(
 	const parts = path.relative(folder, location).split(path.sep);
 	if (isTracked && parts.some((part) => PROGRAMS.includes(part) || state.reserved.includes(part)))
 		throw refuse("which is a place of programs or of this machine's state");
-	if (!(await realOf(location)).startsWith((await realOf(folder)) + path.sep))
-		throw refuse("where a link leads out of it");
+	if (!insideOf(folder, location)) throw refuse("where a link leads out of it");
 }
 
 /** Throws InvalidFile where a dataset would be read from what this machine keeps: other heads' files, jobs, models. */
@@ -43,13 +41,4 @@ function refuseKept({ value, source }: Loaded<Data>, state: string): void {
 	if (insideOf(state, place) === null || insideOf(path.join(state, "data"), place)) return;
 	const message = `location: found ${value.location}, which is no folder of data/ in the state folder; data lie there, or outside of it`;
 	throw new InvalidFile([problemAt(source, "/location", message)]);
-}
-
-/** Where a path leads with all links followed, as far as it is there. */
-async function realOf(place: string): Promise<string> {
-	const real = await realpath(place).catch((error: NodeJS.ErrnoException) => {
-		if (error.code === "ENOENT") return null;
-		throw error;
-	});
-	return real ?? path.join(await realOf(path.dirname(place)), path.basename(place));
 }
