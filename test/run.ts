@@ -5,6 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { makeScratch } from "./scratch.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const results = path.join(root, "test-results");
@@ -94,6 +95,7 @@ async function run(
 	const times = path.join(results, `${file}.json`);
 	const env = {
 		...process.env,
+		TMPDIR: scratch,
 		SEED: String(seed),
 		...(soak ? { PROVING_GROUND_SOAK: "1" } : {}),
 		// One thread each: what is measured and compared must not depend on how busy the machine is.
@@ -153,6 +155,8 @@ if (Number.isNaN(soakMinutes)) throw new Error(`--soak-minutes: found ${values["
 
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results);
+const scratch = makeScratch();
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 console.log(`SEED=${seed}`);
 // In a fresh checkout each of the processes that start side by side would compile the scoring for itself.
 spawnSync(python, ["test/trainer/evaluation/compile_scoring.py"], { cwd: root, stdio: "inherit" });

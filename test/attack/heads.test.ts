@@ -142,10 +142,16 @@ describe("a data recipe that nobody has approved", () => {
 			repository: "dvc: { repository: https://127.0.0.1:1/x, path: data/x, revision: v1 }",
 			file: "dvc: { file: data/mini.dvc }",
 		};
-		const planted = { "dvc/__init__.py": "", "dvc/__main__.py": "planted", ".dvc/config": "[core]\n" };
-		for (const pin of Object.values(pins)) {
+		const pin = `outs:\n- md5: ${"0".repeat(32)}.dir\n  path: mini\n`;
+		const planted = {
+			"dvc/__init__.py": "",
+			"dvc/__main__.py": "planted",
+			".dvc/config": "[core]\n",
+			"data/mini.dvc": pin,
+		};
+		for (const named of Object.values(pins)) {
 			const text = (await readFile(path.join(home, "recipes/data/mini.yaml"), "utf8")).split("importer:")[0]!;
-			const there = await head({ ...mine, ...planted, "recipes/data/mini.yaml": `${text}${pin}\n` });
+			const there = await head({ ...mine, ...planted, "recipes/data/mini.yaml": `${text}${named}\n` });
 			await expect(planExperiment(there, "experiments/mine.yaml")).rejects.toThrow(NotMadeYet);
 			git("branch", "--quiet", "-D", "head");
 		}

@@ -1,4 +1,5 @@
 // The stages as processes: what is there before each, and what it does with the ports that it's given.
+import { rm } from "node:fs/promises";
 import { PassThrough } from "node:stream";
 import * as cli from "../../actions/cli/stages.ts";
 import { writeDocument } from "../../actions/lib/documents.ts";
@@ -93,7 +94,9 @@ const settle = async ({ at }: World, { project, github }: Ports) =>
 
 const numberOf = ({ at }: World) => at.server.pulls.find(({ state, head }) => state === "open" && head.sha)!.number;
 const due = makeRepository().then((root) =>
-	readWith(root, { mine: proposal({ schedule: "weekly", since }, { window: { days: 28 } }) }),
+	readWith(root, { mine: proposal({ schedule: "weekly", since }, { window: { days: 28 } }) }).finally(() =>
+		rm(root, { recursive: true }),
+	),
 );
 
 async function judge({ at }: World, { project, github }: Ports) {

@@ -13,8 +13,8 @@ import type { State } from "../state.ts";
 import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
-import { fetchPinned, isTrackedHere, sealPinned } from "./dvc.ts";
-import { readPinned } from "./dvc_pin.ts";
+import { fetchPinned, isFetched, isTrackedHere, sealPinned } from "./dvc.ts";
+import { knownPin, notePin, readPinned } from "./dvc_pin.ts";
 import { type Frame, readManifest } from "./manifest.ts";
 import { refuseOutside } from "./place.ts";
 
@@ -62,12 +62,14 @@ export async function prepareDataset(
 	const isKnown = places.isApproved || (await isOfBase(data, places));
 	const root = isKnown && !places.isApproved ? places.home : places.root;
 	await refuseOutside(data, { root, state });
-	if (recipe.dvc && !isKnown) throw new NotMadeYet(data.source.file);
-	const source = recipe.dvc ? await readPinned(root, state.folder, data) : null;
+	const source = recipe.dvc ? await (isKnown ? readPinned : knownPin)(root, state.folder, data) : null;
+	if (recipe.dvc && !source) throw new NotMadeYet(data.source.file);
 	const location = locationOf(recipe, source, { root, state });
 	const fetching = source && { root, state, location, data, source };
-	if (fetching) await fetchPinned(fetching, trainer, () => onMake(name));
-	else {
+	if (fetching && isKnown) await fetchPinned(fetching, trainer, () => onMake(name));
+	else if (fetching) {
+		if (!(await isFetched(fetching))) throw new NotMadeYet(data.source.file);
+	} else {
 		if (recipe.importer && !(await isFolder(location))) {
 			if (!isKnown) throw new NotMadeYet(data.source.file);
 			onMake(name);
@@ -76,6 +78,7 @@ export async function prepareDataset(
 	}
 	const dataset = await readDataset(name, recipe, location, { source, window });
 	if (fetching) await sealPinned(fetching, dataset.run.version);
+	if (fetching && isKnown) await notePin(state.folder, fetching.source);
 	// A job may outlive the checkout whose link leads there.
 	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
 	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
@@ -109,13 +112,12 @@ async function isOfBase(
 
 /**
  * Where a recipe's data lie: in the state folder, or where the recipe says. What DVC tracks in this repository lies in the
- * checkout where that keeps its own state; elsewhere checkouts come and go, and it is fetched once for each pin.
+ * checkout where that keeps its own state. Elsewhere each pin has a folder of its own: nothing that a job reads is replaced.
  */
 function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { root: string; state: State }): string {
-	if (source?.repository !== null) return path.resolve(state.folder, recipe.location);
-	return isTrackedHere(state, source)
-		? path.resolve(root, recipe.location)
-		: path.join(state.folder, "dvc", source.md5);
+	if (source === null) return path.resolve(state.folder, recipe.location);
+	if (isTrackedHere(state, source)) return path.resolve(root, recipe.location);
+	return path.join(state.folder, source.repository === null ? "dvc" : recipe.location, source.md5);
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */

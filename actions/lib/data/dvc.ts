@@ -1,23 +1,16 @@
 // A pin becomes the folder that it stands for, fetched with DVC where it is not there yet.
-import { mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { documentText, sha256 } from "../documents.ts";
+import { sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
-import { makeFolder, replaceFile } from "../files.ts";
+import { makeFolder } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
-import { type DvcRecipe, repositoryPlace } from "./dvc_pin.ts";
-
-/** What stays with a folder that was fetched. */
-interface Fetched {
-	source: PlanSource;
-	/** The digest of the dataset, from the first plan on. */
-	version: string | null;
-}
+import { type DvcRecipe, type Note, readNote, repositoryPlace, writeNote } from "./dvc_pin.ts";
 
 export interface Fetching {
 	root: string;
@@ -28,31 +21,26 @@ export interface Fetching {
 	source: PlanSource;
 }
 
-/** Fetches the data where the folder doesn't hold its pin; what was there stays until the new is whole. Safe to repeat. */
+/** Fetches the data where they aren't there for their pin, whole or not at all. Safe to repeat, and beside others that do the same. */
 export async function fetchPinned(
-	{ root, state, location, data, source }: Fetching,
+	fetching: Fetching,
 	trainer: Trainer,
 	onFetch: () => void,
 ): Promise<"there" | "fetched"> {
-	const isTracked = isTrackedHere(state, source);
-	const record = recordOf(state, location, isTracked);
+	const { root, state, location, data, source } = fetching;
 	const there = (await stat(location).catch(() => null)) !== null;
-	const fetched = there ? await readRecord(record) : null;
-	if (fetched?.source.md5 === source.md5) return "there";
+	if (there && (await recordFor(fetching))) return "there";
 	const remote = (data.value.dvc as DvcRecipe).remote;
 	const options = remote === undefined ? [] : ["--remote", remote];
-	if (isTracked) {
+	if (isTrackedHere(state, source)) {
 		onFetch();
 		await runDvc(root, trainer, data, ["pull", ...options, source.path]);
 		if ((await stat(location).catch(() => null)) === null)
 			throw new ServiceError("dvc", `dvc pull ${source.path} succeeded, but ${location} isn't there.`);
-		await writeRecord(record, { source, version: null });
+		await writeNote(recordOf(state, location, true), { source, version: null });
 		return "fetched";
 	}
-	if (there && !fetched) {
-		const message = `location: ${data.value.location} exists, but DVC didn't fetch it for this recipe: delete it, or choose another location`;
-		throw new InvalidFile([problemAt(data.source, "/location", message)]);
-	}
+	if (there) throw new InvalidInput(`${location} is there, but DVC didn't fetch it: delete it to have it fetched.`);
 	onFetch();
 	await makeFolder(path.dirname(location));
 	const beside = await mkdtemp(`${location}.fetch-`);
@@ -60,20 +48,35 @@ export async function fetchPinned(
 		const whole = path.join(beside, "new");
 		const from = source.repository === null ? [root, folderOf(source)] : revisionOf(root, source);
 		await runDvc(root, trainer, data, ["get", ...options, ...from, "--out", whole]);
-		await writeRecord(recordOf(state, whole, isTracked), { source, version: null });
-		await replaceFolder(location, whole, path.join(beside, "old"));
+		await writeNote(recordOf(state, whole, false), { source, version: null });
+		await rename(whole, location).catch(async (error: unknown) => {
+			// Another plan was faster.
+			if (!(await recordFor(fetching))) throw error;
+		});
 	} finally {
 		await rm(beside, { recursive: true, force: true });
 	}
 	return "fetched";
 }
 
+/** Whether the data are there for their pin and their digest is known, without a look at them and without DVC. */
+export async function isFetched(fetching: Fetching): Promise<boolean> {
+	const isThere = (await stat(fetching.location).catch(() => null)) !== null;
+	return isThere && typeof (await recordFor(fetching))?.version === "string";
+}
+
+/** What was noted of the data when they were fetched for this pin; null where they weren't. */
+async function recordFor({ state, location, source }: Fetching): Promise<Note | null> {
+	const record = await readNote(recordOf(state, location, isTrackedHere(state, source)));
+	return record?.source.md5 === source.md5 ? record : null;
+}
+
 /** Notes the dataset's digest when it was just fetched; throws InvalidInput where the folder was changed since. */
 export async function sealPinned({ state, location, source }: Fetching, version: string): Promise<void> {
 	const record = recordOf(state, location, isTrackedHere(state, source));
-	const fetched = await readRecord(record);
+	const fetched = await readNote(record);
 	if (!fetched || fetched.version === version) return;
-	if (fetched.version === null) return writeRecord(record, { ...fetched, version });
+	if (fetched.version === null) return writeNote(record, { ...fetched, version });
 	const mend = isTrackedHere(state, source)
 		? `\`dvc checkout --force ${source.path}\` undoes it, \`dvc commit\` keeps it`
 		: "delete it to fetch it again";
@@ -82,7 +85,7 @@ export async function sealPinned({ state, location, source }: Fetching, version:
 	);
 }
 
-// DVC would call a file of ours inside a folder that it tracks a change; a folder that is only fetched has it inside, so that both are replaced as one.
+// DVC would call a file of ours inside a folder that it tracks a change; a folder that is only fetched has it inside, so that both come as one.
 function recordOf(state: State, location: string, isTracked: boolean): string {
 	if (!isTracked) return path.join(location, ".dvc-pin.json");
 	const digest = sha256(location).slice("sha256:".length, "sha256:".length + 16);
@@ -101,36 +104,6 @@ function folderOf({ path: file }: PlanSource): string {
 
 function revisionOf(root: string, { repository, path: tracked, commit }: PlanSource): string[] {
 	return [repositoryPlace(root, repository!), tracked, "--rev", commit!];
-}
-
-async function readRecord(file: string): Promise<Fetched | null> {
-	const text = await readFile(file, "utf8").catch(() => null);
-	try {
-		const record = JSON.parse(text ?? "null") as Fetched | null;
-		return typeof record?.source?.md5 === "string" ? record : null;
-	} catch {
-		return null;
-	}
-}
-
-async function writeRecord(file: string, record: Fetched): Promise<void> {
-	await replaceFile(file, documentText(record));
-}
-
-async function replaceFolder(location: string, whole: string, old: string): Promise<void> {
-	const replaced = await rename(location, old).then(
-		() => true,
-		(error: NodeJS.ErrnoException) => {
-			if (error.code === "ENOENT") return false;
-			throw error;
-		},
-	);
-	try {
-		await rename(whole, location);
-	} catch (error) {
-		if (replaced) await rename(old, location);
-		throw error;
-	}
 }
 
 /** What DVC may see of this process's environment: what the trainer sees, and the credentials of its S3 remotes. */

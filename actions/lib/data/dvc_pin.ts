@@ -1,10 +1,11 @@
 // What a data recipe's `dvc` names becomes a pin: the md5 that DVC gave the data, read by git alone.
-import { stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
-import { sha256 } from "../documents.ts";
+import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
-import { makeFolder, readRegular } from "../files.ts";
+import { readRegular, replaceFile } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { type Ended, networkEnvironment, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
@@ -12,6 +13,9 @@ import { parseYaml } from "../text/yaml.ts";
 
 /** A .dvc file has a few lines. */
 const MOST_BYTES = 64 * 1024;
+/** How DVC names the content of a folder. */
+const PIN = /^[0-9a-f]{32}\.dir$/;
+const COMMIT = /^[0-9a-f]{40}$/;
 
 /** A recipe's `dvc`, as its schema lets it through. */
 export type DvcRecipe =
@@ -22,6 +26,54 @@ export type DvcRecipe =
 export async function readPinned(root: string, state: string, data: Loaded<Data>): Promise<PlanSource> {
 	const dvc = data.value.dvc as DvcRecipe;
 	return "file" in dvc ? localPin(root, data, dvc.file) : repositoryPin(root, state, data, dvc);
+}
+
+/** The pin of a recipe's data that is known here, as far as no program and no network is needed to know it; null where one is. */
+export async function knownPin(root: string, state: string, data: Loaded<Data>): Promise<PlanSource | null> {
+	const dvc = data.value.dvc as DvcRecipe;
+	if ("file" in dvc) return localPin(root, data, dvc.file);
+	const named = { ...dvc, path: trackedPath(dvc.path) };
+	const source = (await readNote(noteOf(state, named)))?.source;
+	return source && isSame(source, named) ? source : null;
+}
+
+/** Notes the pin of another repository's data, so that it is known while nobody may ask that repository. */
+export async function notePin(state: string, source: PlanSource): Promise<void> {
+	if (source.repository !== null) await writeNote(noteOf(state, source), { source, version: null });
+}
+
+/** What is noted of a pin here. */
+export interface Note {
+	source: PlanSource;
+	/** With the data that were fetched for it: their digest, from the first plan on. */
+	version: string | null;
+}
+
+/** A note that may not be there, or may be damaged: it is null then. */
+export async function readNote(file: string): Promise<Note | null> {
+	const text = await readFile(file, "utf8").catch(() => null);
+	try {
+		const note = JSON.parse(text ?? "null") as Note | null;
+		return PIN.test(note?.source?.md5 ?? "") ? note : null;
+	} catch {
+		return null;
+	}
+}
+
+export async function writeNote(file: string, note: Note): Promise<void> {
+	await replaceFile(file, documentText(note));
+}
+
+/** What names a pin in another repository. */
+type Named = Record<"repository" | "path" | "revision", string | null>;
+
+function noteOf(state: string, { repository, path: tracked, revision }: Named): string {
+	const digest = sha256(JSON.stringify([repository, tracked, revision])).slice("sha256:".length);
+	return path.join(state, "dvc", "pins", `${digest}.json`);
+}
+
+function isSame(one: Named, other: Named): boolean {
+	return one.repository === other.repository && one.path === other.path && one.revision === other.revision;
 }
 
 /** A recipe's repository as git and DVC are given it: a folder by its whole path. */
@@ -54,25 +106,31 @@ async function repositoryPin(
 		new InvalidFile([problemAt(data.source, `/dvc/${key}`, `dvc.${key}: ${message}`)]);
 	const problem = await checkRepository(root, dvc.repository);
 	if (problem !== null) throw refuse("repository", problem);
-	const tracked = path.posix.normalize(dvc.path).replace(/\/$/, "");
+	const tracked = trackedPath(dvc.path);
 	if (/^(\/|-|\.\.?(\/|$))/.test(tracked))
 		throw refuse("path", `found ${dvc.path}; it must be a path inside that repository`);
 
-	const git = await openMirror(state, repositoryPlace(root, dvc.repository));
-	const commit = await fetchRevision(git, dvc, (message) => refuse("revision", message));
-	const files = (await git.must(["ls-tree", "-r", "-z", "--name-only", commit])).split("\0");
-	const read = (file: string) => git.must(["cat-file", "blob", `${commit}:${file}`]);
-	const where = `${dvc.repository} at ${dvc.revision}`;
-
-	const md5 = await pinOf(tracked, new Set(files), read, where);
-	if (md5 === null) {
+	// A commit never changes; a branch or a tag may, so it is asked for each time.
+	const noted = COMMIT.test(dvc.revision) ? await knownPin(root, state, data) : null;
+	if (noted) return noted;
+	return withClone(repositoryPlace(root, dvc.repository), async (git) => {
+		const commit = await fetchRevision(git, dvc, (message) => refuse("revision", message));
+		const files = (await git.must(["ls-tree", "-r", "-z", "--name-only", commit])).split("\0");
+		const read = (file: string) => git.must(["cat-file", "blob", `${commit}:${file}`]);
+		const where = `${dvc.repository} at ${dvc.revision}`;
+		const md5 = await pinOf(tracked, new Set(files), read, where);
+		if (md5 !== null) return { repository: dvc.repository, path: tracked, revision: dvc.revision, commit, md5 };
 		const known = files.filter((file) => file.endsWith(".dvc")).map((file) => file.slice(0, -".dvc".length));
 		throw refuse(
 			"path",
 			`DVC tracks nothing at ${tracked} in ${where}; ${notAmong(tracked, known.slice(0, 20), "tracked")}`,
 		);
-	}
-	return { repository: dvc.repository, path: tracked, revision: dvc.revision, commit, md5 };
+	});
+}
+
+/** A recipe's path as DVC names it. */
+function trackedPath(named: string): string {
+	return path.posix.normalize(named).replace(/\/$/, "");
 }
 
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:/;
@@ -105,10 +163,9 @@ interface Git {
 
 const PASSED = ["PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK"];
 
-/** A bare clone that holds the commits that were asked for, and of their files those that were read. */
-async function openMirror(state: string, url: string): Promise<Git> {
-	const digest = sha256(url).slice("sha256:".length, "sha256:".length + 16);
-	const mirror = path.join(state, "dvc", `${digest}.git`);
+/** Gives what is read of a bare clone, of which only what is asked for is fetched. Each reader has a clone of its own: git locks what two would write. */
+async function withClone<T>(url: string, read: (git: Git) => Promise<T>): Promise<T> {
+	const clone = await mkdtemp(path.join(tmpdir(), "pin-"));
 	const env: Record<string, string> = {
 		...Object.fromEntries(PASSED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
 		...networkEnvironment(),
@@ -118,18 +175,20 @@ async function openMirror(state: string, url: string): Promise<Git> {
 		GIT_ALLOW_PROTOCOL: "https:ssh:file",
 	};
 	const run = (args: readonly string[]) =>
-		runCommand("git", ["-c", "protocol.ext.allow=never", "--git-dir", mirror, ...args], { cwd: state, env });
+		runCommand("git", ["-c", "protocol.ext.allow=never", "--git-dir", clone, ...args], { cwd: clone, env });
 	const must = async (args: readonly string[]) => {
 		const ended = await run(args);
 		if (ended.code !== 0)
 			throw new ServiceError("git", `git ${args[0]} of ${url} failed: ${lastLine(ended.errors)}`, ended.errors);
 		return ended.output;
 	};
-	await makeFolder(mirror);
-	// Both are safe to repeat.
-	await must(["init", "--quiet", "--bare"]);
-	await must(["config", "remote.origin.url", url]);
-	return { run, must };
+	try {
+		await must(["init", "--quiet", "--bare"]);
+		await must(["config", "remote.origin.url", url]);
+		return await read({ run, must });
+	} finally {
+		await rm(clone, { recursive: true, force: true });
+	}
 }
 
 /** Fetches a revision, without its files, and returns its commit. */
@@ -138,10 +197,7 @@ async function fetchRevision(
 	{ repository, revision }: { repository: string; revision: string },
 	refuse: (message: string) => InvalidFile,
 ): Promise<string> {
-	const whole = /^[0-9a-f]{40}$/.test(revision);
-	// A commit never changes; a branch or a tag may, so it is asked for each time.
-	if (whole && (await git.run(["cat-file", "-e", `${revision}^{commit}`])).code === 0) return revision;
-	const ref = `refs/pins/${sha256(revision).slice("sha256:".length)}`;
+	const ref = "refs/pin";
 	const options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--depth", "1", "--filter", "blob:none"];
 	const fetched = await git.run(["fetch", ...options, "origin", `+${revision}:${ref}`]);
 	if (fetched.code !== 0) {
@@ -151,7 +207,7 @@ async function fetchRevision(
 			.split("\n")
 			.flatMap((line) => line.split("\t")[1]?.replace(/^refs\/(tags|heads)\//, "") ?? []);
 		throw refuse(
-			`${repository} has no ${whole ? "commit" : "branch or tag"} ${revision}; ${notAmong(revision, names.slice(0, 20), "it has")}`,
+			`${repository} has no ${COMMIT.test(revision) ? "commit" : "branch or tag"} ${revision}; ${notAmong(revision, names.slice(0, 20), "it has")}`,
 		);
 	}
 	return (await git.must(["rev-parse", "--verify", "--quiet", `${ref}^{commit}`])).trim();
@@ -234,7 +290,7 @@ function parseTracked(file: string, written: string, from: string): { folder: st
 }
 
 function checkMd5(file: string, md5: unknown): string {
-	if (typeof md5 === "string" && /^[0-9a-f]{32}\.dir$/.test(md5)) return md5;
+	if (typeof md5 === "string" && PIN.test(md5)) return md5;
 	const found = typeof md5 === "string" ? md5 : "nothing";
 	throw new InvalidFile([
 		{

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { open } from "node:fs/promises";
 import path from "node:path";
+import { MANIFEST } from "../artefacts.ts";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import type { Run } from "../train/executor.ts";
 import type { Trainer } from "../trainer/trainer.ts";
@@ -49,7 +50,7 @@ function launcherArguments(trainer: Trainer, folder: string, { document, machine
 	];
 	// Beside the artefacts, whose folder holds nothing that its manifest doesn't list.
 	const lock = path.join(path.dirname(output), `.${path.basename(output)}.lock`);
-	const own = ["--job", folder, "--grace", grace, "--done", path.join(output, "manifest.json"), "--lock", lock];
+	const own = ["--job", folder, "--grace", grace, "--done", path.join(output, MANIFEST), "--lock", lock];
 	return ["-m", "proving_ground.launch", ...own, "--", ...job];
 }
 

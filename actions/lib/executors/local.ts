@@ -1,6 +1,7 @@
 // torchrun on this machine: a job is a folder and a detached process group that outlives whoever started it.
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { MANIFEST } from "../artefacts.ts";
 import { documentText } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import { createFile, exists, replaceFile } from "../files.ts";
@@ -58,7 +59,7 @@ export function local({ jobs, trainer, copyTrainer, warn = () => {} }: LocalOpti
 		const job = await describeJob(id, known, Date.now());
 		// The job's manifest is written last: a crash after it is a success, whatever the process's end was.
 		// Its time is the job's end, too: the processes take a moment more, and what was seen must not change with it.
-		const written = ticket && (await stat(path.join(ticket.output, "manifest.json")).catch(() => null));
+		const written = ticket && (await stat(path.join(ticket.output, MANIFEST)).catch(() => null));
 		if (written) return { ...(await describeJob(id, known, written.mtimeMs)), state: "succeeded" };
 		if (!process) return (await exists(path.join(folder, "process.json"))) ? unknown(job) : job;
 		if (!exit && (await isAlive({ ...process, folder })))

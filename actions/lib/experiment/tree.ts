@@ -21,31 +21,44 @@ export function folderTree(root: string): Tree {
 	};
 }
 
-/** The files of a commit, whatever lies in the working tree. */
+/** Where all the files lie that are read of a commit. */
+const READ = "recipes/";
+
+/** The files of a commit's recipes, whatever lies in the working tree. */
 export function commitTree(git: Git, commit: string): Tree {
-	/** What a folder holds, or a file alone: mode, blob and size by path. */
-	const list = async (place: string) => {
-		const listed = await git("ls-tree", "-z", "-l", commit, "--", place);
-		return listed
-			.split("\0")
-			.filter(Boolean)
-			.map((line) => {
-				const [, mode, blob, size, file] = /^(\d+) \w+ ([0-9a-f]+) +(\d+|-)\t(.+)$/s.exec(line) ?? [];
-				return { mode, blob: blob!, size: Number(size), file: file! };
-			});
+	interface Item {
+		mode: string;
+		blob: string;
+		size: number;
+	}
+	let listed: Promise<Map<string, Item>> | undefined;
+	/** Each is listed once: a commit never changes. */
+	const list = async () => {
+		const listing = await git("ls-tree", "-r", "-t", "-z", "-l", commit, "--", READ);
+		const lines = listing.split("\0").filter(Boolean);
+		return new Map(
+			lines.map((line) => {
+				const [, mode, blob, size, file] = /^(\d+) \w+ ([0-9a-f]+) +(\d+|-)\t(.+)$/s.exec(line)!;
+				return [file!, { mode: mode!, blob: blob!, size: Number(size) }];
+			}),
+		);
+	};
+	const items = () => {
+		listed ??= list();
+		return listed;
 	};
 	return {
 		async names(folder) {
-			const files = (await list(`${folder}/`)).map(({ file }) => path.posix.basename(file));
+			const files = [...(await items()).keys()].filter((file) => path.posix.dirname(file) === folder);
 			return files
 				.filter((file) => file.endsWith(".yaml"))
-				.map((file) => file.slice(0, -".yaml".length))
+				.map((file) => path.posix.basename(file, ".yaml"))
 				.sort();
 		},
 		async read(file) {
-			const [found] = await list(file);
+			const found = (await items()).get(file);
 			if (!found) throw new InvalidInput(`${file}: the base (${commit}) has no such file.`);
-			if (!found.mode?.startsWith("100"))
+			if (!found.mode.startsWith("100"))
 				throw new InvalidInput(`${file}: found a link or a folder; only regular files are read.`);
 			if (found.size > MOST_BYTES)
 				throw new InvalidInput(`${file}: found ${found.size} bytes; at most ${MOST_BYTES} are read.`);

@@ -47,6 +47,9 @@ export type Followed =
 	/** Why it can't be planned before its training is approved; what is shown stays. */
 	| { file: string; waits: string };
 
+/** Whether it's known which run an experiment asks for: not of a file that has mistakes at the moment, here or on the base. */
+const isPlanned = (followed: Followed): boolean => "documents" in followed;
+
 /** A pull request as it was left; null where its branch is not there any more. */
 export interface FollowedPull {
 	pull: PullRequest;
@@ -79,7 +82,9 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 		const share = (until - Date.now()) / 60_000 / (open.length - place);
 		const minutes = Math.round(Math.min(FOLLOW_MINUTES, Math.max(2, share)));
 		try {
-			followed.push(await within(minutes, "follow", () => followPull(pull, ports, null, false)));
+			followed.push(
+				await within(minutes, "follow", () => followPull(pull, ports, { ending: null, alone: false, say })),
+			);
 		} catch (error) {
 			// One pull request that can't be followed keeps no other waiting, and stops nothing that it may still want.
 			unclear.add(pull.number);
@@ -87,8 +92,7 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 			if (isBug(error)) bugs.push(error);
 		}
 	}
-	for (const { pull, experiments } of followed)
-		if (experiments.some((experiment) => "problems" in experiment)) unclear.add(pull.number);
+	for (const { pull, experiments } of followed) if (!experiments.every(isPlanned)) unclear.add(pull.number);
 	const stopped = await stopOrphans(ports, followed, (claims) => !claims.some((claim) => unclear.has(claim)));
 	for (const id of stopped) say(`${id}: asked to stop, no open pull request needs it any more`);
 	await pruneCheckouts(project, git, new Set(open.map(({ head }) => head.sha)));
@@ -98,13 +102,16 @@ async function followAll(ports: FollowPorts, say: FollowOptions["say"]): Promise
 }
 
 /** Takes one pull request's experiments as far as they go without starting a training, and shows them; once it's closed, what still runs is stopped. */
-async function followOne(number: number, ports: FollowPorts, { stop, question }: FollowOptions): Promise<FollowedPull> {
+async function followOne(
+	number: number,
+	ports: FollowPorts,
+	{ stop, question, say }: FollowOptions,
+): Promise<FollowedPull> {
 	const pull = await ports.github.pullRequest(number);
 	if (pull.head.fork) return { pull, experiments: [] };
 	const ending = stop ? "asked" : pull.state === "closed" ? "closed" : null;
-	const followed = await within(FOLLOW_MINUTES, "follow", () => followPull(pull, ports, ending, true));
-	// Of a file that has mistakes at the moment, here or on the base, nobody knows which run it asks for.
-	if (ending || !followed.experiments.some((experiment) => "problems" in experiment))
+	const followed = await within(FOLLOW_MINUTES, "follow", () => followPull(pull, ports, { ending, alone: true, say }));
+	if (ending || followed.experiments.every(isPlanned))
 		await stopOrphans(ports, pull.state === "open" ? [followed] : [], (claims) => claims.includes(number));
 	if (question !== "") await answer(followed, question, ports.github);
 	return followed;
@@ -135,8 +142,7 @@ type Ending = "asked" | "closed";
 async function followPull(
 	pull: PullRequest,
 	ports: FollowPorts,
-	ending: Ending | null,
-	alone: boolean,
+	{ ending, alone, say }: { ending: Ending | null; alone: boolean; say: FollowOptions["say"] },
 ): Promise<FollowedPull> {
 	const { project, git, github } = ports;
 	const root = await checkOut(project, git, pull.head.sha, pull.number);
@@ -149,6 +155,7 @@ async function followPull(
 	for (const followed of experiments) {
 		if ("documents" in followed) await showExperiment(github, pull, { ...followed.documents, together });
 		else if ("problems" in followed) await showProblems(github, pull, followed);
+		else say(`#${pull.number}: ${followed.waits}`);
 	}
 	const models = experiments.flatMap((one) => ("documents" in one ? [one.documents.plan.experiment.model] : []));
 	const hadSome = pull.labels.some(isOwnLabel);

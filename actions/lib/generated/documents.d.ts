@@ -3007,7 +3007,7 @@ export interface Data {
    */
   description: string;
   /**
-   * The dataset's folder: a path from the state folder, or an absolute one; with `dvc.file`, the folder that DVC tracks in this repository. It holds golden_train.manifest, golden_val.manifest, golden_test.manifest and slices.yaml.
+   * The dataset's folder: a path from the state folder, or an absolute one; with `dvc.file`, the folder that DVC tracks in this repository; with `dvc.repository`, a folder in which each pin's data have a folder of their own. The dataset's folder holds golden_train.manifest, golden_val.manifest, golden_test.manifest and slices.yaml.
    */
   location: string;
   /**

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { digestRegular } from "../artefacts.ts";
+import { digestRegular, MANIFEST } from "../artefacts.ts";
 import { documentText, sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
@@ -45,7 +45,7 @@ export async function findWeights(
 	}
 	if (wanted.run !== undefined) {
 		const key = modelKey(model, wanted.run);
-		const manifest = await store.get(`${key}/manifest.json`);
+		const manifest = await store.get(`${key}/${MANIFEST}`);
 		if (!manifest) {
 			const known = await finishedRuns(store, model);
 			throw refuse("/run", `${model} has no finished run ${wanted.run}; ${notAmong(wanted.run, known, "its runs")}`);
@@ -106,7 +106,7 @@ async function openPlace(root: string, uri: string): Promise<{ folder: string; f
 	const found = await stat(place).catch(() => null);
 	if (!found) throw new Error(`found ${uri}; nothing is there`);
 	if (!found.isDirectory()) return { folder: path.dirname(place), file: path.basename(place), digested: place };
-	const digested = path.join(place, "manifest.json");
+	const digested = path.join(place, MANIFEST);
 	if (!(await stat(digested).catch(() => null)))
 		throw new Error(`found ${uri}, a folder without manifest.json, so it isn't a model's`);
 	return { folder: place, file: "weights.safetensors", digested };

@@ -1,6 +1,7 @@
 // The store's runs become the noise of training: the same training with other seeds, of candidate and production, and how far their scores lie apart.
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { MANIFEST } from "../artefacts.ts";
 import { parseDocument } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import type { EvalReport, Plan, Report, ReportSeedsOf, RunTrain } from "../generated/documents.d.ts";
@@ -38,7 +39,7 @@ export async function findSeeds({ run, baseline }: Plan, measured: EvalReport, s
 function finishedEvaluations(keys: readonly string[]): Map<RunId, string[]> {
 	const folders = keys.flatMap((key) => {
 		const [, , run, kind, evaluation, file] = key.split("/");
-		if (kind !== "evaluations" || file !== "manifest.json" || !run || !evaluation) return [];
+		if (kind !== "evaluations" || file !== MANIFEST || !run || !evaluation) return [];
 		return [{ run, folder: path.posix.dirname(key) }];
 	});
 	const grouped = Map.groupBy(folders, ({ run }) => run);

@@ -5,7 +5,7 @@ import { appendFile, chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { prepareDataset } from "../../../actions/lib/data/dataset.ts";
+import { NotMadeYet, prepareDataset } from "../../../actions/lib/data/dataset.ts";
 import { readPinned } from "../../../actions/lib/data/dvc_pin.ts";
 import { writeDocument } from "../../../actions/lib/documents.ts";
 import { InvalidFile, type Problem } from "../../../actions/lib/errors.ts";
@@ -49,6 +49,13 @@ const prepare = (data: Loaded<Data>, interpreter = python) =>
 		"pinned",
 		data,
 	);
+/** As a head is planned that nobody has approved, of a recipe that its base doesn't have. */
+const look = (data: Loaded<Data>) =>
+	prepareDataset(
+		{ root, home: base, isApproved: false, state, trainer: { python: forbidden, folder: trainerFolder } },
+		"pinned",
+		data,
+	);
 
 async function messageOf(promise: Promise<unknown>): Promise<string> {
 	const error = await promise.then(
@@ -58,7 +65,7 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
 	return `${error.name}: ${error.message
 		.replaceAll(root, "ROOT")
 		.replaceAll(base, "BASE")
-		.replace(/[0-9a-f]{32}\.dir/, "PIN")}`;
+		.replace(/[0-9a-f]{32}\.dir/g, "PIN")}`;
 }
 
 describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not installed)", () => {
@@ -136,26 +143,34 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 	});
 
 	describe("is fetched", () => {
-		const frames = async () =>
-			(await readFile(path.join(state.folder, "data/fetched/golden_train.manifest"), "utf8")).split("\n").length - 1;
+		const pins = async () => (await readdir(path.join(state.folder, "data/fetched"))).sort();
 
-		test("once, from a folder, and anew where the pin moved", async () => {
+		test("once for each pin, from a folder, and lies beside that of another", async () => {
 			const first = await prepare(await at("v1"));
 			expect(first.splits.train.frames).toBe(1);
 			expect(first.run.dvc).toBe(first.source?.md5);
+			expect(first.location).toBe(path.join(state.folder, "data/fetched", first.source!.md5));
 			const again = await prepare(await at("v1"), forbidden);
 			expect(again.run).toEqual(first.run);
 
 			const second = await prepare(await at("v2"));
 			expect(second.splits.train.frames).toBe(3);
 			expect(second.run.version).not.toBe(first.run.version);
-			expect(await readdir(path.join(state.folder, "data"))).toEqual(["fetched"]);
+			// A job that reads the first goes on reading it.
+			expect(await prepare(await at("v1"), forbidden)).toEqual(first);
+			expect(await pins()).toEqual([first.source!.md5, second.source!.md5].sort());
+		});
+
+		test("once by two plans at the same time", async () => {
+			const both = await Promise.all([prepare(await at("v1")), prepare(await at("v1"))]);
+			expect(both[0]).toEqual(both[1]);
+			expect(await pins()).toEqual([both[0].source!.md5]);
 		});
 
 		test("from S3", async () => {
 			const dataset = await prepare(await at("v2", { remote: "cloud" }));
 			expect(dataset.splits.train.frames).toBe(3);
-			expect(await readFile(path.join(state.folder, "data/fetched/images/t3.jpg"), "utf8")).toBe("pixels of t3");
+			expect(await readFile(path.join(dataset.location, "images/t3.jpg"), "utf8")).toBe("pixels of t3");
 		});
 
 		test("to where the .dvc file has it", async () => {
@@ -189,10 +204,9 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		});
 
 		test("and stays as it was where the new can't be had", async () => {
-			await prepare(await at("v1"));
+			const first = await prepare(await at("v1"));
 			await expect(prepare(await at("v2", { remote: "gone" }))).rejects.toThrow("DVC can't fetch the data");
-			expect(await frames()).toBe(1);
-			expect(await readdir(path.join(state.folder, "data"))).toEqual(["fetched"]);
+			expect(await pins()).toEqual([first.source!.md5]);
 			expect((await prepare(await at("v1"), forbidden)).splits.train.frames).toBe(1);
 		});
 
@@ -210,16 +224,73 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 		});
 
 		test("but never over a folder that somebody else made, and not used where it was changed", async () => {
-			await mkdir(path.join(state.folder, "data/fetched"), { recursive: true });
+			const { location } = await prepare(await at("v1"));
+			const record = path.join(location, ".dvc-pin.json");
+			const kept = await readFile(record);
+			await rm(record);
 			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidFile: recipes/data/pinned.yaml:2:11 location: data/fetched exists, but DVC didn't fetch it for this recipe: delete it, or choose another location"`,
+				`"InvalidInput: ROOT/.proving-ground/data/fetched/PIN is there, but DVC didn't fetch it: delete it to have it fetched."`,
 			);
-			await rm(path.join(state.folder, "data/fetched"), { recursive: true });
+			await writeFile(record, kept);
+			await writeFile(path.join(location, "images/t1.jpg"), "other pixels");
+			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
+				`"InvalidInput: ROOT/.proving-ground/data/fetched/PIN doesn't match DVC's pin PIN: it was changed after it was fetched; delete it to fetch it again."`,
+			);
+		});
+	});
+
+	describe("is read for a head that nobody has approved, without git and without DVC", () => {
+		const notYet = (data: Loaded<Data>) => expect(look(data)).rejects.toThrow(NotMadeYet);
+
+		test("once an approved plan has fetched it from another repository", async () => {
+			await notYet(await at("v1"));
+			const approved = await prepare(await at("v1"));
+			expect(await look(await at("v1"))).toEqual(approved);
+			await notYet(await at("v2"));
+			await notYet(await at("v1", { path: "data/made" }));
+			await notYet(await recipe({ repository, path: "data/mini", revision: "v1" }, "location: data/elsewhere\n"));
+		});
+
+		test("with the commit that was approved, wherever its branch is now", async () => {
+			run(repository, "git", "branch", "--force", "moving", "v1");
+			const approved = await prepare(await at("moving"));
+			run(repository, "git", "branch", "--force", "moving", "v2");
+			expect(await look(await at("moving"))).toEqual(approved);
+			const moved = await prepare(await at("moving"));
+			expect(moved.source!.md5).not.toBe(approved.source!.md5);
+			expect(await look(await at("moving"))).toEqual(moved);
+		});
+
+		test("once it was fetched for this repository's own pin", async () => {
+			state = openState(root, path.join(base, `kept-${path.basename(root)}`));
+			run(base, "git", "clone", "--quiet", repository, root);
+			const data = await recipe({ file: "data/mini.dvc", remote: "storage" }, "location: data/mini\n");
+			await notYet(data);
+			expect(await prepare(data)).toEqual(await look(data));
+			run(root, "git", "checkout", "--quiet", "v1", "--", "data/mini.dvc");
+			await notYet(data);
+		});
+
+		test("but not where its digest was never taken, nor where the note of the pin is damaged", async () => {
+			const { location, source } = await prepare(await at("v1"));
+			const record = path.join(location, ".dvc-pin.json");
+			await writeFile(record, JSON.stringify({ source, version: null }));
+			await notYet(await at("v1"));
 			await prepare(await at("v1"));
-			await writeFile(path.join(state.folder, "data/fetched/images/t1.jpg"), "other pixels");
-			expect(await messageOf(prepare(await at("v1"), forbidden))).toMatchInlineSnapshot(
-				`"InvalidInput: ROOT/.proving-ground/data/fetched doesn't match DVC's pin PIN: it was changed after it was fetched; delete it to fetch it again."`,
-			);
+			const notes = path.join(state.folder, "dvc/pins");
+			const [note] = await readdir(notes);
+			const other = { ...source, md5: "../../../../etc" };
+			for (const damaged of [
+				"{",
+				"null",
+				"[]",
+				{ source: { md5: 5 } },
+				{ source: other },
+				{ source: { ...source, path: "x" } },
+			]) {
+				await writeFile(path.join(notes, note!), typeof damaged === "string" ? damaged : JSON.stringify(damaged));
+				await notYet(await at("v1"));
+			}
 		});
 	});
 

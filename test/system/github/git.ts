@@ -1,6 +1,7 @@
 // Git on a bare repository, without a working tree: commits are written from files, and merged, by its plumbing.
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -39,17 +40,26 @@ function identity(by: string): Record<string, string> {
 	return { GIT_AUTHOR_NAME: by, GIT_AUTHOR_EMAIL: email, GIT_COMMITTER_NAME: by, GIT_COMMITTER_EMAIL: email };
 }
 
+/** Writes the tree that a tree becomes by these lines of git's index; gives its id. */
+export function writeTree(git: Git, from: string | null, lines: readonly string[]): string {
+	const env = { GIT_INDEX_FILE: path.join(tmpdir(), `index-${randomUUID()}`) };
+	try {
+		git(["read-tree", ...(from ? [from] : ["--empty"])], { env });
+		git(["update-index", "--index-info"], { env, input: `${lines.join("\n")}\n` });
+		return git(["write-tree"], { env }).trim();
+	} finally {
+		rmSync(env.GIT_INDEX_FILE, { force: true });
+	}
+}
+
 /** Writes a commit with the changed files on its parent; gives its id. */
 export function writeCommit(git: Git, parent: string | null, files: Files, message: string, by: string): string {
-	const env = { GIT_INDEX_FILE: path.join(tmpdir(), `index-${randomUUID()}`) };
-	git(["read-tree", ...(parent ? [parent] : ["--empty"])], { env });
 	const lines = Object.entries(files).map(([file, text]) =>
 		text === null
 			? `0 ${"0".repeat(40)}\t${file}`
 			: `100644 ${git(["hash-object", "-w", "--stdin"], { input: text }).trim()}\t${file}`,
 	);
-	git(["update-index", "--index-info"], { env, input: `${lines.join("\n")}\n` });
-	const tree = git(["write-tree"], { env }).trim();
+	const tree = writeTree(git, parent, lines);
 	const parents = parent ? ["-p", parent] : [];
 	return git(["commit-tree", tree, ...parents], { input: `${message}\n`, env: identity(by) }).trim();
 }

@@ -1,9 +1,6 @@
 // Commits of the git repository become commits of the server, and the other way, under the same ids.
-import { randomUUID } from "node:crypto";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import type { GitHubServer } from "../github-server.ts";
-import { type Git, has } from "./git.ts";
+import { type Git, has, writeTree } from "./git.ts";
 
 const repo = "/repos/ann/road";
 
@@ -120,10 +117,7 @@ async function takeTree(github: GitHubServer, git: Git, sha: string): Promise<vo
 		const { content } = await github.call<{ content: string }>("GET", `${repo}/git/blobs/${line.split(" ")[0]}`);
 		git(["hash-object", "-w", "--stdin"], { input: Buffer.from(content, "base64") });
 	}
-	const env = { GIT_INDEX_FILE: path.join(tmpdir(), `index-${randomUUID()}`) };
-	git(["read-tree", "--empty"], { env });
 	const lines = blobs.map((entry) => `${entry.mode} ${entry.sha}\t${entry.path}`);
-	git(["update-index", "--index-info"], { env, input: `${lines.join("\n")}\n` });
-	const made = git(["write-tree"], { env }).trim();
+	const made = writeTree(git, null, lines);
 	if (made !== sha) throw new Error(`Git's tree is ${made}, the server's is ${sha}.`);
 }
