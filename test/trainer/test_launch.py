@@ -1,5 +1,6 @@
 """The launcher ..."""
 
+import fcntl
 import json
 import os
 import signal
@@ -232,6 +233,20 @@ def test_passes_sigterm_on_and_waits_for_the_job_to_save(jobs: Jobs) -> None:
     # All that is known of a failure: whether the job saved, how the launcher says that it ended, and what it printed.
     found = ((jobs.folder / "saved").exists(), (jobs.read("exit.json") or {}).get("code"), jobs.said(launcher))
     assert found == (True, 75, ""), jobs.read("exit.json")
+
+
+@pytest.mark.parametrize("held", ["lock", "output"])
+def test_starts_the_job_again_while_the_last_launcher_has_ended_it_but_not_left(jobs: Jobs, held: str) -> None:
+    jobs.launch("").wait(20)
+    file = jobs.folder / "lock" if held == "lock" else jobs.folder.parent / "output.lock"
+    with file.open("r+") as leaving:
+        fcntl.flock(leaving, fcntl.LOCK_EX)
+        second = jobs.launch("open('second', 'w')")
+        time.sleep(0.5)
+        assert second.poll() is None
+    assert (second.wait(20), jobs.said(second)) == (0, "")
+    assert (jobs.folder / "second").exists()
+    assert jobs.read("exit.json")["attempt"] == 2
 
 
 def test_kills_the_whole_group_when_the_grace_is_over(jobs: Jobs) -> None:

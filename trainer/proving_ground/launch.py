@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +24,8 @@ from proving_ground.masking import copy_masked, secrets_of
 
 # Another job makes the same artefacts: try again later (sysexits.h).
 ELSEWHERE = 75
+# A launcher that has written how its job ended is gone so soon, and its locks with it.
+LEAVING_SECONDS = 5.0
 # A log that is masked is whole so soon after the job's last process has ended.
 LOG_SECONDS = 5.0
 
@@ -187,6 +189,26 @@ def end_workers(group: int, known: set[int], grace: float | None) -> None:
         time.sleep(0.05)
 
 
+def wait_for_lock(lock: int, is_leaving: Callable[[], bool]) -> None:
+    """Lock a file; raises BlockingIOError where another has it, and isn't about to leave."""
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while True:
+        try:
+            # The kernel gives the lock to one process and takes it back from the dead: starting twice starts once.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not is_leaving() or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def has_ended(job: Path) -> bool:
+    """Whether the last launcher of a job has written how the job ended."""
+    ended, begun = read_json(job / "exit.json").get("attempt"), read_json(job / "process.json").get("attempt")
+    return ended is not None and ended == begun
+
+
 def lock_output(file: Path, job: Path) -> int:
     """Lock what the job makes, which jobs of other folders may make too; returns the lock's descriptor.
 
@@ -195,7 +217,8 @@ def lock_output(file: Path, job: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The job's own lock is had: its last launcher is about to let go of this one too.
+        wait_for_lock(lock, lambda: read_json(file).get("job") == str(job))
     except BlockingIOError as error:
         owner = read_json(file)
         who = f"process {owner.get('pid')} on {owner.get('host')}, started from {owner.get('job')}"
@@ -228,8 +251,8 @@ def main() -> int:
     arguments.job.mkdir(parents=True, exist_ok=True)
     lock = os.open(arguments.job / "lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        # The kernel gives the lock to one process and takes it back from the dead: starting twice starts once.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who is started as its job ends starts the next: nothing would otherwise.
+        wait_for_lock(lock, lambda: has_ended(arguments.job))
     except BlockingIOError:
         print("already running")
         return 0
