@@ -232,6 +232,7 @@ export function gitHubPlace(): GitHubOptions {
 		author: requiredInput("author"),
 		repository: process.env["GITHUB_REPOSITORY"] ?? "",
 		apiUrl: process.env["GITHUB_API_URL"] ?? "https://api.github.com",
+		warn: (message) => core.warning(plainText(message)),
 	};
 }
 

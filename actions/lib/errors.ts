@@ -33,11 +33,14 @@ export class InvalidInput extends Error {
 /** A service didn't do what it was asked: nobody can act but by trying again. */
 export class ServiceError extends Error {
 	readonly service: string;
+	/** The HTTP status of the service's answer; null where there was none. */
+	readonly status: number | null;
 
-	constructor(service: string, message: string, cause?: unknown) {
+	constructor(service: string, message: string, cause?: unknown, status: number | null = null) {
 		super(message, { cause });
 		this.name = "ServiceError";
 		this.service = service;
+		this.status = status;
 	}
 }
 

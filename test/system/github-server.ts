@@ -153,6 +153,7 @@ interface Asked {
 	body: object | null;
 	token: string;
 	login: string;
+	permissions?: Permissions | undefined;
 	base: string;
 }
 
@@ -174,7 +175,7 @@ function createAnswer(named: string, { actions, reactions, git }: Pick<GitHubSer
 		...checkRoutes(checks),
 		...pullRoutes(pulls),
 	};
-	return async function answer({ method, path, body, token, login, base }: Asked): Promise<Answer> {
+	return async function answer({ method, path, body, token, login, permissions, base }: Asked): Promise<Answer> {
 		const upstream: Upstream = async (how, where, what) => {
 			const headers = { authorization: `token ${token}`, "content-type": "application/json" };
 			const got = await fetch(address + where, {
@@ -191,7 +192,7 @@ function createAnswer(named: string, { actions, reactions, git }: Pick<GitHubSer
 		const route = matched && routes[matched.operation];
 		if (!route) return upstream(method, path, body ?? undefined);
 		const query = new URL(path, base).searchParams;
-		const ask: Ask = { method, path, query, params: matched.params, body: { ...body }, login, base };
+		const ask: Ask = { method, path, query, params: matched.params, body: { ...body }, login, permissions, base };
 		return route(ask, upstream);
 	};
 }
@@ -220,10 +221,12 @@ async function handle(request: IncomingMessage, response: ServerResponse, parts:
 	const recorded: Recorded = { method, path, body: body ?? undefined, login, run, job, operation, status: 0 };
 	requests.push(recorded);
 	const base = `http://${request.headers.host}${prefix}`;
-	const asked = { method, path, body, token, login: login ?? "", base };
+	// A job's token is the workflow's; with another it is somebody else.
+	const permissions = run && job && (login ?? BOT) === BOT ? grants.get(`${run}/${job}`) : undefined;
+	const asked = { method, path, body, token, login: login ?? "", permissions, base };
 
 	const fault = faults.take(method, path);
-	const refused = refuseRequest(recorded, grants) ?? (need ? { status: 204 } : null);
+	const refused = refuseRequest(recorded, permissions) ?? (need ? { status: 204 } : null);
 	const got = fault && !fault.worked ? null : (refused ?? (await answer(asked)));
 	if (got && got.status < 300 && method !== "GET" && /\/(git\/refs|contents|merge)/.test(path)) await git.moved?.();
 	const final = fault ? fault.answer : got;
@@ -238,11 +241,10 @@ async function handle(request: IncomingMessage, response: ServerResponse, parts:
 }
 
 /** What GitHub refuses before it looks at the route. */
-function refuseRequest(recorded: Recorded, grants: Map<string, Permissions>): Answer | null {
-	const { method, path, body, login, run, job, operation } = recorded;
+function refuseRequest(recorded: Recorded, permissions: Permissions | undefined): Answer | null {
+	const { method, path, body, login, operation } = recorded;
 	// https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#failed-login-limit
 	if (!login && !path.startsWith("/_needs/")) return refuse(401, "Bad credentials");
-	const permissions = run && job && (login ?? BOT) === BOT ? grants.get(`${run}/${job}`) : undefined;
 	if (permissions && operation && !mayDo(operation, permissions))
 		return refuse(403, "Resource not accessible by integration");
 	return refuseLongBody(method, path, { ...(body as object) });

@@ -14,6 +14,8 @@ export interface GitHubOptions {
 	apiUrl: string;
 	/** Login that our own comments are written by. */
 	author: string;
+	/** Told what could not be written that nothing depends on. */
+	warn?: (message: string) => void;
 	/** Milliseconds that a second takes which GitHub asks us to wait; fewer against a server that asks for none. */
 	second?: number;
 	/** In the place of those for GitHub; smaller against a server that misbehaves. */
@@ -27,6 +29,7 @@ export interface Client {
 	author: string;
 	second: number;
 	limits: Limits;
+	warn: (message: string) => void;
 	/** A text as everybody may read it. */
 	forAll: (text: string) => string;
 }
@@ -40,7 +43,7 @@ export const repeatable = { request: { retries: 3 } };
 
 /** Connects; the SDK is loaded here, so that a stage that writes nothing doesn't wait for it. */
 export async function connect(options: GitHubOptions): Promise<Client> {
-	const { token, repository, apiUrl, author, second = 1000 } = options;
+	const { token, repository, apiUrl, author, warn = () => {}, second = 1000 } = options;
 	const limits = limitsOf(options.limits);
 	const [owner, repo, ...more] = repository.split("/");
 	if (!owner || !repo || more.length > 0)
@@ -74,7 +77,7 @@ export async function connect(options: GitHubOptions): Promise<Client> {
 	});
 	// By its value too: of an App it has another form.
 	const forAll = (text: string) => withoutPrivate(token === "" ? text : text.replaceAll(token, "(key)"));
-	return { octokit, place: { owner, repo }, author, second, limits, forAll };
+	return { octokit, place: { owner, repo }, author, second, limits, warn, forAll };
 }
 
 /**
@@ -175,6 +178,7 @@ function failed(what: string, { status, response, message }: Failure): ServiceEr
 		"GitHub",
 		`could not ${what}: ${response ? status : "no answer:"} ${message}.${hint(status, response?.headers ?? {})}`,
 		`request ${id ?? "without an id"}: ${message}`,
+		response ? (status ?? null) : null,
 	);
 }
 

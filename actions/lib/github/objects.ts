@@ -129,7 +129,7 @@ export interface GitHub {
 		base: string;
 		title: string;
 		body: string;
-		labels: string[];
+		labels: Label[];
 	}): Promise<Opened>;
 	/** The commit that a tag is at; null where there is no such tag. */
 	tagged(name: string): Promise<string | null>;

@@ -1,6 +1,7 @@
 // Pull requests and issues become what the stages ask of them, and one is opened once.
 import { plainLine } from "../text/plain.ts";
-import { type Client, call, converge, orNull, repeatable } from "./connect.ts";
+import { type Client, call, converge, orNull } from "./connect.ts";
+import { addLabels } from "./labels.ts";
 import type { GitHub, PullRequest } from "./objects.ts";
 import { readPages } from "./requests.ts";
 
@@ -190,12 +191,9 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 			};
 			const opened = (await look()) ?? (await converge(client, "open a pull request", make, look));
 			const { number, state, created } = opened;
-			const missing = labels.filter((label) => !opened.labels.includes(label));
+			const missing = labels.filter(({ name }) => !opened.labels.includes(name));
 			// An earlier run may have been stopped before it labelled.
-			if (state === "open" && missing.length > 0)
-				await call("add labels", () =>
-					octokit.rest.issues.addLabels({ ...place, issue_number: number, labels: missing, ...repeatable }),
-				);
+			if (state === "open") await addLabels(client, number, missing);
 			return { number, created };
 		},
 

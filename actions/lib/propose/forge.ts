@@ -18,7 +18,7 @@ export type ProposalsOnGitHub = Pick<
 
 /** The workflow that a proposal's pull request would start. */
 const WORKFLOW = "experiment.yml";
-const LABEL = "proposed";
+const LABEL = { name: "proposed", color: "d4c5f9", description: "Opened by a proposal" };
 
 export function forgeOn(github: ProposalsOnGitHub, { base, dispatch }: ForgeOptions): Forge {
 	/** Open pull requests of proposals by branch; the head of one that was just opened has had no time for checks. */

@@ -267,6 +267,24 @@ describe("gives a pull request its labels", () => {
 		expect(server.requests.map(({ method }) => method)).toEqual(["GET"]);
 	});
 
+	test("with one that it may not make left out and told, since nothing depends on it", async () => {
+		server.grant("1", "train", { "pull-requests": "write" });
+		const told: string[] = [];
+		const options = { token: "bot-token", repository: server.repository, author: BOT, second };
+		const job = await openGitHub({ ...options, apiUrl: `${server.url}/_run/1/train`, warn: (line) => told.push(line) });
+		await server.call("POST", `${at}/labels`, running);
+		expect(await job.setLabels(server.pullRequest, [passed, running], own)).toBe("updated");
+		expect(await labels()).toEqual(["model:running"]);
+		expect(told).toEqual([expect.stringMatching(/^Without the label model:passed: could not create label: 403 /)]);
+		const opened = { branch: "night", base: "main", title: "t", body: "b", labels: [{ ...running, name: "proposal" }] };
+		expect((await job.openPullRequest(opened)).number).toBe(server.pullRequest);
+		expect(told[1]).toMatch(/^Without the label proposal: could not create label: 403 /);
+		expect(await labels()).toEqual(["model:running"]);
+		server.grant("1", "train", { "pull-requests": "write", issues: "write" });
+		await job.setLabels(server.pullRequest, [passed], own);
+		expect(await labels()).toEqual(["model:passed"]);
+	});
+
 	test.each(["POST", "DELETE"].flatMap((method) => kinds.map(([name, index]) => [method, name, index] as const)))(
 		"where in a %s %s",
 		async (method, _, index) => {

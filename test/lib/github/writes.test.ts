@@ -29,7 +29,8 @@ afterEach(async () => {
 
 describe("opens once", () => {
 	const issue = { marker: "<!-- refused: 1 -->", title: "Refused", body: "why", labels: ["model:failed"] };
-	const pull = { branch: "proposed/week-1", base: "main", title: "Week 1", body: "why", labels: ["proposed"] };
+	const proposed = { name: "proposed", color: "d4c5f9", description: "Proposed" };
+	const pull = { branch: "proposed/week-1", base: "main", title: "Week 1", body: "why", labels: [proposed] };
 	const commit = () =>
 		github.commitFiles({
 			branch: pull.branch,

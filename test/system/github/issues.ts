@@ -8,6 +8,7 @@ import {
 	paginate,
 	placeOf,
 	type Routes,
+	refuse,
 	repo,
 	type Upstream,
 } from "./route.ts";
@@ -45,6 +46,15 @@ async function numbered(ask: Ask, upstream: Upstream): Promise<Answer> {
 	return pull.status === 200 ? { ...pull, body: asIssue(pull.body as Discussion, ask.base, place) } : pull;
 }
 
+async function refuseNewLabels(ask: Ask, upstream: Upstream): Promise<Answer> {
+	const known = await all<{ name: string }>(upstream, `${placeOf(ask)}/labels`);
+	const asked = ask.body["labels"] as string[];
+	const isNew = (name: string) => !known.some((label) => same(label.name, name));
+	if (ask.permissions && ask.permissions["issues"] !== "write" && asked.some(isNew))
+		return refuse(403, "Resource not accessible by integration");
+	return upstream(ask.method, ask.path, ask.body);
+}
+
 export function issueRoutes(reactions: Map<number, Reaction[]>): Routes {
 	return {
 		// "Note: GitHub's REST API considers every pull request an issue [...] you can identify pull requests by the pull_request
@@ -75,6 +85,10 @@ export function issueRoutes(reactions: Map<number, Reaction[]>): Routes {
 			if (Object.keys(rest).length > 0) await upstream("PATCH", pull, rest);
 			return numbered(ask, upstream);
 		},
+
+		// Adding a label that the repository lacks makes it, which since May 2025 needs "Issues: write".
+		[`POST ${repo}/issues/{issue_number}/labels`]: refuseNewLabels,
+		[`PUT ${repo}/issues/{issue_number}/labels`]: refuseNewLabels,
 
 		// Names of labels are compared without case: https://docs.github.com/en/rest/issues/labels#create-a-label
 		async [`POST ${repo}/labels`](ask, upstream) {

@@ -90,6 +90,10 @@ const table: [anyOf: string[], operations: string[]][] = [
 			`GET ${repo}/issues/{issue_number}`,
 			`GET ${repo}/issues/comments/{comment_id}/reactions`,
 			`POST ${repo}/issues/comments/{comment_id}/reactions`,
+			// Since May 2025 "Pull requests: write" alone makes no label, though it adds those that there are.
+			`POST ${repo}/labels`,
+			`PATCH ${repo}/labels/{name}`,
+			`DELETE ${repo}/labels/{name}`,
 		],
 	],
 	[
@@ -106,10 +110,7 @@ const table: [anyOf: string[], operations: string[]][] = [
 			`PUT ${repo}/issues/{issue_number}/labels`,
 			`DELETE ${repo}/issues/{issue_number}/labels/{name}`,
 			`GET ${repo}/labels`,
-			`POST ${repo}/labels`,
 			`GET ${repo}/labels/{name}`,
-			`PATCH ${repo}/labels/{name}`,
-			`DELETE ${repo}/labels/{name}`,
 		],
 	],
 	[

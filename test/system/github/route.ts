@@ -1,5 +1,7 @@
 // What the routes of our overlay share: what is asked, what is answered, and GitHub's way to page and to refuse.
 
+import type { Permissions } from "./permissions.ts";
+
 export interface Ask {
 	method: string;
 	/** Path and query, as they were sent. */
@@ -10,6 +12,8 @@ export interface Ask {
 	body: Record<string, unknown>;
 	/** Who asks. */
 	login: string;
+	/** What the asker's token may do; undefined for one that may do anything. */
+	permissions?: Permissions | undefined;
 	/** The API's address, as the asker has it. */
 	base: string;
 }
