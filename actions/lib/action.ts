@@ -219,6 +219,19 @@ export function numberInput(name: string): number | null {
 	return Number(value);
 }
 
+/** A job's token lives for 24 hours: what follows the last look needs it as well. */
+const MOST_FOLLOWED = 1200;
+
+/** Minutes that an input gives, from 0; throws InvalidInput for more than a job's token outlives. */
+export function minutesInput(name: string): number {
+	const value = requiredInput(name);
+	if (!/^\d{1,6}$/.test(value) || Number(value) > MOST_FOLLOWED)
+		throw new InvalidInput(
+			`The input ${name}: found ${JSON.stringify(value)}; it must be a whole number from 0 to ${MOST_FOLLOWED}: a job's token expires after 24 hours.`,
+		);
+	return Number(value);
+}
+
 /** A whole number that an input must give; throws InvalidInput where it doesn't. */
 export function requiredNumber(name: string): number {
 	requiredInput(name);

@@ -1,8 +1,8 @@
 // Starts or adopts a plan's jobs, and follows them where the runner is the machine that trains.
 import * as core from "@actions/core";
 import {
-	booleanInput,
 	documentPath,
+	minutesInput,
 	openHead,
 	openPullRequest,
 	refuseFork,
@@ -15,12 +15,14 @@ import { readDocument, writeDocument } from "../lib/documents.ts";
 import { progressShower, requireCurrent, unwantedStopper } from "../lib/follow/watching.ts";
 import type { Jobs } from "../lib/generated/documents.d.ts";
 import { isShared } from "../lib/train/claims.ts";
-import { isEvaluated, stopJobs, trainPlan } from "../lib/train/train.ts";
+import { followJobs, isEvaluated, isSettled, stopJobs } from "../lib/train/train.ts";
 
 await runAction(async () => {
 	await refuseFork();
+	const file = requiredInput("plan");
+	const minutes = minutesInput("follow-minutes");
 	const project = await openHead();
-	const plan = await readDocument("plan", requiredInput("plan"));
+	const plan = await readDocument("plan", file);
 	const pull = await openPullRequest();
 	await requireCurrent(pull);
 
@@ -35,7 +37,8 @@ await runAction(async () => {
 		progressShower(plan, pull, sayLine),
 		unwantedStopper(plan, pull, { stop, say: sayLine }),
 	];
-	const jobs = await trainPlan(plan, ports, { follow: booleanInput("follow"), onLook });
+	const jobs = await followJobs(plan, ports, { minutes, onLook });
+	if (!isSettled(jobs)) sayLine(`${plan.run.id} goes on: the workflow follow shows, evaluates and judges it.`);
 
 	core.setOutput("jobs", await writeDocument("jobs", jobs, documentPath(project, plan.experiment.name, "jobs")));
 	core.setOutput("evaluated", isEvaluated(jobs));

@@ -15,7 +15,7 @@ import { promote } from "../../actions/lib/promote/promote.ts";
 import { recordPromotion } from "../../actions/lib/promote/record.ts";
 import { forgeOn } from "../../actions/lib/propose/forge.ts";
 import { proposeDue } from "../../actions/lib/propose/propose.ts";
-import { lookAtJobs, trainPlan, unseenJobs } from "../../actions/lib/train/train.ts";
+import { followJobs, lookAtJobs, unseenJobs } from "../../actions/lib/train/train.ts";
 import { experiment, fileOf } from "../lib/follow/merged/repository.ts";
 import { makeRepository, proposal, readWith, since } from "../lib/propose/proposals/repository.ts";
 import type { World } from "./world.ts";
@@ -42,10 +42,10 @@ const nothing = () => {};
 async function train({ project }: Ports) {
 	const plan = await cli
 		.plan(contextOf(project), FILE)
-		.then(({ document }) => document as Parameters<typeof trainPlan>[0]);
+		.then(({ document }) => document as Parameters<typeof followJobs>[0]);
 	const { store, registry } = project;
 	const ports = { executor: project.executorFor(plan.machine), store, registry, pullRequest: 9 };
-	const jobs = await trainPlan(plan, ports, { follow: true, pollMs: 1 });
+	const jobs = await followJobs(plan, ports, { pollMs: 1 });
 	await writeDocument("jobs", jobs, `${documentsOf(project.state, "second")}/jobs.json`);
 	return { plan, jobs };
 }
@@ -100,7 +100,7 @@ const due = makeRepository().then((root) =>
 );
 
 async function judge({ at }: World, { project, github }: Ports) {
-	const plan = (await cli.plan(contextOf(project), FILE)).document as Parameters<typeof trainPlan>[0];
+	const plan = (await cli.plan(contextOf(project), FILE)).document as Parameters<typeof followJobs>[0];
 	const { store, registry } = project;
 	const jobs = await lookAtJobs(plan, unseenJobs(plan), {
 		executor: project.executorFor(plan.machine),
@@ -158,7 +158,7 @@ export const STAGES: Record<string, Stage> = {
 				commit: world.at.sha(),
 				pullRequest: 9,
 			};
-			return recordPromotion(record, ports, "main");
+			return recordPromotion(record, { ...ports, tell: nothing }, "main");
 		},
 	},
 	settle: { prepare: merged, run: settle },

@@ -53,7 +53,7 @@ test("take a committed experiment to a comment, a check run and a production mod
 	expect(planned).toMatchObject({ code: 0, annotations: [], outputs: { count: "1" } });
 	const [plan] = JSON.parse(planned.outputs["plans"]!) as string[];
 
-	const trained = await runAction("train", { workspace, inputs: { plan: plan!, follow: "true" } });
+	const trained = await runAction("train", { workspace, inputs: { plan: plan!, "follow-minutes": "10" } });
 	expect(trained).toMatchObject({ code: 0, annotations: [], outputs: { evaluated: "true" } });
 
 	const reported = await runAction("report", { workspace, inputs: { plan: plan!, jobs: trained.outputs["jobs"]! } });
@@ -125,7 +125,7 @@ test.each(["train", "promote"])("%s refuses to run what a fork's pull request br
 		event,
 		JSON.stringify({ repository: { id: 1 }, pull_request: { number: 1, head: { repo: { id: 2 } } } }),
 	);
-	const inputs = { plan: "plan.json", report: "r", verdict: "v", approve: "true", follow: "true" };
+	const inputs = { plan: "plan.json", report: "r", verdict: "v", approve: "true", "follow-minutes": "10" };
 	const ran = await runAction(action, { workspace, inputs, environment: { GITHUB_EVENT_PATH: event } });
 	expect(ran).toMatchObject({ code: 1, outputs: {} });
 	expect(ran.annotations[0]).toContain("Pull requests from forks are planned but never run");
@@ -140,7 +140,7 @@ test.each(["train", "report", "gate", "comment", "promote"])(
 			report: "none/report.json",
 			verdict: "none/verdict.json",
 			promotion: "",
-			follow: "true",
+			"follow-minutes": "10",
 			approve: "false",
 		};
 		const ran = await runAction(action, { workspace, inputs });
@@ -152,7 +152,11 @@ test.each(["train", "report", "gate", "comment", "promote"])(
 
 test.each([
 	["train", {}, "The input plan is required but was not given."],
-	["train", { plan: "plan.json", follow: "yes" }, 'The input follow: found "yes"; it must be true or false.'],
+	[
+		"train",
+		{ plan: "plan.json", "follow-minutes": "1201" },
+		'The input follow-minutes: found "1201"; it must be a whole number from 0 to 1200: a job\'s token expires after 24 hours.',
+	],
 	["comment", {}, "The input plan is required but was not given."],
 ] as [string, Record<string, string>, string][])(
 	"%s names an input that is missing or wrong, without a stack",

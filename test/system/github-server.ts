@@ -10,6 +10,7 @@ import { createFaults, type Fault } from "./github/faults.ts";
 import { issueRoutes, type Reaction, refuseLongBody } from "./github/issues.ts";
 import { gitNeed, mayDo, type Permissions } from "./github/permissions.ts";
 import { type PullState, pullRoutes } from "./github/pulls.ts";
+import { refRoutes } from "./github/refs.ts";
 import { type Answer, type Ask, type Routes, refuse, type Upstream } from "./github/route.ts";
 
 /** Login whose token the actions get. */
@@ -174,6 +175,7 @@ function createAnswer(named: string, { actions, reactions, git }: Pick<GitHubSer
 		...issueRoutes(reactions),
 		...checkRoutes(checks),
 		...pullRoutes(pulls),
+		...refRoutes(),
 	};
 	return async function answer({ method, path, body, token, login, permissions, base }: Asked): Promise<Answer> {
 		const upstream: Upstream = async (how, where, what) => {

@@ -1,5 +1,5 @@
 // A pull request with an experiment, by the workflow files as they stand
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkRequest } from "../contract/github/operations.ts";
@@ -7,13 +7,14 @@ import type { Run } from "./act.ts";
 import { commentEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
 import { compareRights } from "./github/permissions.ts";
 import { BOT } from "./github-server.ts";
-import { experiment } from "./project.ts";
+import { experiment, files } from "./project.ts";
 import { openPlace, type Place } from "./repository.ts";
 import { EXPERIMENTS, giveTrained } from "./trained.ts";
 
 let place: Place;
 beforeAll(async () => {
-	place = await openPlace();
+	const days = files["recipes/machines/here.yaml"]!.replace("max_minutes: 10", "max_minutes: 6000");
+	place = await openPlace({ "recipes/machines/days.yaml": days });
 });
 afterAll(() => place.close());
 
@@ -126,8 +127,8 @@ test("becomes production when it is merged, with tags, a record and an event, on
 	expect(record).toMatchObject([
 		{ title: "Record small-line v1", head: { ref: "proving-ground/record/small-line-v1" } },
 	]);
-	const files = place.origin.git("diff", "--name-only", "main", "proving-ground/record/small-line-v1").split("\n");
-	expect(files).toEqual(
+	const recorded = place.origin.git("diff", "--name-only", "main", "proving-ground/record/small-line-v1").split("\n");
+	expect(recorded).toEqual(
 		["entry.json", "index.html", "model_card.md", "promotion.json", "report.json", "verdict.json"].map(
 			(file) => `reports/first/${file}`,
 		),
@@ -185,30 +186,61 @@ test("with mistakes in it is told each on its line, and the others of it are tra
 	await place.github.call("PATCH", `${repo}/pulls/${bad.number}`, { state: "closed" });
 });
 
-test("shows its progress while it trains, tells others of its line, and is stopped when it is closed", async () => {
-	const slow = await open("slow", long);
-	const running = happens(slow.number, "opened");
+/** Lets days pass for a job that runs. */
+async function age(id: string, days: number): Promise<void> {
+	const file = path.join(place.home, "jobs", id, "process.json");
+	const process = JSON.parse(await readFile(file, "utf8")) as { started_at: string; uptime: number };
+	const started_at = new Date(Date.parse(process.started_at) - days * 86_400_000).toISOString();
+	await writeFile(file, JSON.stringify({ ...process, started_at, uptime: process.uptime - days * 86_400 }));
+}
+
+/** Opens a pull request whose job starts the training and leaves: the runner is free for others. */
+async function startAndLeave(name: string, text: string) {
+	const opened = await open(name, text.replace("machine: here", "machine: days"));
+	const vars = { PROVING_GROUND_RUNNER: '["self-hosted"]', PROVING_GROUND_FOLLOW_MINUTES: "0" };
+	const event = await pullRequestEvent(place.github, opened.number, "opened");
+	const ran = await place.run("experiment.yml", event, { vars });
+	expect(conclusions(ran), ran.log).toMatchObject({ train: "success" });
+	expect(ran.job("train").log).toContain("goes on: the workflow follow shows, evaluates and judges it.");
+	return opened;
+}
+const look = () => scheduleEvent(place.github, "41 * * * *").then((event) => place.run("follow.yml", event));
+const hasEnded = (id: string) =>
+	expect
+		.poll(() => readFile(path.join(place.home, "jobs", id, "exit.json"), "utf8").catch(() => ""))
+		.toContain("finished_at");
+
+test("is shown, judged and stopped by looks alone where it takes days, and no other waits for its runner", async () => {
+	const slow = await startAndLeave("slow", long);
 	const id = await trains("slow");
-	const other = await open("other", experiment({ more: "seed: 3\n" }));
-	await place.run("follow.yml", await scheduleEvent(place.github, "41 * * * *"));
+	await age(id, 3);
+	// On the same runner, while the other one trains.
+	const other = await startAndLeave("other", experiment({ more: "seed: 3\n" }));
+	await hasEnded((await jobsOf("other"))[0]!);
+	await look();
 	const [comment] = await comments(slow.number);
 	expect(comment!.body).toMatch(/⏳ `slow` is running: `(train|validate)`/);
 	expect(comment!.body).toMatch(/`[█░]{20}` \*\*\d+ %\*\* · `(train|validate)` · epoch \d+ of 2000/);
+	expect(comment!.body).toMatch(/\b72 h \d+ min\b/);
 	expect(await labels(slow.number)).toEqual(["line:small-line", "model:running"]);
 	expect((await comments(other.number))[0]!.body).toContain(`Also training the line \`small-line\`: #${slow.number}`);
 	expect((await checks(slow.sha))[0]).toMatchObject({ status: "in_progress" });
+	// That look has begun the evaluation of the other one, which the next one judges.
+	await Promise.all((await jobsOf("other")).map(hasEnded));
+	await look();
+	expect((await comments(other.number))[0]!.body).toContain("`other` passed");
+	expect((await checks(other.sha))[0]).toMatchObject({ status: "completed", conclusion: "success" });
+
 	await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
-	// What the concurrency group does as soon as the next run of it is there.
-	for (const stop of place.github.actions.cancelled.values()) stop();
 	const known = place.github.actions.dispatches.length;
 	const closed = await happens(slow.number, "closed");
-	expect((await running).conclusion).not.toBe("success");
 	expect(conclusions(closed)).toMatchObject({ plan: "skipped", train: "skipped", tidy: "success" });
 	// By the workflow of the default branch, not by that of a head which nobody has approved.
 	expect(await runStarted(known)).toMatchObject([
 		{ workflow: "follow.yml", ref: "main", inputs: { "pull-request": String(slow.number) } },
 	]);
 	await hasStopped(id);
+	await hasEnded(id);
 	expect((await comments(slow.number))[0]!.body).toContain("`slow`: the training was stopped");
 	expect(await labels(slow.number)).toEqual(["model:failed"]);
 	await place.github.call("PATCH", `${repo}/pulls/${other.number}`, { state: "closed" });

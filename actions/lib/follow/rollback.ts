@@ -5,7 +5,8 @@ import type { Git } from "../git/git.ts";
 import type { GitHub, PullRequest } from "../github/objects.ts";
 import type { Approval } from "../plan/registry.ts";
 import type { Project } from "../project.ts";
-import { findInSeries, recordRollback, versionTag } from "../promote/record.ts";
+import { findPromotions } from "../promote/marks.ts";
+import { recordRollback } from "../promote/record.ts";
 import { code } from "../text/markdown.ts";
 
 interface RollbackPorts {
@@ -145,8 +146,8 @@ async function rollBackLine(
 		const current = versions.find(({ entry }) => entry.version === last?.version)?.entry;
 		if (!last || !current || last.version >= above) return;
 		// Where the model became production last: what was taken back before that is over.
-		const brought = (await findInSeries(versionTag(model, last.version), "", github)).last;
-		if (brought === null) return;
+		const brought = (await findPromotions(model, last.version, { github, store: project.store })).commits.at(-1);
+		if (brought === undefined) return;
 		const by = (await askedBy(brought, asked, github)) ?? (await revertedBy(current.experiment, brought, days, git));
 		if (by === null) return;
 		// What it replaced when it was new: production may have come back to it from what was worse.
@@ -165,7 +166,7 @@ async function rollBackLine(
 	}
 }
 
-/** Records each time that production went back lately, where no tag says that it was. */
+/** Records each time that production went back lately, where no mark says that it was. */
 async function recordAll(
 	{ versions, approvals }: Awaited<ReturnType<Project["registry"]["history"]>>,
 	{ project, git, github, branch, days, tell }: RollbackPorts & RollbackOptions & { tell: (line: string) => void },
@@ -179,7 +180,7 @@ async function recordAll(
 		if (!found) continue;
 		const promotion = promotionOf(found.entry, found.location, approval);
 		const head = (await git("rev-parse", "HEAD")).trim();
-		if (await recordRollback(promotion, head, { project, github }, branch))
+		if (await recordRollback(promotion, head, { project, github, tell }, branch))
 			tell(`rolled back from v${replaced} to v${version}`);
 	}
 }

@@ -11,8 +11,9 @@ import { planExperiment } from "../plan/plan_files.ts";
 import type { Registry } from "../plan/registry.ts";
 import { FOLLOW_MINUTES, within } from "../process.ts";
 import type { Project } from "../project.ts";
+import { findPromotions } from "../promote/marks.ts";
 import { promote } from "../promote/promote.ts";
-import { findInSeries, recordPromotion, versionTag } from "../promote/record.ts";
+import { recordPromotion } from "../promote/record.ts";
 import { code, codeWithin } from "../text/markdown.ts";
 import { followJobs, lookAtJobs, unseenJobs } from "../train/train.ts";
 import { baseOf, beforeMerge, parentOf } from "./base.ts";
@@ -146,10 +147,11 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const known = await planMerged(merged, sha, ports);
 	const before = known.promoted === null ? null : await settledVersion(known, commit, ports);
 	if (before !== null) return { file, is: "there", model: known.experiment.model, version: before };
-	// Merged again after it was production once: it's judged against what is production now. Where no tag says that it was, a
+	// Merged again after it was production once: it's judged against what is production now. Where no mark says that it was, a
 	// run was stopped after it had approved, and another model may have taken its place since: only the record is missing.
 	const { model } = known.experiment;
-	const isRecorded = known.promoted !== null && (await github.tagged(versionTag(model, known.promoted))) !== null;
+	const marks = { github, store: project.store };
+	const isRecorded = known.promoted !== null && (await findPromotions(model, known.promoted, marks)).commits.length > 0;
 	for await (const earlier of isRecorded ? broughtBefore(merged, ports) : []) {
 		const version = await settledVersion(known, earlier, ports);
 		if (version !== null) return { file, is: "there", model, version };
@@ -180,9 +182,9 @@ async function promoteMerged(merged: Merged, ports: SettlePorts, options: Settle
 	const since = `**Update:** it was promoted as ${code(promotion.model)} v${promotion.version}.`;
 	// Also those of its merges before this one.
 	await github.closeIssue(refusalMarker(file), since);
-	// Before the version's tag, which ends a promotion: what fails here is done again.
+	// Before the mark, which ends a promotion: what fails here is done again.
 	if (pull) await showExperiment(github, pull, { plan, jobs, report, verdict, promotion });
-	const isNew = await recordPromotion(record, ports, options.branch);
+	const isNew = await recordPromotion(record, { ...ports, tell: options.say }, options.branch);
 	return { file, is: isNew ? "promoted" : "there", model: promotion.model, version: promotion.version };
 }
 
@@ -201,7 +203,8 @@ async function settledVersion(
 	const { versions } = await project.registry.history(model);
 	for (const { entry } of versions) {
 		if (entry.run !== run.id) continue;
-		if ((await findInSeries(versionTag(model, entry.version), commit, github)).there) return entry.version;
+		const { commits } = await findPromotions(model, entry.version, { github, store: project.store });
+		if (commits.includes(commit)) return entry.version;
 	}
 	return null;
 }

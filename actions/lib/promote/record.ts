@@ -5,6 +5,7 @@ import type { Plan, Promotion, Report, Verdict } from "../generated/documents.d.
 import type { GitHub } from "../github/objects.ts";
 import type { Project } from "../project.ts";
 import { reportsOf, writeReport } from "../report/report.ts";
+import { findInSeries, findPromotions, leaveMark, momentOf, promotionKey, rollbackKey, tagOrTell } from "./marks.ts";
 import { writePromotion } from "./promote.ts";
 
 export interface Promoted {
@@ -22,40 +23,21 @@ export interface Promoted {
 interface RecordPorts {
 	project: Project;
 	github: GitHub;
+	/** Told of a tag that GitHub refuses. */
+	tell: (line: string) => void;
 }
 
-/** The tag of a version; its model may become production again, and then `.2` and so on follow. */
-export function versionTag(model: string, version: number): string {
-	return `model/${model}/v${version}`;
-}
-
-/** What is known of a tag and those that follow it by number: whether one is at the commit, where the last is, and the first name that is free. */
-export async function findInSeries(
-	name: string,
-	commit: string,
-	github: Pick<GitHub, "tagged">,
-): Promise<{ there: boolean; last: string | null; free: string }> {
-	let last: string | null = null;
-	let there = false;
-	for (let number = 1; ; number += 1) {
-		const free = number === 1 ? name : `${name}.${number}`;
-		const at = await github.tagged(free);
-		if (at === null) return { there, last, free };
-		there ||= at === commit;
-		last = at;
-	}
-}
-
-/** Leaves everything that tells of a promotion; the version's tag comes last, so that what was interrupted is done again. True where this call did it. */
+/** Leaves everything that tells of a promotion; its mark comes last, so that what was interrupted is done again. True where this call did it. */
 export async function recordPromotion(promoted: Promoted, ports: RecordPorts, branch: string): Promise<boolean> {
 	const { promotion, commit, pullRequest, plan } = promoted;
-	const { model, version, run, manifest, experiment, replaced } = promotion;
-	const { there, free } = await findInSeries(versionTag(model, version), commit, ports.github);
-	if (there) return false;
-	const folder = await writeRecord(promoted, ports.project);
+	const { model, version, run, manifest, experiment, replaced, approved_at } = promotion;
+	const { github, project, tell } = ports;
+	const { commits, free } = await findPromotions(model, version, { github, store: project.store });
+	if (commits.includes(commit)) return false;
+	const folder = await writeRecord(promoted, project);
 	await publish(folder, promotion, { ...ports, name: free.slice("model/".length).replace("/", "-") }, branch);
 	// Before the tag: an event may come twice, and must not be lost.
-	await ports.github.emit("model.promoted", {
+	await github.emit("model.promoted", {
 		model,
 		version,
 		run,
@@ -64,17 +46,24 @@ export async function recordPromotion(promoted: Promoted, ports: RecordPorts, br
 		replaced,
 		pull_request: pullRequest,
 	});
-	await tagCandidate(plan, promotion, commit, ports.github);
-	await ports.github.createTag(free, commit);
+	await tagCandidate(plan, promotion, commit, ports);
+	await tagOrTell(free, commit, { github, tell });
+	const mark = promotionKey(model, version, `${momentOf(approved_at!)}-${commit}.json`);
+	await leaveMark(mark, commit, { store: project.store });
 	return true;
 }
 
 /** `candidate/<task>/<date>`: the heads that the model has, and the day of its approval; the second of a day has a number. */
-async function tagCandidate({ run }: Plan, { approved_at }: Promotion, commit: string, github: GitHub): Promise<void> {
+async function tagCandidate(
+	{ run }: Plan,
+	{ approved_at }: Promotion,
+	commit: string,
+	ports: RecordPorts,
+): Promise<void> {
 	const task = [...run.architecture.heads].sort().join("+");
 	const day = `candidate/${task}/${approved_at!.slice(0, "YYYY-MM-DD".length)}`;
-	const { there, free } = await findInSeries(day, commit, github);
-	if (!there) await github.createTag(free, commit);
+	const { commits, free } = await findInSeries(day, ports.github);
+	if (!commits.includes(commit)) await tagOrTell(free, commit, ports);
 }
 
 /** Writes reports/<name> into a folder of its own; returns it. */
@@ -145,7 +134,7 @@ async function propose(
 	await github.openPullRequest({ branch, base, title, body, labels: [] });
 }
 
-/** The record of production going back to an earlier version: its promotion and entry, with who brought it back; a tag comes last, so that what was interrupted is done again. True where this call did it. */
+/** The record of production going back to an earlier version: its promotion and entry, with who brought it back; its mark comes last, so that what was interrupted is done again. True where this call did it. */
 export async function recordRollback(
 	promotion: Promotion,
 	commit: string,
@@ -153,11 +142,12 @@ export async function recordRollback(
 	base: string,
 ): Promise<boolean> {
 	const { experiment, model, version, run, approved_at } = promotion;
+	const { home, state, registry, store } = ports.project;
 	// Production may go back to a version many times.
-	const moment = approved_at!.replaceAll(/[^0-9]/g, "");
+	const moment = momentOf(approved_at!);
 	const tag = `rollback/${model}/v${version}-${moment}`;
-	if ((await ports.github.tagged(tag)) !== null) return false;
-	const { home, state, registry } = ports.project;
+	const mark = rollbackKey(model, version, moment);
+	if ((await store.get(mark)) !== null || (await ports.github.tagged(tag)) !== null) return false;
 	const place = path.join(state.folder, "records", run);
 	const folder = reportsOf(place, experiment);
 	await rm(place, { recursive: true, force: true });
@@ -175,6 +165,7 @@ export async function recordRollback(
 		manifest: promotion.manifest,
 		replaced: promotion.replaced,
 	});
-	await ports.github.createTag(tag, commit);
+	await tagOrTell(tag, commit, ports);
+	await leaveMark(mark, commit, { store });
 	return true;
 }

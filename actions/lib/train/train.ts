@@ -34,29 +34,24 @@ export async function lookAtJobs(plan: Plan, before: Jobs, ports: TrainPorts): P
 }
 
 export interface FollowOptions {
+	/** Minutes after which the jobs are left to go on by themselves; 0 looks once. To their end where it's left out. */
+	minutes?: number;
 	/** Told what every look saw. */
 	onLook?: ((jobs: Jobs) => void) | ((jobs: Jobs) => void)[];
 	pollMs?: number;
 	signal?: AbortSignal;
 }
 
-/** The stage: starts or adopts, and looks once or follows to the end. */
-export async function trainPlan(
-	plan: Plan,
-	ports: TrainPorts,
-	options: FollowOptions & { follow: boolean },
-): Promise<Jobs> {
-	return options.follow ? followJobs(plan, ports, options) : startJobs(plan, ports);
-}
-
-/** Follows the jobs to their end: for a runner that is itself the machine that trains. */
+/** The stage: starts or adopts the jobs, and follows them to their end, or for a while. */
 export async function followJobs(plan: Plan, ports: TrainPorts, options: FollowOptions = {}): Promise<Jobs> {
+	const { minutes = Number.POSITIVE_INFINITY, signal, pollMs = 500 } = options;
+	const until = performance.now() + minutes * 60_000;
 	let jobs = await startJobs(plan, ports);
 	const told = [options.onLook ?? []].flat();
 	for (;;) {
 		for (const tell of told) tell(jobs);
-		if (isSettled(jobs) || options.signal?.aborted) return jobs;
-		await new Promise((resolve) => setTimeout(resolve, options.pollMs ?? 500));
+		if (isSettled(jobs) || signal?.aborted || performance.now() >= until) return jobs;
+		await new Promise((resolve) => setTimeout(resolve, pollMs));
 		jobs = await lookAtJobs(plan, jobs, ports);
 	}
 }

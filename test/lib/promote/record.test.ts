@@ -7,8 +7,9 @@ import { parseDocument } from "../../../actions/lib/documents.ts";
 import { openGitHub } from "../../../actions/lib/github/github.ts";
 import type { GitHub } from "../../../actions/lib/github/objects.ts";
 import type { Project } from "../../../actions/lib/project.ts";
+import { findInSeries, findPromotions } from "../../../actions/lib/promote/marks.ts";
 import { promote } from "../../../actions/lib/promote/promote.ts";
-import { findInSeries, type Promoted, recordPromotion, recordRollback } from "../../../actions/lib/promote/record.ts";
+import { type Promoted, recordPromotion, recordRollback } from "../../../actions/lib/promote/record.ts";
 import { folder as registryIn } from "../../../actions/lib/registries/folder.ts";
 import { openState } from "../../../actions/lib/state.ts";
 import { folder as storeIn } from "../../../actions/lib/stores/folder.ts";
@@ -58,8 +59,10 @@ async function promoted(first: boolean, time = "03:04:05"): Promise<Promoted> {
 	const promotion = await promote({ ...documents, approve: true, by: "ann", now }, project());
 	return { ...documents, promotion, card: "# card\n", commit: merges[first ? 0 : 1]!, pullRequest: first ? null : 4 };
 }
+const told: string[] = [];
+const tell = (line: string) => void told.push(line);
 const record = (one: Promoted, mode?: Project["record"]) =>
-	recordPromotion(one, { project: project(mode), github }, "main");
+	recordPromotion(one, { project: project(mode), github, tell }, "main");
 
 async function tags(): Promise<Record<string, string>> {
 	const refs = await get<{ ref: string; object: { sha: string } }[]>("git/matching-refs/tags/");
@@ -138,11 +141,11 @@ describe("is left", () => {
 		await promoted(false);
 		const before = await tags();
 		const promotion = { ...first.promotion, replaced: 2, approved_at: "2026-01-05T06:07:08.000Z" };
-		const again = () => recordRollback(promotion, merges[1]!, { project: project(), github }, "main");
+		const again = () => recordRollback(promotion, merges[1]!, { project: project(), github, tell }, "main");
 		const dying = { ...github, emit: () => Promise.reject(new Error("the runner died")) };
-		await expect(recordRollback(promotion, merges[1]!, { project: project(), github: dying }, "main")).rejects.toThrow(
-			"died",
-		);
+		await expect(
+			recordRollback(promotion, merges[1]!, { project: project(), github: dying, tell }, "main"),
+		).rejects.toThrow("died");
 		expect(await again()).toBe(true);
 		const branch = `proving-ground/record/${LINE}-v1-again-20260105060708000`;
 		expect((await pulls()).find(([title]) => title!.includes("rollback"))).toEqual([
@@ -177,7 +180,7 @@ describe("is left once", () => {
 			if (name.startsWith("model/")) throw new Error("the runner died");
 			return github.createTag(name, sha);
 		};
-		const dying = { project: project(), github: { ...github, createTag } };
+		const dying = { project: project(), github: { ...github, createTag }, tell };
 		await expect(recordPromotion(one, dying, "main")).rejects.toThrow("died");
 		expect(await tags()).toEqual({ [`candidate/${heads}/${day}`]: merges[0] });
 		expect(await record(one)).toBe(true);
@@ -188,7 +191,7 @@ describe("is left once", () => {
 	test("also where somebody has closed its pull request meanwhile, and deleted its branch", async () => {
 		const one = await promoted(true);
 		const dying = { ...github, emit: () => Promise.reject(new Error("the runner died")) };
-		await expect(recordPromotion(one, { project: project(), github: dying }, "main")).rejects.toThrow("died");
+		await expect(recordPromotion(one, { project: project(), github: dying, tell }, "main")).rejects.toThrow("died");
 		await server.call("PATCH", `${at}/pulls/1`, { state: "closed" });
 		await server.call("DELETE", `${at}/git/refs/heads/proving-ground/record/${LINE}-v1`);
 		expect(await record(one)).toBe(true);
@@ -198,12 +201,68 @@ describe("is left once", () => {
 	});
 });
 
+describe("where GitHub refuses the tags, for workflow files that have changed since", () => {
+	beforeEach(async () => {
+		told.splice(0);
+		const file = { message: "New workflow", content: "", branch: "main" };
+		await server.call("PUT", `${at}/contents/.github/workflows/experiment.yml`, file);
+	});
+
+	test("is whole all the same: they are told, the event is sent once, and nothing is done again", async () => {
+		const one = await promoted(true);
+		expect(await record(one)).toBe(true);
+		expect(await tags()).toEqual({});
+		expect(told).toEqual(
+			[`candidate/${heads}/${day}`, `model/${LINE}/v1`].map((tag) =>
+				expect.stringMatching(
+					`^The tag ${tag.replaceAll("+", "\\+")} on ${one.commit} is missing: could not create a tag: 403 `,
+				),
+			),
+		);
+		server.writes();
+		expect(await record(one)).toBe(false);
+		expect(server.writes()).toEqual([]);
+		expect(server.actions.dispatches).toHaveLength(1);
+		const { store } = project();
+		expect(await findPromotions(LINE, 1, { github, store })).toEqual({
+			commits: [one.commit],
+			free: `model/${LINE}/v1`,
+		});
+	});
+
+	test("is known by its mark when it goes back, which is told once as well", async () => {
+		const first = await promoted(true);
+		await record(first);
+		await promoted(false);
+		const promotion = { ...first.promotion, replaced: 2, approved_at: "2026-01-05T06:07:08.000Z" };
+		const again = () => recordRollback(promotion, merges[1]!, { project: project(), github, tell }, "main");
+		told.splice(0);
+		expect(await again()).toBe(true);
+		expect(told).toEqual([expect.stringContaining(`The tag rollback/${LINE}/v1-20260105060708000 on ${merges[1]}`)]);
+		server.writes();
+		expect(await again()).toBe(false);
+		expect(server.writes()).toEqual([]);
+	});
+});
+
 test("of a series is found by each name that follows the first", async () => {
 	const known: Record<string, string> = { "model/m/v1": "a", "model/m/v1.2": "b", "model/m/v1.4": "d" };
 	const tagged = async (name: string) => known[name] ?? null;
-	const find = (commit: string) => findInSeries("model/m/v1", commit, { tagged });
-	expect(await find("a")).toEqual({ there: true, last: "b", free: "model/m/v1.3" });
-	expect(await find("b")).toEqual({ there: true, last: "b", free: "model/m/v1.3" });
-	expect(await find("c")).toEqual({ there: false, last: "b", free: "model/m/v1.3" });
-	expect(await findInSeries("other", "a", { tagged })).toEqual({ there: false, last: null, free: "other" });
+	expect(await findInSeries("model/m/v1", { tagged })).toEqual({ commits: ["a", "b"], free: "model/m/v1.3" });
+	expect(await findInSeries("other", { tagged })).toEqual({ commits: [], free: "other" });
+});
+
+test.each([
+	["of tags and no mark, as before there were any", ["a", "b"], [], ["a", "b"]],
+	["of marks whose tags were refused", [], ["1-a", "2-b"], ["a", "b"]],
+	["of a mark between two tags", ["a", "c"], ["1-a", "2-b", "3-c"], ["a", "b", "c"]],
+	["of a tag whose run was stopped before its mark", ["a", "b"], ["1-a"], ["a", "b"]],
+	["of old tags, then a mark alone", ["a", "b"], ["3-c"], ["a", "b", "c"]],
+	["of the tenth after the second", [], ["10-c", "2-b"], ["b", "c"]],
+])("the promotions of a version are in their order %s", async (_, tagged, marked, expected) => {
+	const names = tagged.map((commit, i) => [i === 0 ? "model/m/v1" : `model/m/v1.${i + 1}`, commit]);
+	const known = Object.fromEntries(names) as Record<string, string>;
+	const store = { list: async (folder: string) => marked.map((mark) => `${folder}${mark}.json`) };
+	const ports = { github: { tagged: async (name: string) => known[name] ?? null }, store };
+	expect((await findPromotions("m", 1, ports as never)).commits).toEqual(expected);
 });
