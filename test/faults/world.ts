@@ -89,7 +89,7 @@ export class World {
 			dispatched: sorted(this.shown.dispatched),
 			jobs: sorted([...executor.ended.keys()]),
 			started: sorted(executor.started.map(({ document }) => document.id)),
-			stored: await project.store.list(""),
+			stored: (await project.store.list("")).map(timeless),
 			left: filesIn(path.join(this.at.home, ".proving-ground/registry")),
 			documents: ["reports", ".proving-ground/documents"].flatMap((folder) => filesIn(path.join(this.at.home, folder))),
 		};
@@ -139,7 +139,7 @@ function filesIn(folder: string): string[] {
 }
 
 function timeless(name: string): string {
-	return name.replace(/-\d{17}$/, "-TIME");
+	return name.replace(/(?<=^settled\/.*)\d{17}|(?<=-)\d{17}$/, "TIME");
 }
 
 function sorted(values: string[]): string[] {

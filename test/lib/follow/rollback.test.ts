@@ -11,6 +11,7 @@ import type { Commit, GitHub, PullRequest } from "../../../actions/lib/github/ob
 import type { Approval, Version } from "../../../actions/lib/plan/registry.ts";
 import type { Project } from "../../../actions/lib/project.ts";
 import { openState } from "../../../actions/lib/state.ts";
+import { folder } from "../../../actions/lib/stores/folder.ts";
 import { makeEntry } from "../../fixtures/judged.ts";
 import { gitIn } from "../../git.ts";
 
@@ -148,6 +149,7 @@ function linesOf(
 		home: root,
 		state: openState(root, ".proving-ground"),
 		registry,
+		store: folder(path.join(root, ".proving-ground/store")),
 		record: "pull_request",
 	} as unknown as Project;
 	const rolled = (changed: Partial<GitHub> = {}) =>
