@@ -79,6 +79,7 @@ test("plans, trains, judges and shows the experiment of its pull request", async
 	expect(conclusions(ran), ran.log).toEqual({
 		plan: "success",
 		show: "success",
+		lost: "skipped",
 		refuse: "skipped",
 		train: "success",
 		tidy: "skipped",

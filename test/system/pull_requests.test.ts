@@ -95,6 +95,7 @@ test("is planned, trained, judged and shown", async () => {
 	expect(conclusions(ran)).toEqual({
 		plan: "success",
 		show: "success",
+		lost: "skipped",
 		refuse: "skipped",
 		train: "success",
 		tidy: "skipped",
@@ -165,6 +166,7 @@ test("of a fork is planned in the summary with a token that reads, and nothing r
 	expect(conclusions(ran)).toEqual({
 		plan: "success",
 		show: "skipped",
+		lost: "skipped",
 		refuse: "skipped",
 		train: "skipped",
 		tidy: "skipped",

@@ -43,6 +43,8 @@ export interface Documents {
 	approval?: string;
 	/** What all plans take that the same approval starts. */
 	together?: Spend;
+	/** Why GitHub starts no workflow for the pull request, as a sentence in Markdown. */
+	hindrance?: string;
 }
 
 /** GitHub refuses a body of more than 65,536 characters. Counted in bytes, which are never fewer, and with room for its own additions. */
@@ -160,7 +162,7 @@ function placesText(checks: readonly Verdict["checks"][number][]): string {
 }
 
 function compose(documents: Documents, rows: number): string {
-	const { plan, jobs, report, verdict, promotion } = documents;
+	const { plan, jobs, report, verdict, promotion, hindrance } = documents;
 	const state = stateOf(documents);
 	const table = (value: Table, limit = rows) => renderTable(value, Math.min(rows, limit));
 	const sections = [
@@ -170,7 +172,7 @@ function compose(documents: Documents, rows: number): string {
 		state.is === "running" && isStopping(state.job) ? `> ${code(state.job.diagnosis!)}` : "",
 		state.is === "judged" && report ? fallenSentence(report, state.verdict) : "",
 		state.is === "running" ? runningSection(jobs!, state.job, plan) : "",
-		state.is === "planned" ? approvalSentence(documents) : "",
+		state.is === "planned" ? (hindrance ? `> [!WARNING]\n> ${hindrance}` : approvalSentence(documents)) : "",
 		promotion?.status === "approved" ? "" : peersSentence(documents),
 		changesSection(plan, table),
 		startSection(plan),

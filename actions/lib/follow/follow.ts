@@ -23,6 +23,7 @@ import { isEvaluated, isSettled, lookAtJobs, stopJobs, unseenJobs } from "../tra
 import { type AnchorPlace, requireAnchored } from "./anchored.ts";
 import { baseOf, openBase } from "./base.ts";
 import { explain, unexplained } from "./explain.ts";
+import { hindranceOf } from "./hindrance.ts";
 import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
 
 export interface FollowPorts {
@@ -151,9 +152,11 @@ async function followPull(
 	const experiments: Followed[] = [];
 	for (const file of files)
 		experiments.push(await advance(file, pull, { ...ports, project: project.at(root, "digested") }, ending));
+	const hindrance = files.length > 0 ? await hindranceOf(pull, git) : null;
 	const together = sumOf(experiments.flatMap((one) => ("documents" in one ? [one.documents.plan] : [])));
 	for (const followed of experiments) {
-		if ("documents" in followed) await showExperiment(github, pull, { ...followed.documents, together });
+		if ("documents" in followed)
+			await showExperiment(github, pull, { ...followed.documents, together, ...(hindrance ? { hindrance } : {}) });
 		else if ("problems" in followed) await showProblems(github, pull, followed);
 		else say(`#${pull.number}: ${followed.waits}`);
 	}

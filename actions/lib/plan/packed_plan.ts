@@ -2,7 +2,7 @@
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { documentText, parseDocument, sha256 } from "../documents.ts";
-import { InvalidInput } from "../errors.ts";
+import { InvalidInput, type Problem } from "../errors.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { type Spend, sumOf } from "./estimate.ts";
 import { approvalOf, shortApproval } from "./identity.ts";
@@ -26,6 +26,8 @@ export interface PlannedExperiment {
 
 /** GitHub takes a mebibyte of outputs from a job, two bytes for each character; the rest is for the files that are refused. */
 const MAX_OUTPUT = 400_000;
+/** An action's input is an environment variable, of which Linux takes 131,072 bytes with its name. */
+const MAX_INPUT = 120_000;
 /** No plan is larger; what unpacks to more was made to fill a runner's memory. */
 const MAX_PLAN = 16 * 1024 * 1024;
 
@@ -48,6 +50,12 @@ export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperime
 			};
 		}),
 	);
+	for (const { file, plan } of packed) {
+		if (plan.length > MAX_INPUT)
+			throw new InvalidInput(
+				`${file}: its plan takes ${plan.length} characters packed, and an action's input takes at most ${MAX_INPUT}. Make it smaller: fewer slices in its data, or fewer rules in its policy.`,
+			);
+	}
 	const size = JSON.stringify(packed).length;
 	if (size > MAX_OUTPUT)
 		throw new InvalidInput(
@@ -93,6 +101,26 @@ export function parseTogether(text: string): Spend | null {
 		max_seconds: amount("max_seconds"),
 		max_cost_usd: amount("max_cost_usd"),
 	};
+}
+
+/** Problems of each file, tried in turn until all fit. */
+const MOST_PROBLEMS = [1000, 100, 20, 5, 1];
+
+/** The files that could not be planned, for a job's output: with as many of their problems as another job can be given; throws InvalidInput where they don't fit with one each. */
+export function packRefused(refused: PlannedFiles["refused"]): string {
+	for (const most of MOST_PROBLEMS) {
+		const cut = refused.map(({ file, problems }) => ({ file, problems: firstOf(problems, most) }));
+		const text = JSON.stringify(cut);
+		if (Buffer.byteLength(text) <= MAX_INPUT) return text;
+	}
+	throw new InvalidInput(`${refused.length} experiments with mistakes at once can't be shown. Split the pull request.`);
+}
+
+function firstOf(problems: readonly Problem[], most: number): Problem[] {
+	const shown = problems.slice(0, most);
+	const left = problems.length - shown.length;
+	if (left > 0) shown.push({ ...problems[most]!, message: `and ${left} more problems, which the job's log lists` });
+	return shown;
 }
 
 /** The files that could not be planned, as the job that planned hands them on; throws InvalidInput where it's anything else. */

@@ -6,7 +6,13 @@ import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
 import { sumOf } from "../../../actions/lib/plan/estimate.ts";
 import { approvalOf } from "../../../actions/lib/plan/identity.ts";
-import { packPlans, parseRefused, parseTogether, unpackPlan } from "../../../actions/lib/plan/packed_plan.ts";
+import {
+	packPlans,
+	packRefused,
+	parseRefused,
+	parseTogether,
+	unpackPlan,
+} from "../../../actions/lib/plan/packed_plan.ts";
 import { makePlan } from "../../fixtures/plan.ts";
 
 const plan = makePlan();
@@ -54,12 +60,19 @@ describe("crosses from job to job", () => {
 		expect((await unpackPlan(packed!.plan, packed!.digest)).experiment.why).toBe(why);
 	});
 
+	test("but not one that the input of an action can't hold, which is named", async () => {
+		const large = makePlan({ experiment: { ...plan.experiment, why: randomBytes(100_000).toString("base64") } });
+		await expect(packPlans([plan, large])).rejects.toThrow(
+			/^experiments\/more-night\.yaml: its plan takes 1\d{5} characters packed, and an action's input takes at most 120000\./,
+		);
+	});
+
 	test("but not where there are more than the output of a job can hold", async () => {
 		// What can't be compressed takes its place.
-		const large = makePlan({ experiment: { ...plan.experiment, why: randomBytes(100_000).toString("base64") } });
-		expect(JSON.stringify(await packPlans([large, large])).length).toBeLessThan(1024 * 512);
-		await expect(packPlans([large, large, large, large])).rejects.toThrow(
-			/^4 experiments at once: their plans take \d+ characters, and a job can pass on at most 400000\. Split the pull request\.$/,
+		const large = makePlan({ experiment: { ...plan.experiment, why: randomBytes(80_000).toString("base64") } });
+		expect(JSON.stringify(await packPlans([large, large, large])).length).toBeLessThan(1024 * 512);
+		await expect(packPlans([large, large, large, large, large])).rejects.toThrow(
+			/^5 experiments at once: their plans take \d+ characters, and a job can pass on at most 400000\. Split the pull request\.$/,
 		);
 	});
 });
@@ -118,7 +131,18 @@ describe("knows the files that can't be planned", () => {
 	const refused = [{ file: "experiments/x.yaml", problems: [{ file: "x.yaml", line: 1, column: 2, message: "m" }] }];
 
 	test("as the job that planned hands them on, and none where it ended before", () => {
-		expect(parseRefused(JSON.stringify(refused))).toEqual(refused);
+		expect(parseRefused(packRefused(refused))).toEqual(refused);
+		// With 3,000 long problems in a file: the first of them, and how many are left out.
+		const problem = { file: "experiments/bad.yaml", line: 3, column: 1, message: "é".repeat(400) };
+		const many = [{ file: "experiments/bad.yaml", problems: Array(3000).fill(problem) }];
+		const text = packRefused(many);
+		expect(Buffer.byteLength(text)).toBeLessThan(120_000);
+		const [{ problems }] = parseRefused(text) as [(typeof many)[number]];
+		expect([problems.length, problems.at(-1)!.message]).toEqual([
+			101,
+			"and 2900 more problems, which the job's log lists",
+		]);
+		expect(() => packRefused(Array(1000).fill(many[0]))).toThrow("Split the pull request.");
 		expect(parseRefused("")).toEqual([]);
 		expect(parseRefused("[]")).toEqual([]);
 	});
