@@ -10,7 +10,7 @@ interface Ports {
 }
 
 /** The tag of a version; its model may become production again, and then `.2` and so on follow. */
-export function versionTag(model: string, version: number): string {
+function versionTag(model: string, version: number): string {
 	return `model/${model}/v${version}`;
 }
 
