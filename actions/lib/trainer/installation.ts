@@ -5,13 +5,17 @@ import { ServiceError } from "../errors.ts";
 import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import type { Trainer } from "./trainer.ts";
 
-/** Installs the trainer's packages for its interpreter, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
-export async function installTrainer({ python, folder }: Trainer): Promise<string> {
+/** What packages are for: a plan needs no torch; a training, an evaluation and a backtest need all. */
+export const STAGES = ["plan", "train"] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** Installs the packages of a stage for the trainer's interpreter, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
+export async function installTrainer({ python, folder }: Trainer, stage: Stage): Promise<string> {
 	const environment = path.dirname(path.dirname(python));
 	if (existsSync(environment) && !existsSync(path.join(environment, "pyvenv.cfg")))
 		return `${python} is in no virtual environment: its packages are the machine's own.`;
 	const script = path.join(path.dirname(folder), "actions/build/start.mjs");
-	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment], {
+	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment, stage], {
 		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", ...networkEnvironment() },
 		minutes: MINUTES.install,
 	});
