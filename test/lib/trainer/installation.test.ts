@@ -70,6 +70,13 @@ test("is set up without the runner's secrets", async () => {
 	expect(Object.keys(env)).not.toContain("NODE_OPTIONS");
 });
 
+test("is set up through the runner's proxy, by the authorities that the runner trusts", async () => {
+	const network = { HTTPS_PROXY: "http://proxy.acme.com:3128", no_proxy: ".acme.com", PIP_CERT: "/etc/acme.pem" };
+	for (const [name, value] of Object.entries(network)) vi.stubEnv(name, value);
+	await install();
+	expect((await heard()).env).toMatchObject(network);
+});
+
 test("fails with what the script said where the packages can't be had", async () => {
 	await writeSetup(3);
 	const error = await install().catch((reason: unknown) => reason);
