@@ -111,8 +111,12 @@ function setUpStage(stage) {
 	});
 }
 
-function setUpPython(development, stage = "train") {
+function setUpPython(development, stage = "train", more = []) {
 	setUpStage(stage);
+	if (more.includes("dvc")) {
+		const lock = "trainer/requirements-dvc.txt";
+		once("DVC", [lock], path.join(environment, ".lock-dvc"), () => installPython([lock]));
+	}
 	if (development) {
 		const lock = "trainer/requirements-dev.txt";
 		once("Trainer's test packages", [lock], path.join(environment, ".lock-dev"), () => installPython([lock]));
@@ -131,7 +135,9 @@ pathlib.Path(sys.argv[1]).write_text(sys.argv[2])`;
  */
 function compilePython() {
 	const stamp = path.join(environment, ".compiled");
-	const locks = [".lock", ".lock-data", ".lock-dev"].map((name) => path.join(environment, name)).filter(existsSync);
+	const locks = [".lock", ".lock-data", ".lock-dvc", ".lock-dev"]
+		.map((name) => path.join(environment, name))
+		.filter(existsSync);
 	const wanted = locks.map((lock) => readFileSync(lock, "utf8")).join(" ");
 	if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
 	// Nothing of the user's environment: PYTHONPYCACHEPREFIX would put it where no other process looks.
@@ -173,7 +179,7 @@ const commands = {
 	bench: () => runMain("test/bench/run.ts", ...rest),
 };
 if (isForAction) {
-	setUpPython(false, rest[1]);
+	setUpPython(false, rest[1], rest.slice(2));
 	process.exit(0);
 }
 if (!commands[command]) fail(`npm has no script ${command} here; there are: ${Object.keys(commands).join(", ")}`);

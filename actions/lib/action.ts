@@ -122,9 +122,15 @@ export async function openHead(options: OpenOptions = {}): Promise<Project> {
 	const project = await openWorkspace(options);
 	const head = core.getInput("head");
 	if (head === "") return project;
-	const root = path.resolve(workspaceRoot(), head);
+	const root = checkoutRoots().at(-1)!;
 	await refuseReserved(openGit(root), "HEAD", project.state);
 	return project.at(root, "started");
+}
+
+/** Where the runner checked the repository out, and behind it where the input `head` says that another checkout lies. */
+export function checkoutRoots(): string[] {
+	const head = core.getInput("head");
+	return [workspaceRoot(), ...(head === "" ? [] : [path.resolve(workspaceRoot(), head)])];
 }
 
 /** Where the runner checked the repository out. */

@@ -9,16 +9,24 @@ import type { Trainer } from "./trainer.ts";
 export const STAGES = ["plan", "train"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Installs the packages of a stage for the trainer's interpreter, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
-export async function installTrainer({ python, folder }: Trainer, stage: Stage): Promise<string> {
+/** Installs the packages of a stage for the trainer's interpreter, and DVC's where it is asked for, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
+export async function installTrainer(
+	{ python, folder }: Trainer,
+	stage: Stage,
+	{ dvc = false }: { dvc?: boolean } = {},
+): Promise<string> {
 	const environment = path.dirname(path.dirname(python));
 	if (existsSync(environment) && !existsSync(path.join(environment, "pyvenv.cfg")))
 		return `${python} is in no virtual environment: its packages are the machine's own.`;
 	const script = path.join(path.dirname(folder), "actions/build/start.mjs");
-	const { code, output, errors } = await runCommand(process.execPath, [script, "python", environment, stage], {
-		env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", ...networkEnvironment() },
-		minutes: MINUTES.install,
-	});
+	const { code, output, errors } = await runCommand(
+		process.execPath,
+		[script, "python", environment, stage, ...(dvc ? ["dvc"] : [])],
+		{
+			env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", ...networkEnvironment() },
+			minutes: MINUTES.install,
+		},
+	);
 	if (code !== 0)
 		throw new ServiceError("package index", `the trainer's packages can't be installed: ${errors.trim()}`);
 	return output.trim();
