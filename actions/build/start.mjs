@@ -41,12 +41,21 @@ function fail(message) {
 	process.exit(3);
 }
 
-/** Does a set-up once for each content of its lock files; the stamp is written last, so that a broken one is done again. */
-function once(name, locks, stamp, setUp) {
+/** Whether a set-up was done with these lock files as they are now. */
+function isDone(locks, stamp) {
+	return existsSync(stamp) && readFileSync(stamp, "utf8") === digestOf(locks);
+}
+
+function digestOf(locks) {
 	const digest = createHash("sha256");
 	for (const lock of locks) digest.update(readFileSync(at(lock)));
-	const wanted = digest.digest("hex");
-	if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) {
+	return digest.digest("hex");
+}
+
+/** Does a set-up once for each content of its lock files; the stamp is written last, so that a broken one is done again. */
+function once(name, locks, stamp, setUp) {
+	const wanted = digestOf(locks);
+	if (isDone(locks, stamp)) {
 		console.log(`${name}: already there`);
 		return;
 	}
@@ -81,11 +90,33 @@ function setUp(development) {
 	setUpPython(development);
 }
 
-function setUpPython(development) {
-	// Where there is no GPU the small CPU build of torch is taken, if the package index has one.
-	const gpu = existsSync("/proc/driver/nvidia/version");
-	const locks = gpu ? ["trainer/requirements-cuda.txt"] : ["trainer/requirements.txt", "trainer/requirements-cuda.txt"];
-	once("Trainer's packages", locks, path.join(environment, ".lock"), () => installPython(locks));
+// Where there is no GPU the small CPU build of torch is taken, if the package index has one.
+const WHOLE = existsSync("/proc/driver/nvidia/version")
+	? ["trainer/requirements-cuda.txt"]
+	: ["trainer/requirements.txt", "trainer/requirements-cuda.txt"];
+// What is planned with: no torch, and nothing of NVIDIA's.
+const SMALL = ["trainer/requirements-data.txt"];
+
+/** For a stage: all that a training imports, or what a plan does, of which the former has all. */
+function setUpStage(stage) {
+	const [whole, small] = [".lock", ".lock-data"].map((name) => path.join(environment, name));
+	const isSmall = stage === "plan" && !isDone(WHOLE, whole);
+	const [name, locks, stamp, other] = isSmall
+		? ["Packages to plan with", SMALL, small, whole]
+		: ["Trainer's packages", WHOLE, whole, small];
+	once(name, locks, stamp, () => {
+		// It may have stood for other versions, which these replace.
+		rmSync(other, { force: true });
+		installPython(locks);
+	});
+}
+
+function setUpPython(development, stage = "train", more = []) {
+	setUpStage(stage);
+	if (more.includes("dvc")) {
+		const lock = "trainer/requirements-dvc.txt";
+		once("DVC", [lock], path.join(environment, ".lock-dvc"), () => installPython([lock]));
+	}
 	if (development) {
 		const lock = "trainer/requirements-dev.txt";
 		once("Trainer's test packages", [lock], path.join(environment, ".lock-dev"), () => installPython([lock]));
@@ -104,7 +135,9 @@ pathlib.Path(sys.argv[1]).write_text(sys.argv[2])`;
  */
 function compilePython() {
 	const stamp = path.join(environment, ".compiled");
-	const locks = [".lock", ".lock-dev"].map((name) => path.join(environment, name)).filter(existsSync);
+	const locks = [".lock", ".lock-data", ".lock-dvc", ".lock-dev"]
+		.map((name) => path.join(environment, name))
+		.filter(existsSync);
 	const wanted = locks.map((lock) => readFileSync(lock, "utf8")).join(" ");
 	if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
 	// Nothing of the user's environment: PYTHONPYCACHEPREFIX would put it where no other process looks.
@@ -146,7 +179,7 @@ const commands = {
 	bench: () => runMain("test/bench/run.ts", ...rest),
 };
 if (isForAction) {
-	setUpPython(false);
+	setUpPython(false, rest[1], rest.slice(2));
 	process.exit(0);
 }
 if (!commands[command]) fail(`npm has no script ${command} here; there are: ${Object.keys(commands).join(", ")}`);

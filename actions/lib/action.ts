@@ -100,6 +100,15 @@ export function booleanInput(name: string): boolean {
 	return value === "true";
 }
 
+/** An input that is one of a few words; throws InvalidInput for anything else. */
+export function choiceInput<T extends string>(name: string, allowed: readonly T[]): T {
+	const value = core.getInput(name);
+	const found = allowed.find((word) => word === value);
+	if (found === undefined)
+		throw new InvalidInput(`The input ${name}: found ${JSON.stringify(value)}; it must be ${allowed.join(" or ")}.`);
+	return found;
+}
+
 /** The repository that the runner checked out. */
 export async function openWorkspace(options: OpenOptions = {}): Promise<Project> {
 	return openProject(workspaceRoot(), { warn: (message) => core.warning(plainText(message)), ...options });
@@ -113,9 +122,15 @@ export async function openHead(options: OpenOptions = {}): Promise<Project> {
 	const project = await openWorkspace(options);
 	const head = core.getInput("head");
 	if (head === "") return project;
-	const root = path.resolve(workspaceRoot(), head);
+	const root = checkoutRoots().at(-1)!;
 	await refuseReserved(openGit(root), "HEAD", project.state);
 	return project.at(root, "started");
+}
+
+/** Where the runner checked the repository out, and behind it where the input `head` says that another checkout lies. */
+export function checkoutRoots(): string[] {
+	const head = core.getInput("head");
+	return [workspaceRoot(), ...(head === "" ? [] : [path.resolve(workspaceRoot(), head)])];
 }
 
 /** Where the runner checked the repository out. */

@@ -13,7 +13,8 @@ const TIDY_MS = 5000;
 const MOST_OUTPUT = 256 * 1024 * 1024;
 
 /** Variables by which programs reach the network through a proxy, or trust a certificate authority of one's own. */
-const NETWORK = /^((https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE|GIT_SSL_CAINFO)$/i;
+const NETWORK =
+	/^((https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE|GIT_SSL_CA(INFO|PATH)|PIP_CERT)$/i;
 
 /** What a process left when it ended. */
 export interface Ended {

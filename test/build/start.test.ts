@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -16,8 +16,8 @@ let environment: string;
 /** Where the environment's packages lie. */
 let packages: string;
 
-const setUp = (env: Record<string, string> = {}) =>
-	run(process.execPath, [path.join(root, "actions/build/start.mjs"), "python", environment], {
+const setUp = (env: Record<string, string> = {}, ...stage: string[]) =>
+	run(process.execPath, [path.join(root, "actions/build/start.mjs"), "python", environment, ...stage], {
 		env: { PATH: process.env["PATH"] ?? "", ...env },
 	});
 const compiled = () => globSync("__pycache__/*.pyc", { cwd: packages }).length;
@@ -72,4 +72,35 @@ test("takes up a compilation that was killed, which leaves every module whole", 
 	await setUp();
 	await expect.poll(isDone).toBe(true);
 	expect(compiled()).toBe(402);
+});
+
+describe("for a plan", () => {
+	const at = (stamp: string) => path.join(environment, stamp);
+	/** The lock files that were installed, in the order in which pip was asked. */
+	const installed = async () => (await readFile(at("asked"), "utf8").catch(() => "")).split("\n").filter(Boolean);
+
+	beforeEach(async () => {
+		const pip = `import sys\nopen(${JSON.stringify(at("asked"))}, "a").write(sys.argv[-1] + "\\n")\n`;
+		await writeFile(path.join(packages, "pip.py"), pip);
+	});
+
+	test("takes the small lock file once, until a training needs everything", async () => {
+		await rm(at(".lock"));
+		expect((await setUp({}, "plan")).stdout).toContain("Packages to plan with: installed");
+		expect((await setUp({}, "plan")).stdout).toBe("Packages to plan with: already there\n");
+		expect(await installed()).toEqual(["trainer/requirements-data.txt"]);
+		expect((await setUp({}, "train")).stdout).toContain("Trainer's packages: installed");
+		expect((await setUp({}, "plan")).stdout).toBe("Trainer's packages: already there\n");
+		expect(await installed()).toHaveLength(2);
+	});
+
+	test("leaves none that a training takes for its own, where the versions have changed since", async () => {
+		await writeFile(at(".lock"), "of other versions");
+		await setUp({}, "plan");
+		await setUp({}, "train");
+		expect(await installed()).toHaveLength(2);
+		await writeFile(at(".lock"), "of other versions");
+		await setUp({}, "plan");
+		expect(existsSync(at(".lock"))).toBe(false);
+	});
 });

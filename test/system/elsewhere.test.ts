@@ -1,7 +1,7 @@
 // Another repository, made of exactly the files that the guide to actions names, from a pull request to production
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -168,9 +168,13 @@ test("is planned on a runner of GitHub's own, which keeps no state", async () =>
 	const folder = await mkdtemp(path.join(tmpdir(), "hosted-"));
 	const workspace = path.join(folder, "workspace");
 	await writeFiles(workspace, files);
-	// What `setup` would install.
-	await mkdir(path.join(folder, "temporary/proving-ground"), { recursive: true });
-	await symlink(path.join(repository, ".venv"), path.join(folder, "temporary/proving-ground/venv"));
+	// What `setup` installs there for a plan has no torch.
+	const python = `PYTHONPATH="$PYTHONPATH:${folder}/without" exec ${path.join(repository, ".venv/bin/python")} "$@"\n`;
+	await writeFiles(folder, {
+		"temporary/proving-ground/venv/bin/python": `#!/bin/sh\n${python}`,
+		"without/torch.py": "raise ModuleNotFoundError(\"No module named 'torch'\")\n",
+	});
+	await chmod(path.join(folder, "temporary/proving-ground/venv/bin/python"), 0o755);
 	const inputs = { experiments: EXPERIMENT, since: "", "from-reports": "true" };
 	// Nobody can make a folder in that home, root neither.
 	const own = {

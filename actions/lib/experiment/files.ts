@@ -70,6 +70,15 @@ export async function namesIn(folder: string): Promise<string[]> {
 		.sort();
 }
 
+/** Whether a data recipe of a checkout has its data from DVC, by a look at its lines: what is wrong with one, its plan says. */
+export async function usesDvc(root: string): Promise<boolean> {
+	const recipes = (await namesIn(path.join(root, "recipes/data"))).map(async (name) => {
+		const text = await readRegular(root, `recipes/data/${name}.yaml`, MOST_BYTES).catch(() => "");
+		return /^dvc\s*:/m.test(text.toString());
+	});
+	return (await Promise.all(recipes)).includes(true);
+}
+
 /** Reads a YAML file that has to hold to a schema; problems are added to the list. */
 export async function loadFile<T>(root: string, file: string, kind: FileKind, problems: Problem[]): Promise<Loaded<T>> {
 	const text = (await readRegular(root, file, MOST_BYTES, file)).toString("utf8");

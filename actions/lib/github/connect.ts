@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Octokit } from "@octokit/rest";
 import { InvalidInput, ServiceError } from "../errors.ts";
 import { withoutPrivate } from "../text/private.ts";
+import { useProxy } from "./proxy.ts";
 import { boundedFetch, type Limits, limitsOf, Unacceptable } from "./requests.ts";
 
 /** Where and as whom to write. */
@@ -48,6 +49,7 @@ export async function connect(options: GitHubOptions): Promise<Client> {
 	const [owner, repo, ...more] = repository.split("/");
 	if (!owner || !repo || more.length > 0)
 		throw new InvalidInput(`${JSON.stringify(repository)} is not a repository; it must be owner/name.`);
+	useProxy();
 	const [{ Octokit }, { retry }, { throttling }] = await Promise.all([
 		import("@octokit/rest"),
 		import("@octokit/plugin-retry"),

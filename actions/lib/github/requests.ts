@@ -40,11 +40,39 @@ export function boundedFetch(apiUrl: string, limits: Limits): typeof fetch {
 				if (moves === MOST_MOVES) throw new Unacceptable(`the answer has moved more than ${MOST_MOVES} times`);
 				address = new URL(location, address);
 			} catch (error) {
-				if ((error as Error).name !== "TimeoutError") throw error;
+				if ((error as Error).name !== "TimeoutError") throw explained(error as Error, address);
 				throw new Error(`there was no whole answer within ${limits.milliseconds / 1000} s`, { cause: error });
 			}
 		}
 	};
+}
+
+/** Certificates of an authority that Node doesn't know: often of a company's proxy that reads along. */
+const UNKNOWN_AUTHORITY = new Set([
+	"DEPTH_ZERO_SELF_SIGNED_CERT",
+	"SELF_SIGNED_CERT_IN_CHAIN",
+	"UNABLE_TO_GET_ISSUER_CERT",
+	"UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+	"UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** What kept a request from its answer: of `fetch`'s errors, the innermost, which alone says why. */
+function explained(error: Error, { host }: URL): Error {
+	let reason: Error = error;
+	while (reason.cause instanceof Error) reason = reason.cause;
+	const { code = "" } = reason as NodeJS.ErrnoException;
+	if (UNKNOWN_AUTHORITY.has(code))
+		return new Unacceptable(
+			`Node doesn't know the authority that signed the certificate of ${host} (${code}); to trust it, name its file in NODE_EXTRA_CA_CERTS`,
+		);
+	const [, status] = /^Proxy response \((\d+)\)/.exec(reason.message) ?? [];
+	if (status === "407")
+		return new Unacceptable("the proxy asks for a name and a password (407); they belong into its address");
+	if (status !== undefined) {
+		const refused = `the proxy refuses the way to ${host} (${status})`;
+		return Number(status) < 500 ? new Unacceptable(refused) : new Error(refused, { cause: error });
+	}
+	return reason === error ? error : new Error(reason.message || error.message, { cause: error });
 }
 
 /** The answer with all of its body, which is read within the time that the request has. */

@@ -47,7 +47,8 @@ export async function forecastPlan(project: Project, due: Due): Promise<Plan | s
 		for (const folder of ["experiments", "recipes"])
 			await cp(path.join(project.root, folder), path.join(head, folder), { recursive: true });
 		for (const { path: file, content } of due.files) await writeFile(path.join(head, file), content);
-		return await planExperiment(project, due.files[0]!.path, { head });
+		// Without a look at the weights, for which torch is needed: the pull request's own plan has it.
+		return await planExperiment(project, due.files[0]!.path, { head, transfer: false });
 	} catch (error) {
 		if (!(error instanceof InvalidFile || error instanceof InvalidInput || error instanceof ServiceError)) throw error;
 		return error.message.split("\n")[0]!.replaceAll(`${project.root}/`, "");

@@ -87,6 +87,11 @@ export async function runTrainer(trainer: Trainer, args: readonly string[], inpu
 			`${trainer.python}: the trainer's Python can't be started (${reason}). Set up its environment: run npm start, or the setup action in a workflow.`,
 	});
 	const said = errors.trim();
+	const [, lacking] = /No module named '(?!proving_ground)(\w+)/.exec(code === 0 ? "" : said) ?? [];
+	if (lacking !== undefined)
+		throw new InvalidInput(
+			`${trainer.python} lacks the Python package ${lacking}, which \`${args[0]}\` needs. Run npm start, or the setup action in a workflow${DATA.has(args[0]!) ? "" : ", with `for: train`"}.`,
+		);
 	if (code === 65) throw new InvalidInput(said || "The trainer refused its input.");
 	if (code !== 0)
 		throw new ServiceError(

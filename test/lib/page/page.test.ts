@@ -1,4 +1,4 @@
-// The pages of reports, as a browser shows them (skipped where Chromium is not installed)
+// The pages of reports, as a browser shows them (skipped where no browser is installed)
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -12,18 +12,18 @@ import { renderPage, writePage } from "../../../actions/lib/page/page.ts";
 import { readReports, writePages } from "../../../actions/lib/page/pages.ts";
 import { makeScore, makeScores, spreadOf } from "../../fixtures/evaluation.ts";
 import { type Judged, makeJudged, makeNoisy, makePromotion, makeWaived, withSeeds } from "../../fixtures/judged.ts";
-import { launchChromium } from "../../screenshot.ts";
+import { findBrowser, launchBrowser } from "../../screenshot.ts";
 
 const require = createRequire(import.meta.url);
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const there = existsSync(process.env["CHROMIUM"] ?? "/usr/bin/chromium");
+const there = findBrowser() !== null;
 
 let browser: Browser;
 let root: string;
 const pages: Page[] = [];
 
 beforeAll(async () => {
-	if (there) browser = await launchChromium();
+	if (there) browser = await launchBrowser();
 });
 afterAll(() => browser?.close());
 beforeEach(async () => {

@@ -2,6 +2,7 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { sha256 } from "../../../actions/lib/documents.ts";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
 import { openProject } from "../../../actions/lib/project.ts";
 import { dueProposals } from "../../../actions/lib/propose/due.ts";
@@ -56,6 +57,19 @@ test("plans what is due as it would stand in the repository, and leaves the repo
 		"No estimate (`no earlier run of this line; stopped after 10 minutes`); 1 training frame, 2 epochs.",
 	);
 	expect(await listing()).toEqual(before);
+});
+
+test("plans what starts from weights without a trainer: the pull request's own plan compares them", async () => {
+	await writeFile(path.join(root, "start.safetensors"), "weights");
+	const weights = `weights: { uri: start.safetensors, sha256: "${sha256("weights")}" }`;
+	await writeFile(
+		path.join(root, "recipes/proposals/weekly.yaml"),
+		weekly.replace("seed: 5 }", `seed: 5, ${weights} }`),
+	);
+	const [, due] = await dueNow();
+	const project = await openProject(root);
+	const plan = await forecastPlan({ ...project, trainer: { ...project.trainer, python: "/nowhere/python" } }, due!);
+	expect(plan).toMatchObject({ weights: { from: "start.safetensors", transfer: null } });
 });
 
 test("says why there can be no plan here", async () => {

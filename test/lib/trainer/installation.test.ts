@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ServiceError } from "../../../actions/lib/errors.ts";
-import { installTrainer } from "../../../actions/lib/trainer/installation.ts";
+import { installTrainer, type Stage } from "../../../actions/lib/trainer/installation.ts";
 
 let root: string;
 const environment = () => path.join(root, "env");
-const install = () =>
-	installTrainer({ python: path.join(environment(), "bin/python"), folder: path.join(root, "trainer") });
+const install = (stage: Stage = "train") =>
+	installTrainer({ python: path.join(environment(), "bin/python"), folder: path.join(root, "trainer") }, stage);
 const heard = async () => JSON.parse(await readFile(path.join(root, "heard.json"), "utf8"));
 
 /** A checkout whose set-up writes down how it was started, says something and ends. */
@@ -38,7 +38,12 @@ afterEach(async () => {
 
 test("is set up where there is none, by the script of the trainer's own checkout, which says what it did", async () => {
 	expect(await install()).toBe("Trainer's packages: installed in 3 s");
-	expect((await heard()).args).toEqual(["python", environment()]);
+	expect((await heard()).args).toEqual(["python", environment(), "train"]);
+});
+
+test("is set up for a plan alone where no more is asked for", async () => {
+	await install("plan");
+	expect((await heard()).args).toEqual(["python", environment(), "plan"]);
 });
 
 test("is handed to the script also where it is there: that knows whether the lock files have changed", async () => {
@@ -63,6 +68,13 @@ test("is set up without the runner's secrets", async () => {
 	expect(env.PATH).toBe(process.env["PATH"]);
 	expect(Object.keys(env)).not.toContain("INPUT_TOKEN");
 	expect(Object.keys(env)).not.toContain("NODE_OPTIONS");
+});
+
+test("is set up through the runner's proxy, by the authorities that the runner trusts", async () => {
+	const network = { HTTPS_PROXY: "http://proxy.acme.com:3128", no_proxy: ".acme.com", PIP_CERT: "/etc/acme.pem" };
+	for (const [name, value] of Object.entries(network)) vi.stubEnv(name, value);
+	await install();
+	expect((await heard()).env).toMatchObject(network);
 });
 
 test("fails with what the script said where the packages can't be had", async () => {
