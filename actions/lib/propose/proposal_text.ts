@@ -9,6 +9,10 @@ import type { ProposalRecipe } from "./proposal_file.ts";
 /** Settings that are named; the plan in the pull request has all of them. */
 const MOST_CHANGES = 12;
 
+// GitHub makes both: one that was dispatched, and since June 2026 one that waits, of the pull request that a workflow opened.
+const RUN =
+	"The workflow `experiment` plans it and waits for the approval of its spend. If GitHub shows a second run of it that waits for approval to run workflows, leave that one: approved, it cancels the first and starts the same again.";
+
 /** What a reviewer of the pull request has to know; `plan` is why there is none, where it is a text. */
 export function renderProposal(due: Due, plan: Plan | string): string {
 	const { recipe } = due;
@@ -17,6 +21,7 @@ export function renderProposal(due: Due, plan: Plan | string): string {
 		`### What triggered it\n\n${triggerText(due)}`,
 		`### What changes\n\n${changesText(due, plan)}`,
 		`### What it will cost\n\n${costText(recipe, plan)}`,
+		`### How to run it\n\n${RUN}`,
 		`### How to stop it\n\n${stopText(due)}`,
 	].join("\n\n")}\n`;
 }
