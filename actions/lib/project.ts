@@ -21,6 +21,8 @@ const CONFIG_KIND = { validator: () => import("./generated/validate_config.js") 
 export interface Project extends PlanPorts {
 	/** How a promotion's files reach the default branch. */
 	record: NonNullable<Config["record"]>;
+	/** Whether pull requests may train where GitHub asks nobody. */
+	unapprovedSpending: boolean;
 	executorFor(machine: PlanMachine): Executor;
 	/** Every place where this repository's jobs may run. */
 	executors(): readonly Executor[];
@@ -101,6 +103,7 @@ function projectOf(opened: Opened, root: string, trust: Trust): Project {
 		reachesModels: promotions === null,
 		tracking: config.tracking,
 		record: config.record ?? "pull_request",
+		unapprovedSpending: config.unapproved_spending ?? false,
 		executorFor: (machine) => chooseExecutor(machine, places),
 		executors: () => allExecutors(places),
 		at: (other, how) => projectOf(opened, other, how),

@@ -10,7 +10,7 @@ import {
 	runAction,
 } from "../lib/action.ts";
 import { summarisePlans } from "../lib/comment/summary.ts";
-import { packPlans, packRefused } from "../lib/plan/packed_plan.ts";
+import { packPlans, packRefused, runsOf } from "../lib/plan/packed_plan.ts";
 import { planAll, refuseOthers, refuseProblems } from "../lib/plan/plan_files.ts";
 
 await runAction(async () => {
@@ -24,7 +24,9 @@ await runAction(async () => {
 
 	core.setOutput("plans", JSON.stringify(planned.plans.map(({ path }) => path)));
 	core.setOutput("count", planned.plans.length);
-	core.setOutput("experiments", JSON.stringify(await packPlans(planned.plans.map(({ plan }) => plan))));
+	const experiments = await packPlans(planned.plans.map(({ plan }) => plan));
+	core.setOutput("experiments", JSON.stringify(experiments));
+	core.setOutput("runs", JSON.stringify(runsOf(experiments)));
 	core.setOutput("refused", packRefused(planned.refused));
 	refuseOthers(planned, core.getInput("approved"), core.getInput("shown"));
 	refuseProblems(planned);

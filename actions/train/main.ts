@@ -12,6 +12,7 @@ import {
 	sayProgress,
 } from "../lib/action.ts";
 import { readDocument, writeDocument } from "../lib/documents.ts";
+import { requireApproved } from "../lib/follow/approval.ts";
 import { progressShower, requireCurrent, unwantedStopper } from "../lib/follow/watching.ts";
 import type { Jobs } from "../lib/generated/documents.d.ts";
 import { isShared } from "../lib/train/claims.ts";
@@ -25,6 +26,7 @@ await runAction(async () => {
 	const plan = await readDocument("plan", file);
 	const pull = await openPullRequest();
 	await requireCurrent(pull);
+	await requireApproved(plan, pull, project);
 
 	const { store, registry } = project;
 	const ports = { executor: project.executorFor(plan.machine), store, registry, pullRequest: pull?.place.number };

@@ -56,10 +56,8 @@ export function connect(server: Server, shown: Shown): GitHub {
 			[...shown.checks.values()]
 				.filter((check) => check.sha === sha && check.name === name)
 				.map(({ summary }) => summary),
-		labelled: async (label) =>
-			open()
-				.filter(({ number }) => shown.labels.get(number)?.includes(label))
-				.map(({ number }) => number),
+		labelled: async (label) => open().filter(({ number }) => shown.labels.get(number)?.includes(label)),
+		hasReviewers: async () => true,
 		setLabels: async (number, wanted: readonly Label[], own) => {
 			const before = shown.labels.get(number) ?? [];
 			const after = [...new Set([...before.filter((name) => !own(name)), ...wanted.map(({ name }) => name)])].sort();

@@ -78,6 +78,7 @@ test("plans, trains, judges and shows the experiment of its pull request", async
 	const ran = await place.run("experiment.yml", await pullRequestEvent(place.github, first.number, "opened"));
 	expect(conclusions(ran), ran.log).toEqual({
 		plan: "success",
+		approval: "success",
 		show: "success",
 		lost: "skipped",
 		refuse: "skipped",

@@ -94,6 +94,7 @@ test("is planned, trained, judged and shown", async () => {
 	const ran = await happens(first.number, "opened");
 	expect(conclusions(ran)).toEqual({
 		plan: "success",
+		approval: "success",
 		show: "success",
 		lost: "skipped",
 		refuse: "skipped",
@@ -159,12 +160,60 @@ test("fails its gate, and stays what it is when it is merged all the same: an is
 	expect(place.origin.git("tag", "--list", "model/*")).toBe("model/small-line/v1");
 });
 
+/** Runs what is done in a repository that can't have reviewers for its environment. */
+async function withoutReviewers(work: () => Promise<void>): Promise<void> {
+	const reviewed = place.github.actions.environments.splice(0);
+	try {
+		await work();
+	} finally {
+		place.github.actions.environments.push(...reviewed);
+	}
+}
+
+test("waits where its environment has no reviewers, whatever its own configuration says, until a comment approves one plan", () =>
+	withoutReviewers(async () => {
+		const config = place.origin.git("show", "main:.github/proving-ground.yaml");
+		await place.origin.commit("alone", {
+			".github/proving-ground.yaml": `${config}\nunapproved_spending: true\n`,
+			"experiments/third.yaml": EXPERIMENTS.third,
+			"experiments/alone.yaml": experiment({ more: "seed: 11\n" }),
+		});
+		const { number } = await place.origin.open("alone");
+		const bodyOf = async (name: string) =>
+			(await comments(number)).find(({ body }) => body.startsWith(`<!-- proving-ground: ${name} -->`))!.body;
+		const offered = async (name: string) => /comments `\/approve ([0-9a-f]{12})`/.exec(await bodyOf(name))?.[1];
+		const opened = await happens(number, "opened");
+		expect(opened.conclusion).toBe("success");
+		expect(opened.jobs.filter(({ id }) => id === "train").map(({ conclusion }) => conclusion)).toEqual(["skipped"]);
+		const short = await offered("third");
+		expect(opened.job("approval").log).toContain(`third waits for an approval of its spend: comment /approve ${short}`);
+		expect((await says(number, `/approve ${short}`)).reactions).toEqual(["-1"]);
+		expect((await says(number, `/approve ${short}`, "fan")).reactions).toEqual(["-1"]);
+		expect((await says(number, "/approve 0123456789ab", "bob")).reactions).toEqual(["confused"]);
+		expect(conclusions(await happens(number, "reopened"))["train"]).toBe("skipped");
+		expect((await says(number, `/approve ${short}`, "bob")).reactions).toEqual(["+1"]);
+		const again = place.github.actions.runs.filter(({ run_attempt }) => run_attempt > 1);
+		expect(again).toMatchObject([{ path: ".github/workflows/experiment.yml", status: "queued", head_branch: "alone" }]);
+		// A run that is run again has the same event.
+		const approved = await happens(number, "reopened");
+		expect(approved.jobs.filter(({ id }) => id === "train")).toMatchObject([
+			{ name: expect.stringMatching(`^Train third as ${short}`), conclusion: "success" },
+		]);
+		expect(await bodyOf("third")).toContain("✅ `third` passed");
+		const other = await offered("alone");
+		await place.run("follow.yml", await formEvent(place.github, { "pull-request": String(number) }));
+		expect(await offered("alone")).toBe(other);
+		expect(await jobsOf("alone")).toEqual([]);
+		await place.github.call("PATCH", `${repo}/pulls/${number}`, { state: "closed" });
+	}));
+
 test("of a fork is planned in the summary with a token that reads, and nothing runs", async () => {
 	const theirs = await open("theirs", experiment({ more: "seed: 9\n" }), { fork: true });
 	const before = place.github.requests.length;
 	const ran = await happens(theirs.number, "opened", "fan");
 	expect(conclusions(ran)).toEqual({
 		plan: "success",
+		approval: "skipped",
 		show: "skipped",
 		lost: "skipped",
 		refuse: "skipped",
@@ -265,8 +314,9 @@ test("is superseded by a push while it trains: the old run is stopped, what was 
 		expect.stringContaining("`moving` passed"),
 	]);
 	const late = await place.run("experiment.yml", stale, { job: "train" });
-	expect(late.job("train").conclusion).toBe("failure");
-	expect(late.job("train").log).toContain("Somebody has pushed since");
+	expect(late.job("train").conclusion).toBe("skipped");
+	expect(late.job("approval").conclusion).toBe("failure");
+	expect(late.job("approval").log).toContain("Somebody has pushed since");
 	moved = moving.number;
 });
 let moved: number;

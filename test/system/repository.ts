@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { digestTrainer } from "../../actions/lib/trainer/trainer.ts";
 import { type Order, type Run, runWorkflow } from "./act.ts";
+import { TRAINING } from "./github/actions.ts";
 import type { Event } from "./github/events.ts";
 import { createOrigin, type Origin } from "./github/origin.ts";
 import { type GitHubServer, startGitHub } from "./github-server.ts";
@@ -78,6 +79,8 @@ export async function openRepository(
 	const machine = { home, self: path.join(home, "self") };
 	await copyActions(machine.self);
 	const github = await startGitHub({ opened: false });
+	// The guide's settings; a test of a repository that can't have them takes it out.
+	github.actions.environments.push(TRAINING);
 	const origin = await createOrigin(github, await filesFor(machine));
 	await warmUp(home);
 	const runs: Run[] = [];

@@ -5,15 +5,15 @@ import { waiversSection } from "../gate/waived_checks.ts";
 import { waivedWords } from "../gate/waivers.ts";
 import type { Jobs, JobsJob, Plan, Promotion, Report, Verdict } from "../generated/documents.d.ts";
 import type { Annotation, CheckRun } from "../github/objects.ts";
-import type { Spend } from "../plan/estimate.ts";
 import { counted } from "../text/counted.ts";
 import { code, codeWithin, fold, renderTable, type Table } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
 import { withoutPrivate } from "../text/private.ts";
 import { anchorLine } from "./anchor.ts";
+import { type Approval, approvalSentence } from "./approval_section.ts";
 import { addedSection, examSection } from "./exam_section.ts";
 import { nearSection } from "./near_bounds_section.ts";
-import { costSection, isStopping, progressText, runningSection, spendText, spentLine } from "./progress_section.ts";
+import { costSection, isStopping, progressText, runningSection, spentLine } from "./progress_section.ts";
 import {
 	allChecks,
 	allChecksTitle,
@@ -31,18 +31,14 @@ import {
 } from "./sections.ts";
 import { guardsSection, startSection } from "./training_section.ts";
 
-export interface Documents {
+export interface Documents extends Approval {
 	plan: Plan;
 	jobs?: Jobs;
 	report?: Report;
 	verdict?: Verdict;
 	promotion?: Promotion;
-	/** Other open pull requests that train the same line of models. */
+	/** Other open pull requests that train the same line of models, with their experiments that have not ended. */
 	peers?: { pullRequest: number; experiments: string[] }[];
-	/** Short digest of what an approval of the spend covers. */
-	approval?: string;
-	/** What all plans take that the same approval starts. */
-	together?: Spend;
 	/** Why GitHub starts no workflow for the pull request, as a sentence in Markdown. */
 	hindrance?: string;
 }
@@ -63,6 +59,11 @@ export type State =
 	| { is: "broken"; job: JobsJob }
 	| { is: "measured" }
 	| { is: "judged"; verdict: Verdict; promotion: Promotion | undefined };
+
+/** Whether nothing of it has begun, so that it waits for its approval. */
+export function isWaiting(documents: Documents): boolean {
+	return stateOf(documents).is === "planned";
+}
 
 /** What the documents say of the experiment's state. */
 function stateOf({ jobs, report, verdict, promotion }: Documents): State {
@@ -196,16 +197,8 @@ function compose(documents: Documents, rows: number): string {
 	return `${sections.filter(Boolean).join("\n\n")}\n`;
 }
 
-/** What an approval of the environment starts: every run that waits for it, however many comments ask for it. */
-export function approvalSentence({ approval, together }: Pick<Documents, "approval" | "together">): string {
-	if (approval === undefined) return "";
-	if (together && together.runs > 1)
-		return `One approval of the environment ${code("training")} starts all ${together.runs} runs of this pull request, this one as plan ${code(`${approval}…`)}. Together they take ${spendText(together)}. The summary of the workflow run lists them. A push makes new plans, which need their own approval.`;
-	return `Approve the environment ${code("training")} to run plan ${code(`${approval}…`)}. A push makes a new plan, which needs its own approval.`;
-}
-
 /** Pull requests named in a sentence; the rest is counted. */
-const MOST_PEERS = 8;
+export const MOST_PEERS = 8;
 
 function peersSentence({ plan, peers = [] }: Documents): string {
 	if (peers.length === 0) return "";
@@ -217,7 +210,15 @@ function peersSentence({ plan, peers = [] }: Documents): string {
 	});
 	const left = peers.length - shown.length;
 	const more = left > 0 ? ` and ${left} more` : "";
-	return `🔒 Also training the line ${code(plan.experiment.model)}: ${shown.join(", ")}${more}. When one is merged, the others are judged again, against it.`;
+	const { name, model } = plan.experiment;
+	// Two of one name would write one report. Its group is taken while a run still waits for its approval.
+	const first = peers.filter(({ experiments }) => experiments.includes(name)).slice(0, MOST_PEERS);
+	const holders = first.map(({ pullRequest }) => `#${pullRequest}`).join(", ");
+	const held =
+		first.length > 0
+			? ` ${holders} may hold the place of ${code(name)}: experiments of one name are trained one after the other, and one that waits for its approval or its runner keeps the place until it ends.`
+			: "";
+	return `🔒 Also training the line ${code(model)}: ${shown.join(", ")}${more}. When one is merged, the others are judged again, against it.${held}`;
 }
 
 /** What is wrong with a file that can't be planned, in place of its comment. */
@@ -278,6 +279,11 @@ const CHECK = "proving-ground / ";
 export function checkName(experiment: string): string {
 	// A file may be called anything; GitHub trims a name, and the next look would not find it.
 	return plainLine(`${CHECK}${experiment}`, MAX_NAME);
+}
+
+/** The experiment that a check run is of; none for others. */
+export function experimentOf(check: { name: string; title: string }): string[] {
+	return isOfExperiment(check) ? [check.name.slice(CHECK.length)] : [];
 }
 
 /** Whether a check run is of an experiment: GitHub shows each job of each workflow as one too, of the same app. */

@@ -4,6 +4,7 @@ import { type Spend, sumOf } from "../plan/estimate.ts";
 import { approvalOf, shortApproval } from "../plan/identity.ts";
 import type { PlannedFiles } from "../plan/plan_files.ts";
 import { code, renderTable } from "../text/markdown.ts";
+import { ENVIRONMENT } from "./approval_section.ts";
 import { renderComment, renderProblems } from "./comment.ts";
 import { spendText } from "./progress_section.ts";
 
@@ -30,7 +31,7 @@ export function summarisePlans({ plans, refused }: Pick<PlannedFiles, "plans" | 
 /** More runs than a matrix has. */
 const MOST_RUNS = 256;
 
-/** What one approval starts: each run by its plan, and their sum. */
+/** What one approval may start: each run by its plan, and their sum. */
 function renderTogether(plans: PlannedFiles["plans"], together: Spend): string {
 	const rows = plans.map(({ plan }) => [
 		code(plan.experiment.name),
@@ -42,5 +43,5 @@ function renderTogether(plans: PlannedFiles["plans"], together: Spend): string {
 		{ head: ["run", "plan", "machine", "takes"], align: "llll", rows, rest: "plan.json" },
 		MOST_RUNS,
 	);
-	return `### One approval starts all ${together.runs} runs\n\nTogether they take ${spendText(together)}.\n\n${table}`;
+	return `### All ${together.runs} runs of this pull request\n\nTogether they take ${spendText(together)}. One approval of the environment ${code(ENVIRONMENT)}, if it has required reviewers, starts all of them.\n\n${table}`;
 }

@@ -1,5 +1,5 @@
 // What git, GitHub and the executors say of the pull requests becomes the next step of each: evaluated, judged, shown; what nobody asks for any more is stopped.
-import type { Documents } from "../comment/comment.ts";
+import { type Documents, isWaiting } from "../comment/comment.ts";
 import { isOwnLabel } from "../comment/labels.ts";
 import { NotMadeYet } from "../data/dataset.ts";
 import { sha256 } from "../documents.ts";
@@ -21,6 +21,7 @@ import { makeReport, readEvaluation } from "../report/report.ts";
 import { claimsOf, isShared } from "../train/claims.ts";
 import { isEvaluated, isSettled, lookAtJobs, stopJobs, unseenJobs } from "../train/train.ts";
 import { type AnchorPlace, requireAnchored } from "./anchored.ts";
+import { whoIsAsked } from "./approval.ts";
 import { baseOf, openBase } from "./base.ts";
 import { explain, unexplained } from "./explain.ts";
 import { hindranceOf } from "./hindrance.ts";
@@ -154,9 +155,11 @@ async function followPull(
 		experiments.push(await advance(file, pull, { ...ports, project: project.at(root, "digested") }, ending));
 	const hindrance = files.length > 0 ? await hindranceOf(pull, git) : null;
 	const together = sumOf(experiments.flatMap((one) => ("documents" in one ? [one.documents.plan] : [])));
+	const waits = experiments.some((one) => "documents" in one && isWaiting(one.documents));
+	const approval = { together, ...(waits ? { asked: await whoIsAsked(github, project) } : {}) };
 	for (const followed of experiments) {
 		if ("documents" in followed)
-			await showExperiment(github, pull, { ...followed.documents, together, ...(hindrance ? { hindrance } : {}) });
+			await showExperiment(github, pull, { ...followed.documents, ...approval, ...(hindrance ? { hindrance } : {}) });
 		else if ("problems" in followed) await showProblems(github, pull, followed);
 		else say(`#${pull.number}: ${followed.waits}`);
 	}

@@ -1,10 +1,13 @@
 // An experiment's documents become what people see of it on its pull request: comment, check run, labels.
+import { type Approval, approvalSentence } from "../comment/approval_section.ts";
 import {
-	approvalSentence,
 	checkRunOf,
 	checkRunOfProblems,
 	type Documents,
+	experimentOf,
 	isOfExperiment,
+	isWaiting,
+	MOST_PEERS,
 	markerOf,
 	renderComment,
 	renderProblems,
@@ -15,7 +18,6 @@ import { nameOfFile } from "../experiment/experiment.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { labelChanges } from "../github/labels.ts";
 import type { GitHub, PullRequest, Written } from "../github/objects.ts";
-import type { Spend } from "../plan/estimate.ts";
 import { approvalOf, shortApproval } from "../plan/identity.ts";
 import type { PlannedFiles } from "../plan/plan_files.ts";
 import { code } from "../text/markdown.ts";
@@ -37,7 +39,7 @@ export async function showExperiment(
 	documents: Documents,
 	keep?: (shown: string) => boolean,
 ): Promise<Shown> {
-	const peers = await peersOf(github, number, documents.plan.experiment.model);
+	const peers = await peersOf(github, number, documents);
 	const shown = { ...documents, peers, approval: shortApproval(approvalOf(documents.plan)) };
 	const comment = await github.upsertComment(number, markerOf(documents.plan), renderComment(shown), keep);
 	const check = checkRunOf(shown, head.sha);
@@ -90,16 +92,28 @@ export async function retireOthers(github: GitHub, { number }: Place, files: rea
 }
 
 /** Leaves a comment that is of the same run already and says more than that this is planned, or says that of this very approval: a price may have changed, or what it starts beside this. */
-export function keepOwnRun(plan: Plan | null, together?: Spend): (shown: string) => boolean {
+export function keepOwnRun(
+	plan: Plan | null,
+	approval: Pick<Approval, "together" | "asked"> = {},
+): (shown: string) => boolean {
 	if (plan === null) return () => false;
-	const sentence = approvalSentence({ approval: shortApproval(approvalOf(plan)), ...(together ? { together } : {}) });
+	const sentence = approvalSentence({ ...approval, approval: shortApproval(approvalOf(plan)) });
 	return (shown) => shown.includes(`\`${plan.run.id}\``) && (!shown.includes("### 📋") || shown.includes(sentence));
 }
 
-/** Other open pull requests that train the same line of models. */
-async function peersOf(github: GitHub, number: number, model: string) {
-	const numbers = await github.labelled(lineLabel(model).name);
-	return numbers.filter((other) => other !== number).map((pullRequest) => ({ pullRequest, experiments: [] }));
+/** Other open pull requests that train the same line of models. What of them has not ended is read while it can keep this one waiting. */
+async function peersOf(github: GitHub, number: number, documents: Documents) {
+	const labelled = await github.labelled(lineLabel(documents.plan.experiment.model).name);
+	const others = labelled.filter((other) => other.number !== number);
+	const asks = isWaiting(documents);
+	const openOf = async ({ head }: PullRequest) =>
+		(await github.checkRuns(head.sha)).flatMap((check) => (check.status === "completed" ? [] : experimentOf(check)));
+	return Promise.all(
+		others.map(async (other, place) => ({
+			pullRequest: other.number,
+			experiments: asks && place < MOST_PEERS ? await openOf(other) : [],
+		})),
+	);
 }
 
 /** Gives a pull request the labels of what its check runs say, and of the lines of models that it trains; takes other lines away only where these are all of them. */

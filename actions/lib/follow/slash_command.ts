@@ -1,6 +1,8 @@
 // A comment that begins with a slash becomes what a button would do, for those who may write: the text is data, and reaches no shell.
+import { approvalOffer } from "../comment/approval_section.ts";
 import { InvalidInput } from "../errors.ts";
-import type { GitHub, PullRequest } from "../github/objects.ts";
+import type { GitHub, Permission, PullRequest } from "../github/objects.ts";
+import { shortApproval } from "../plan/identity.ts";
 
 /** The event of a comment, as far as it is read. */
 export interface CommentEvent {
@@ -11,7 +13,7 @@ export interface CommentEvent {
 	branch: string;
 }
 
-const COMMANDS = ["plan", "rerun", "stop", "explain", "rollback"] as const;
+const COMMANDS = ["plan", "approve", "rerun", "stop", "explain", "rollback"] as const;
 type Name = (typeof COMMANDS)[number];
 
 export interface Command {
@@ -42,29 +44,54 @@ export function parseCommand(body: string): Command | string | null {
 	return name ? { name, argument: (match[2] ?? "").trim().slice(0, MAX_ARGUMENT) } : match[1]!;
 }
 
+/** The digests that a comment approves: as many digits as it was shown, or more; none where anything else is among them. */
+export function approvalsIn(body: string): string[] {
+	const command = parseCommand(body);
+	if (command === null || typeof command === "string" || command.name !== "approve") return [];
+	const digests = command.argument.split(/[ \t]+/);
+	return digests.every((digest) => /^[0-9a-f]{12,64}$/.test(digest)) ? digests : [];
+}
+
+/** Whether somebody may give commands. */
+export function mayCommand(permission: Permission): boolean {
+	return ["admin", "maintain", "write"].includes(permission);
+}
+
 /** Does what a comment asks for, if its author may write, and acknowledges it by a reaction: +1 done, -1 not allowed, confused not understood. */
 export async function answerCommand(event: CommentEvent, ports: CommandPorts): Promise<Answered> {
 	const { github } = ports;
 	const command = parseCommand(event.comment.body);
 	if (command === null) return "none";
 	const permission = await github.permissionOf(event.comment.login);
-	if (!["admin", "maintain", "write"].includes(permission)) {
-		await github.react(event.comment.id, "-1");
-		return "refused";
-	}
-	if (typeof command === "string") {
-		await github.react(event.comment.id, "confused");
-		return "unknown";
-	}
-	const done = await obey(command, event, ports);
-	await github.react(event.comment.id, done ? "+1" : "confused");
-	return done ? "done" : "unknown";
+	const answered = mayCommand(permission) ? await answer(command, event, ports) : "refused";
+	await github.react(event.comment.id, REACTIONS[answered]);
+	return answered;
+}
+
+const REACTIONS = { done: "+1", refused: "-1", unknown: "confused" } as const;
+
+async function answer(
+	command: Command | string,
+	event: CommentEvent,
+	ports: CommandPorts,
+): Promise<keyof typeof REACTIONS> {
+	if (typeof command === "string") return "unknown";
+	const pull = await ports.github.pullRequest(event.pullRequest);
+	// Nobody approves a spend of their own, and no bot does.
+	const { login } = event.comment;
+	const isOwn = login.toLowerCase() === pull.author.toLowerCase() || login.endsWith("[bot]");
+	if (command.name === "approve" && isOwn) return "refused";
+	return (await obey(command, pull, event, ports)) ? "done" : "unknown";
 }
 
 /** False where there is nothing that the command could do. */
-async function obey({ name, argument }: Command, event: CommentEvent, ports: CommandPorts): Promise<boolean> {
+async function obey(
+	{ name, argument }: Command,
+	pull: PullRequest,
+	event: CommentEvent,
+	ports: CommandPorts,
+): Promise<boolean> {
 	const { github } = ports;
-	const pull = await github.pullRequest(event.pullRequest);
 	const follow = (inputs: Record<string, string>) =>
 		github.dispatchWorkflow(WORKFLOWS.follow, event.branch, { "pull-request": String(pull.number), ...inputs });
 	switch (name) {
@@ -73,6 +100,8 @@ async function obey({ name, argument }: Command, event: CommentEvent, ports: Com
 			if (pull.head.fork) return github.rerun(WORKFLOWS.run, pull.head.sha);
 			await follow({});
 			return true;
+		case "approve":
+			return (await isOffered(pull, event.comment.body, github)) && startAgain(pull, github);
 		case "rerun":
 			return pull.state === "open" && github.rerun(WORKFLOWS.run, pull.head.sha);
 		case "stop":
@@ -88,6 +117,22 @@ async function obey({ name, argument }: Command, event: CommentEvent, ports: Com
 		case "rollback":
 			return pull.merged && !pull.head.fork && ports.revert(pull);
 	}
+}
+
+/** Whether comments of ours ask for each of these approvals; the workflow then compares them with what it plans. */
+async function isOffered(pull: PullRequest, body: string, github: GitHub): Promise<boolean> {
+	const digests = approvalsIn(body);
+	if (pull.state !== "open" || pull.head.fork || digests.length === 0) return false;
+	const shown = await github.commentsOf(pull.number, "<!-- proving-ground: ");
+	const offers = digests.map((digest) => approvalOffer(shortApproval(`sha256:${digest}`)));
+	return offers.every((offer) => shown.some((text) => text.includes(offer)));
+}
+
+/** Runs the workflow of a pull request again; where it still runs, a new one takes its place. What it trains goes on. */
+async function startAgain({ number, head }: PullRequest, github: GitHub): Promise<true> {
+	if (!(await github.rerun(WORKFLOWS.run, head.sha)))
+		await github.dispatchWorkflow(WORKFLOWS.run, head.ref, { "pull-request": String(number) });
+	return true;
 }
 
 /** Reads the event of a comment; throws InvalidInput where it's another event. */

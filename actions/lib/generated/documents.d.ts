@@ -3709,6 +3709,10 @@ export interface Config {
     histograms?: boolean;
   };
   /**
+   * Let pull requests train although nobody is asked: the environment `training` has no required reviewers, as in a private repository below GitHub Enterprise. Anyone who can push a branch can then spend. Otherwise somebody with write access, who isn't the author, approves each plan with the comment `/approve`. It is read from the base branch. The command line asks nobody.
+   */
+  unapproved_spending?: boolean;
+  /**
    * How a promotion's files reach reports/ on the default branch. `pull_request`: by a separate pull request. `commit`: by a direct commit, if the branch allows the workflow's token to push.
    */
   record?: "pull_request" | "commit";

@@ -9,21 +9,20 @@ interface Comment {
 	body: string;
 }
 
-export function comments(client: Client): Pick<GitHub, "upsertComment" | "commentsOf" | "react"> {
+export function comments(client: Client): Pick<GitHub, "upsertComment" | "commentsOf" | "remarksOn" | "react"> {
 	const { octokit, place, author, limits, forAll } = client;
 
-	/** Our comments with the marker, oldest first, over all pages. */
-	async function ours(pullRequest: number, marker: string): Promise<Comment[]> {
-		const found = await call("list comments", () =>
-			readPages(
-				octokit.paginate.iterator(octokit.rest.issues.listComments, {
-					...place,
-					issue_number: pullRequest,
-					per_page: 100,
-				}),
-				limits,
-			),
+	/** All comments, over all pages. */
+	function list(pullRequest: number) {
+		const asked = { ...place, issue_number: pullRequest, per_page: 100 };
+		return call("list comments", () =>
+			readPages(octokit.paginate.iterator(octokit.rest.issues.listComments, asked), limits),
 		);
+	}
+
+	/** Our comments with the marker, oldest first. */
+	async function ours(pullRequest: number, marker: string): Promise<Comment[]> {
+		const found = await list(pullRequest);
 		// Anyone may write the marker: it must stand at the very start, and the author must be us.
 		return found
 			.filter((comment) => comment.user?.login === author && (comment.body ?? "").startsWith(marker))
@@ -63,6 +62,17 @@ export function comments(client: Client): Pick<GitHub, "upsertComment" | "commen
 		},
 
 		commentsOf: async (pullRequest, prefix) => (await ours(pullRequest, prefix)).map(({ body }) => body),
+
+		async remarksOn(pullRequest) {
+			const found = await list(pullRequest);
+			// Everybody who may write can edit what another has said.
+			const isUntouched = (comment: { created_at: string; updated_at: string }) =>
+				comment.created_at === comment.updated_at;
+			return found
+				.filter((comment) => isUntouched(comment) && comment.user?.type !== "Bot")
+				.map(({ user, body }) => ({ login: user?.login ?? "ghost", body: body ?? "" }))
+				.filter(({ login }) => login !== author && !login.endsWith("[bot]"));
+		},
 
 		async react(commentId, content) {
 			const reaction = { ...place, comment_id: commentId, content };

@@ -67,6 +67,12 @@ export interface Opened {
 	created: boolean;
 }
 
+/** What somebody has written on a pull request. */
+export interface Remark {
+	login: string;
+	body: string;
+}
+
 export type Written = "created" | "updated" | "unchanged";
 
 export type Permission = "admin" | "maintain" | "write" | "triage" | "read" | "none";
@@ -81,6 +87,8 @@ export interface GitHub {
 	upsertComment(pullRequest: number, marker: string, body: string, keep?: (shown: string) => boolean): Promise<Written>;
 	/** The texts of our comments that begin so, oldest first. */
 	commentsOf(pullRequest: number, prefix: string): Promise<string[]>;
+	/** Comments of people, not of bots or ours, that nobody has edited since; oldest first. */
+	remarksOn(pullRequest: number): Promise<Remark[]>;
 	/** Adds a reaction to a comment; the same one again changes nothing. */
 	react(commentId: number, content: Reaction): Promise<void>;
 	/** Makes or changes the check run of its name on its commit; an annotation is never there twice, and of jobs that raced none leaves a run open that says something else. */
@@ -103,14 +111,16 @@ export interface GitHub {
 	pullRequestsFrom(prefix: string, since?: Date): Promise<PullRequest[]>;
 	/** The pull requests in any state of one branch of this repository. */
 	pullRequestsOn(branch: string): Promise<PullRequest[]>;
-	/** Numbers of the open pull requests with a label, as it was some minutes ago at most. */
-	labelled(label: string): Promise<number[]>;
+	/** The open pull requests with a label, as it was some minutes ago at most. */
+	labelled(label: string): Promise<PullRequest[]>;
 	/** The login that a commit's address belongs to; null where GitHub knows none. */
 	authorOf(sha: string): Promise<string | null>;
 	/** Whether a file stands at a commit. */
 	hasFile(file: string, sha: string): Promise<boolean>;
 	/** What somebody may do here; none also for a login that there isn't. */
 	permissionOf(login: string): Promise<Permission>;
+	/** Whether jobs wait for reviewers of an environment; false also where there is no such environment. */
+	hasReviewers(environment: string): Promise<boolean>;
 	/** Starts a workflow by hand; twice where an answer is lost, so what it starts must bear that. */
 	dispatchWorkflow(file: string, ref: string, inputs: Record<string, string>): Promise<void>;
 	/** Sends a repository_dispatch event; twice where an answer is lost, so who hears it must bear that. */

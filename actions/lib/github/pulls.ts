@@ -165,7 +165,7 @@ export function pulls(client: Client): Pick<GitHub, Found | "openPullRequest" | 
 		async labelled(label) {
 			const wanted = label.toLowerCase();
 			const having = ({ labels }: PullRequest) => labels.some((name) => name.toLowerCase() === wanted);
-			return (await openLately()).filter(having).map(({ number }) => number);
+			return (await openLately()).filter(having);
 		},
 
 		async permissionOf(login) {

@@ -1,6 +1,6 @@
 // An event becomes a workflow's run, and runs that nobody waits for any more are cancelled.
 import { InvalidInput } from "../errors.ts";
-import { type Client, call, repeatable } from "./connect.ts";
+import { type Client, call, orNull, repeatable } from "./connect.ts";
 import type { GitHub } from "./objects.ts";
 import { readPages } from "./requests.ts";
 
@@ -8,8 +8,18 @@ export function workflows({
 	octokit,
 	place,
 	limits,
-}: Client): Pick<GitHub, "dispatchWorkflow" | "emit" | "cancelRuns" | "rerun"> {
+}: Client): Pick<GitHub, "hasReviewers" | "dispatchWorkflow" | "emit" | "cancelRuns" | "rerun"> {
 	return {
+		async hasReviewers(environment) {
+			const asked = { ...place, environment_name: environment };
+			const answer = await call(`read the environment ${environment}`, () =>
+				orNull(octokit.rest.repos.getEnvironment(asked)),
+			);
+			return (answer?.data.protection_rules ?? []).some(
+				(rule) => rule.type === "required_reviewers" && "reviewers" in rule && (rule.reviewers ?? []).length > 0,
+			);
+		},
+
 		async rerun(workflowFile, headSha) {
 			const { data } = await call("list workflow runs", () =>
 				octokit.rest.actions.listWorkflowRuns({

@@ -8,17 +8,21 @@ import { type Spend, sumOf } from "./estimate.ts";
 import { approvalOf, shortApproval } from "./identity.ts";
 import type { PlannedFiles } from "./plan_files.ts";
 
-/** What a workflow's matrix needs of a plan. */
-export interface PlannedExperiment {
+/** What a job that trains needs of a plan: it plans again. */
+export interface PlannedRun {
 	name: string;
 	file: string;
 	/** Digest of what an approval of the spend covers, whole, and as much of it as people compare. */
 	approval: string;
 	short: string;
-	/** What all plans of the pull request take, as JSON: one approval starts every one of them. */
-	together: string;
 	/** Labels of the runner that starts the job. */
 	runner: readonly string[];
+}
+
+/** What a workflow's matrix needs of a plan. */
+export interface PlannedExperiment extends PlannedRun {
+	/** What all plans of the pull request take, as JSON: one approval starts every one of them. */
+	together: string;
 	/** The plan, packed, and the digest of its text. */
 	plan: string;
 	digest: string;
@@ -62,6 +66,45 @@ export async function packPlans(plans: readonly Plan[]): Promise<PlannedExperime
 			`${plans.length} experiments at once: their plans take ${size} characters, and a job can pass on at most ${MAX_OUTPUT}. Split the pull request.`,
 		);
 	return packed;
+}
+
+/** The planned experiments without their plans, which together may be longer than an input can be. */
+export function runsOf(experiments: readonly PlannedExperiment[]): PlannedRun[] {
+	return experiments.map(({ name, file, approval, short, runner }) => ({ name, file, approval, short, runner }));
+}
+
+/** The runs that were planned, as the job that planned hands them on; throws InvalidInput where it's anything else. */
+export function parseRuns(text: string): PlannedRun[] {
+	const value = parseList(text);
+	if (!value?.every(isRun)) throw new InvalidInput("runs: it must be the output `runs` of plan, a JSON list.");
+	return value;
+}
+
+function isRun(value: unknown): value is PlannedRun {
+	const { name, file, approval, short, runner } = (value ?? {}) as Record<string, unknown>;
+	return (
+		[name, file, short].every((word) => typeof word === "string") &&
+		/^sha256:[0-9a-f]{64}$/.test(String(approval)) &&
+		Array.isArray(runner) &&
+		runner.every((label) => typeof label === "string")
+	);
+}
+
+/** A line for each run that nobody has approved yet. */
+export function waitingLines(runs: readonly PlannedRun[], approved: readonly PlannedRun[]): string[] {
+	return runs
+		.filter((run) => !approved.includes(run))
+		.map(({ name, short }) => `${name} waits for an approval of its spend: comment /approve ${short}`);
+}
+
+/** A JSON list, empty where there is no text; null for anything else. */
+function parseList(text: string): unknown[] | null {
+	try {
+		const value: unknown = JSON.parse(text === "" ? "[]" : text);
+		return Array.isArray(value) ? value : null;
+	} catch {
+		return null;
+	}
 }
 
 /** The plan in a packed text; throws InvalidInput where it's damaged, of another digest, or no plan. */
@@ -125,15 +168,11 @@ function firstOf(problems: readonly Problem[], most: number): Problem[] {
 
 /** The files that could not be planned, as the job that planned hands them on; throws InvalidInput where it's anything else. */
 export function parseRefused(text: string): PlannedFiles["refused"] {
-	const refuse = () =>
-		new InvalidInput("refused: it must be the output `refused` of plan, a JSON list of files with their problems.");
-	let value: unknown;
-	try {
-		value = JSON.parse(text === "" ? "[]" : text);
-	} catch {
-		throw refuse();
-	}
-	if (!Array.isArray(value) || !value.every(isRefused)) throw refuse();
+	const value = parseList(text);
+	if (!value?.every(isRefused))
+		throw new InvalidInput(
+			"refused: it must be the output `refused` of plan, a JSON list of files with their problems.",
+		);
 	return value;
 }
 

@@ -100,7 +100,7 @@ describe("is one document that a reviewer can decide from", () => {
 	const first = makeUnproven({ policy: { ...policy, rules } });
 	test.each<[string, Documents]>([
 		["planned", { plan: judged.plan }],
-		["to_approve", { plan: judged.plan, peers, approval: "3fa2c1" }],
+		["to_approve", { plan: judged.plan, peers, approval: "3fa2c1", asked: "reviewers" }],
 		[
 			"running",
 			{
@@ -153,6 +153,33 @@ describe("is one document that a reviewer can decide from", () => {
 		const text = renderComment({ plan: judged.plan, jobs: makeJobs(judged.plan, { ...running, url }) });
 		if (shown) expect(text).toContain(shown);
 		else expect(text).not.toMatch(/Watch the job|evil|javascript|passwd|no address/);
+	});
+
+	test.each<[Documents["asked"], string]>([
+		[
+			"comment",
+			"GitHub asks nobody before this spends, because the environment `training` has no required reviewers: it starts once somebody with write access, other than the author, comments `/approve 3fa2c1`. A push makes a new plan, which needs its own approval. To be asked otherwise, add required reviewers to the environment, or set `unapproved_spending: true` in `.github/proving-ground.yaml` on the base branch.",
+		],
+		[
+			"nobody",
+			"Plan `3fa2c1…` starts without an approval: the environment `training` has no required reviewers, and `.github/proving-ground.yaml` allows unapproved spending.",
+		],
+	])("with what starts it where GitHub asks no reviewers, but %s", (asked, sentence) => {
+		const documents = { plan: judged.plan, approval: "3fa2c1", asked: asked! };
+		expect(renderComment(documents)).toContain(`\n\n${sentence}\n\n`);
+		const together = { runs: 3, seconds: 60, cost_usd: 1, max_seconds: 120, max_cost_usd: 2 };
+		expect(renderComment({ ...documents, together })).toContain(
+			" All 3 runs of this pull request together take about 60 s and $1.00, at most 2 min and $2.00.",
+		);
+	});
+
+	test("with another pull request whose experiment of the same name keeps it waiting", () => {
+		const same = { pullRequest: 12, experiments: ["more-night", "rain"] };
+		const text = renderComment({ plan: judged.plan, peers: [same, { pullRequest: 15, experiments: ["rain"] }] });
+		expect(text).toContain(
+			" #12 may hold the place of `more-night`: experiments of one name are trained one after the other, and one that waits for its approval or its runner keeps the place until it ends.",
+		);
+		expect(renderComment({ plan: judged.plan, peers })).not.toContain("keeps the place");
 	});
 
 	test("with other pull requests of its line whose experiments are not known", () => {

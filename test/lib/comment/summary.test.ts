@@ -21,8 +21,8 @@ test("has the problems of what can't be planned, then each plan with the approva
 		plans: [planned("first"), planned("second")],
 		refused: [{ file: "experiments/broken.yaml", problems: [problem] }],
 	});
-	const places = ["One approval starts all 2 runs", problem.message, "### 📋 `first`", "### 📋 `second`"].map((words) =>
-		text.indexOf(words),
+	const places = ["All 2 runs of this pull request", problem.message, "### 📋 `first`", "### 📋 `second`"].map(
+		(words) => text.indexOf(words),
 	);
 	expect(places.every((place) => place >= 0)).toBe(true);
 	expect(places).toEqual([...places].sort((a, b) => a - b));
@@ -38,8 +38,8 @@ test("says what one approval starts beside a plan: all of them, with their sum, 
 	const short = (plan: typeof one.plan) => shortApproval(approvalOf(plan));
 	expect(text.slice(0, text.indexOf("<!--")).trimEnd()).toBe(
 		[
-			"### One approval starts all 2 runs",
-			"Together they take about 1 h 31 min and $3.00, at most 4 h 0 min and $8.00.",
+			"### All 2 runs of this pull request",
+			"Together they take about 1 h 31 min and $3.00, at most 4 h 0 min and $8.00. One approval of the environment `training`, if it has required reviewers, starts all of them.",
 			[
 				"| run | plan | machine | takes |",
 				"| :- | :- | :- | :- |",
@@ -50,9 +50,9 @@ test("says what one approval starts beside a plan: all of them, with their sum, 
 	);
 	for (const { plan } of [one, two])
 		expect(text).toContain(
-			`One approval of the environment \`training\` starts all 2 runs of this pull request, this one as plan \`${short(plan)}…\`. Together they take about 1 h 31 min and $3.00, at most 4 h 0 min and $8.00.`,
+			`Plan \`${short(plan)}…\` starts once its spend is approved. All 2 runs of this pull request together take about 1 h 31 min and $3.00, at most 4 h 0 min and $8.00.`,
 		);
-	expect(summarisePlans({ plans: [one], refused: [] })).not.toContain("starts all");
+	expect(summarisePlans({ plans: [one], refused: [] })).not.toMatch(/starts all|All \d+ runs/);
 	// Of one it isn't known.
 	two.plan.estimate = { ...two.plan.estimate, seconds: null, cost_usd: null };
 	expect(summarisePlans({ plans: [one, two], refused: [] })).toContain(

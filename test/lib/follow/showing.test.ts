@@ -116,7 +116,8 @@ describe("what is there", () => {
 		const plan = makePlan();
 		const show = (plans: Plan[]) => {
 			const together = sumOf(plans);
-			return showExperiment(github, place(), { plan, together }, keepOwnRun(plan, together));
+			const approval = { together, asked: "reviewers" } as const;
+			return showExperiment(github, place(), { plan, ...approval }, keepOwnRun(plan, approval));
 		};
 		await show([plan]);
 		expect((await comments())[0]).toContain("Approve the environment `training` to run plan");
@@ -132,6 +133,40 @@ describe("what is there", () => {
 		expect(keepOwnRun(plan)(`run \`${plan.run.id}0\``)).toBe(false);
 		expect(keepOwnRun(plan)(`https://example.com/${plan.run.id}`)).toBe(false);
 		expect(keepOwnRun(null)("`null` `undefined`")).toBe(false);
+	});
+});
+
+describe("another pull request of the line", () => {
+	/** Shows an experiment on one that is opened beside. */
+	async function beside(documents: Parameters<typeof showExperiment>[2]) {
+		const main = await server.call<{ object: { sha: string } }>("GET", `${repo}/git/ref/heads/main`);
+		await server.call("POST", `${repo}/git/refs`, { ref: "refs/heads/rain", sha: main.object.sha });
+		const file = { message: "Rain", content: "", branch: "rain" };
+		await server.call("PUT", `${repo}/contents/rain.yaml`, file);
+		const opening = { title: "Rain", head: "rain", base: "main" };
+		const opened = await server.call<{ number: number; head: { sha: string } }>("POST", `${repo}/pulls`, opening);
+		// A job of its own, which hasn't asked yet who trains what.
+		const { repository, url: apiUrl } = server;
+		const own = await openGitHub({ token: "bot-token", repository, apiUrl, author: BOT, second: 2 });
+		await showAll({ github: own, place: opened }, { documents, refused: [] });
+		return opened.number;
+	}
+
+	test("is told of where its experiment of the same name may keep this one waiting", async () => {
+		const plan = makePlan();
+		const number = await beside({ plan });
+		await showExperiment(github, place(), { plan });
+		expect((await comments())[0]).toContain(`#${number} (\`more-night\`). When one is merged`);
+		expect((await comments())[0]).toContain(`#${number} may hold the place of \`more-night\``);
+	});
+
+	test("is told of alone once that has ended, and in what runs itself", async () => {
+		const { plan, jobs, report, verdict } = makeJudged();
+		const number = await beside({ plan, jobs, report, verdict });
+		await showExperiment(github, place(), { plan });
+		expect((await comments())[0]).toContain(`#${number}. When one is merged`);
+		await showExperiment(github, place(), { plan, jobs: running(plan, 10) });
+		expect((await comments())[0]).toContain(`#${number}. When one is merged`);
 	});
 });
 

@@ -1,11 +1,17 @@
 // A comment's command
 import { describe, expect, test } from "vitest";
-import { answerCommand, parseCommand, readCommentEvent } from "../../../actions/lib/follow/slash_command.ts";
+import {
+	answerCommand,
+	approvalsIn,
+	parseCommand,
+	readCommentEvent,
+} from "../../../actions/lib/follow/slash_command.ts";
 import type { GitHub, PullRequest } from "../../../actions/lib/github/objects.ts";
 
 describe("is read", () => {
 	test.each<[string, ReturnType<typeof parseCommand>]>([
 		["/stop", { name: "stop", argument: "" }],
+		["/approve 12ab34cdef56 ", { name: "approve", argument: "12ab34cdef56" }],
 		["/stop  \r\nplease", { name: "stop", argument: "" }],
 		["/explain  map night ", { name: "explain", argument: "map night" }],
 		["/explain $(rm -rf /) `x`", { name: "explain", argument: "$(rm -rf /) `x`" }],
@@ -26,6 +32,28 @@ describe("is read", () => {
 	});
 });
 
+describe("approves", () => {
+	const short = "12ab34cdef56";
+	test.each<[string, string[]]>([
+		[`/approve ${short}`, [short]],
+		[`/approve ${short}7890`, [`${short}7890`]],
+		[`/approve ${short} \t0123456789ab\r\nlooks good`, [short, "0123456789ab"]],
+		[`/approve ${short.slice(1)}`, []],
+		[`/approve ${short} please`, []],
+		[`/approve ${short}…`, []],
+		[`/approve ${short.toUpperCase()}`, []],
+		[`/approve ${"0".repeat(65)}`, []],
+		["/approve", []],
+		[`/approved ${short}`, []],
+		[`please /approve ${short}`, []],
+		[`> /approve ${short}`, []],
+		[`lgtm\n/approve ${short}`, []],
+		[`/plan ${short}`, []],
+	])("by %j the plans %j", (body, digests) => {
+		expect(approvalsIn(body)).toEqual(digests);
+	});
+});
+
 const pull: PullRequest = {
 	number: 7,
 	title: "",
@@ -40,8 +68,20 @@ const pull: PullRequest = {
 	mergeCommit: null,
 };
 
+interface Asking {
+	permission: string;
+	/** What differs of the pull request. */
+	now: object;
+	login: string;
+	/** Whether its last run has ended. */
+	ends: boolean;
+}
+
 /** What was asked of GitHub, in order, while a comment was answered. */
-async function asked(body: string, { permission = "write", now = {} }: { permission?: string; now?: object } = {}) {
+async function asked(
+	body: string,
+	{ permission = "write", now = {}, login = "bob", ends = true }: Partial<Asking> = {},
+) {
 	const calls: unknown[][] = [];
 	const note =
 		<T>(name: string, answer: T) =>
@@ -55,9 +95,10 @@ async function asked(body: string, { permission = "write", now = {} }: { permiss
 		react: note("react", undefined),
 		dispatchWorkflow: note("dispatchWorkflow", undefined),
 		cancelRuns: note("cancelRuns", 1),
-		rerun: note("rerun", true),
+		rerun: note("rerun", ends),
+		commentsOf: async () => ["<!-- proving-ground: a -->\ncomments `/approve 12ab34cdef56`. A push"],
 	} as unknown as GitHub;
-	const event = { comment: { id: 3, body, login: "bob" }, pullRequest: 7, branch: "main" };
+	const event = { comment: { id: 3, body, login }, pullRequest: 7, branch: "main" };
 	const answered = await answerCommand(event, { github, revert: note("revert", true) });
 	return { answered, calls };
 }
@@ -82,6 +123,30 @@ describe("does what a button would", () => {
 	])("%s, %j", async (body, now, done, reaction) => {
 		const { calls } = await asked(body, { now });
 		expect(calls).toEqual([["permissionOf", "bob"], ...done, ["react", 3, reaction]]);
+	});
+
+	const rerun = ["rerun", "experiment.yml", pull.head.sha];
+	const approve = "/approve 12ab34cdef56";
+	test.each<[string, string, Partial<Asking>, unknown[][], string]>([
+		["of the plan that is shown", approve, {}, [rerun], "+1"],
+		["by more digits of it than are shown", `${approve}78`, {}, [rerun], "+1"],
+		[
+			"while its workflow runs",
+			approve,
+			{ ends: false },
+			[rerun, ["dispatchWorkflow", "experiment.yml", "night", { "pull-request": "7" }]],
+			"+1",
+		],
+		["of a plan that nobody is shown", "/approve 12ab34cdef57", {}, [], "confused"],
+		["of one that is shown and one that isn't", `${approve} 0123456789ab`, {}, [], "confused"],
+		["of none", "/approve", {}, [], "confused"],
+		["of a fork's", approve, { now: fork }, [], "confused"],
+		["of one that is closed", approve, { now: { state: "closed" } }, [], "confused"],
+		["of one's own", approve, { login: "Ann" }, [], "-1"],
+		["by a bot", approve, { login: "some-app[bot]" }, [], "-1"],
+	])("for an approval %s: %s", async (_, body, options, done, reaction) => {
+		const { calls } = await asked(body, options);
+		expect(calls.slice(1)).toEqual([...done, ["react", 3, reaction]]);
 	});
 
 	test.each(["triage", "read", "none"])("for nobody who may only %s", async (permission) => {

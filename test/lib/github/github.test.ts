@@ -261,7 +261,7 @@ describe("gives a pull request its labels", () => {
 		expect(await github.setLabels(server.pullRequest, [passed], own)).toBe("updated");
 		expect(await labels()).toEqual(["help wanted", "model:passed"]);
 		expect(await server.call("GET", `${at}/labels/model:passed`)).toMatchObject(passed);
-		expect(await github.labelled("Model:Passed")).toEqual([server.pullRequest]);
+		expect(await github.labelled("Model:Passed")).toMatchObject([{ number: server.pullRequest }]);
 		server.requests.splice(0);
 		expect(await github.setLabels(server.pullRequest, [passed], own)).toBe("unchanged");
 		expect(server.requests.map(({ method }) => method)).toEqual(["GET"]);

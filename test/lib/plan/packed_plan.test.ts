@@ -5,12 +5,14 @@ import { describe, expect, test } from "vitest";
 import { documentText, sha256 } from "../../../actions/lib/documents.ts";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
 import { sumOf } from "../../../actions/lib/plan/estimate.ts";
-import { approvalOf } from "../../../actions/lib/plan/identity.ts";
+import { approvalOf, shortApproval } from "../../../actions/lib/plan/identity.ts";
 import {
 	packPlans,
 	packRefused,
 	parseRefused,
+	parseRuns,
 	parseTogether,
+	runsOf,
 	unpackPlan,
 } from "../../../actions/lib/plan/packed_plan.ts";
 import { makePlan } from "../../fixtures/plan.ts";
@@ -125,6 +127,35 @@ describe("knows what all plans take", () => {
 			expect(() => parseTogether(text)).toThrow("together: it must be `together` of plan's output `experiments`.");
 		},
 	);
+});
+
+describe("knows the runs that were planned", () => {
+	test("without their plans, and none where none was planned", async () => {
+		const runs = runsOf(await packPlans([plan]));
+		expect(runs).toEqual([
+			{
+				name: plan.experiment.name,
+				file: plan.experiment.file,
+				approval: approvalOf(plan),
+				short: shortApproval(approvalOf(plan)),
+				runner: plan.machine.runner,
+			},
+		]);
+		expect(parseRuns(JSON.stringify(runs))).toEqual(runs);
+		expect(parseRuns("[]")).toEqual([]);
+	});
+
+	const run = { name: "a", file: "b", approval: `sha256:${"0".repeat(64)}`, short: "0", runner: ["gpu"] };
+	test.each<[string, unknown]>([
+		["no list", run],
+		["a list of something else", [null]],
+		["an approval that is no digest", [{ ...run, approval: "sha256:0" }]],
+		["a name that is no text", [{ ...run, name: 1 }]],
+		["a runner without labels", [{ ...run, runner: "gpu" }]],
+		["a label that is no text", [{ ...run, runner: [1] }]],
+	])("but not from %s", (_, value) => {
+		expect(() => parseRuns(JSON.stringify(value))).toThrow("runs: it must be the output `runs` of plan, a JSON list.");
+	});
 });
 
 describe("knows the files that can't be planned", () => {

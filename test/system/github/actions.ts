@@ -43,6 +43,19 @@ export interface ActionsState {
 	statuses: { sha: string; state: string; context: string; [key: string]: unknown }[];
 }
 
+/** The environment of the guide, as GitHub shows it: https://docs.github.com/en/rest/deployments/environments#get-an-environment */
+export const TRAINING = {
+	name: "training",
+	protection_rules: [
+		{
+			id: 1,
+			type: "required_reviewers",
+			prevent_self_review: false,
+			reviewers: [{ type: "User", reviewer: { login: "bob" } }],
+		},
+	],
+};
+
 export function actionsRoutes(state: ActionsState): Routes {
 	return {
 		...dispatchRoutes(state),

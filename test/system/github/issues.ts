@@ -55,8 +55,33 @@ async function refuseNewLabels(ask: Ask, upstream: Upstream): Promise<Answer> {
 	return upstream(ask.method, ask.path, ask.body);
 }
 
+/** When comments were made, and edited last, in whole seconds as GitHub tells them; emulate takes two looks at its clock for a new one. */
+function commentRoutes(): Routes {
+	const edited = new Map<number, string>();
+	const timed = (comment: { id: number; created_at: string }) => {
+		const created_at = `${comment.created_at.slice(0, 19)}Z`;
+		return { ...comment, created_at, updated_at: edited.get(comment.id) ?? created_at };
+	};
+	return {
+		async [`GET ${repo}/issues/{issue_number}/comments`](ask, upstream) {
+			const answer = await upstream("GET", ask.path);
+			return answer.status === 200
+				? { ...answer, body: (answer.body as Parameters<typeof timed>[0][]).map(timed) }
+				: answer;
+		},
+		async [`PATCH ${repo}/issues/comments/{comment_id}`](ask, upstream) {
+			const answer = await upstream("PATCH", ask.path, ask.body);
+			if (answer.status !== 200) return answer;
+			edited.set(Number(ask.params["comment_id"]), now());
+			return { ...answer, body: timed(answer.body as Parameters<typeof timed>[0]) };
+		},
+	};
+}
+
 export function issueRoutes(reactions: Map<number, Reaction[]>): Routes {
 	return {
+		...commentRoutes(),
+
 		// "Note: GitHub's REST API considers every pull request an issue [...] you can identify pull requests by the pull_request
 		// key." https://docs.github.com/en/rest/issues/issues#list-repository-issues; emulate leaves them out.
 		async [`GET ${repo}/issues`](ask, upstream) {
