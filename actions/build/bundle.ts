@@ -1,4 +1,5 @@
-// Each action's main.ts becomes actions/dist/<action>.js, what they share its chunks, and each action.yml the tables of its README.
+// Each action's main.ts becomes actions/dist/<action>.js, what they share its chunks, each action.yml the tables of its README, and
+// each workflow the one that other repositories copy.
 // Run: npm run bundle, with --check to compare only
 import { globSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -7,6 +8,7 @@ import { build } from "esbuild";
 import { collectLicenses } from "./licenses.ts";
 import { describe } from "./tables.ts";
 import { unusedClients } from "./unused_clients.ts";
+import { COPIES, copies } from "./workflows.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const DIST = "actions/dist";
@@ -67,8 +69,12 @@ const dist = (await readdir(path.join(root, DIST), { recursive: true, withFileTy
 
 const wanted = await bundle(actions.sort());
 const size = [...wanted.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+const bundles = wanted.size;
 for (const readme of readmes) wanted.set(readme, await describe(path.join(root, path.dirname(readme))));
-const there = await readThere([...dist, ...readmes]);
+const workflows = globSync(".github/workflows/*.yml", { cwd: root }).sort();
+for (const [file, text] of await copies(root, workflows)) wanted.set(file, text);
+const copied = globSync(`${COPIES}/*.yml`, { cwd: root });
+const there = await readThere([...dist, ...readmes, ...copied]);
 const stale = [...new Set([...wanted.keys(), ...there.keys()])].filter((file) => wanted.get(file) !== there.get(file));
 
 if (process.argv.includes("--check")) {
@@ -85,5 +91,5 @@ if (process.argv.includes("--check")) {
 			await writeFile(path.join(root, file), text);
 		}
 	}
-	console.log(`${DIST}: ${(size / 1e6).toFixed(2)} MB in ${wanted.size - readmes.length} files`);
+	console.log(`${DIST}: ${(size / 1e6).toFixed(2)} MB in ${bundles} files`);
 }

@@ -11,6 +11,7 @@ import { openProject, type Project } from "../lib/project.ts";
 import { showDue } from "../lib/propose/forecast.ts";
 import { plainText } from "../lib/text/plain.ts";
 import * as stages from "./stages.ts";
+import { type CopyOptions, copyWorkflows } from "./workflows.ts";
 
 const EXIT = { done: 0, gate: 1, person: 2, service: 3 } as const;
 
@@ -119,6 +120,18 @@ stage(
 	"list the versions and promotions of a line of models (by default, of all lines)",
 	(context, [model]) => stages.history(context, model),
 ).argument("[model]", "the line's name");
+program
+	.command("workflows")
+	.description(
+		"write the workflows into this repository's .github/workflows; their jobs call the actions of this checkout's origin",
+	)
+	.option("--repository <owner/name>", "the repository of the actions (by default, this checkout's origin)")
+	.option("--ref <commit>", "its commit or tag (by default, this checkout's commit)")
+	.option("--enterprise-server", "leave out what GitHub Enterprise Server doesn't know")
+	.action(async (options: CopyOptions) => {
+		const text = await copyWorkflows(path.resolve(program.opts<Globals>().root), options);
+		process.stdout.write(`${plainText(text)}\n`);
+	});
 
 try {
 	await program.parseAsync();

@@ -133,6 +133,12 @@ export function checkoutRoots(): string[] {
 	return [workspaceRoot(), ...(head === "" ? [] : [path.resolve(workspaceRoot(), head)])];
 }
 
+/** How many experiments the checkout that the input `head` names adds or changes since the input `since`. */
+export async function countExperiments(): Promise<number> {
+	const files = await changedExperiments(path.resolve(workspaceRoot(), requiredInput("head")), requiredInput("since"));
+	return files.length;
+}
+
 /** Where the runner checked the repository out. */
 export function workspaceRoot(): string {
 	return process.env["GITHUB_WORKSPACE"] ?? process.cwd();

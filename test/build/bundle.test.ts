@@ -78,6 +78,7 @@ describe("as they are built", () => {
 			recursive: true,
 			filter: (file) => file !== skipped,
 		});
+		await cp(path.join(root, ".github/workflows"), path.join(folder, ".github/workflows"), { recursive: true });
 		for (const schemas of ["experiments", "recipes", "trainer/proving_ground/schemas"])
 			await cp(path.join(root, schemas), path.join(folder, schemas), { recursive: true });
 		await cp(path.join(root, "package.json"), path.join(folder, "package.json"));
@@ -87,12 +88,17 @@ describe("as they are built", () => {
 		expect(made).toContain("licenses.txt");
 
 		await writeFile(path.join(folder, "actions/dist/chunks/chunk-OLD.js"), "");
+		await writeFile(path.join(folder, "actions/workflows/follow.yml"), "");
+		await writeFile(path.join(folder, "actions/workflows/gone.yml"), "");
 		await expect(bundle("--check")).rejects.toMatchObject({
 			code: 1,
-			stderr: "Not what the source says: actions/dist/chunks/chunk-OLD.js. Run: npm run bundle\n",
+			stderr:
+				"Not what the source says: actions/workflows/follow.yml, actions/dist/chunks/chunk-OLD.js, actions/workflows/gone.yml. Run: npm run bundle\n",
 		});
 		await bundle();
 		expect(await readdir(path.join(folder, "actions/dist"), { recursive: true })).toEqual(made);
+		await bundle("--check");
+		expect(await readdir(path.join(folder, "actions/workflows"))).not.toContain("gone.yml");
 	});
 });
 

@@ -25,7 +25,7 @@ import { whoIsAsked } from "./approval.ts";
 import { baseOf, openBase } from "./base.ts";
 import { explain, unexplained } from "./explain.ts";
 import { hindranceOf } from "./hindrance.ts";
-import { retireOthers, showExperiment, showLabels, showProblems } from "./showing.ts";
+import { retireOthers, showExperiment, showLabels, showProblems, updateRequired } from "./showing.ts";
 
 export interface FollowPorts {
 	/** A checkout of the default branch with its whole history, whose gates, prices and places apply. */
@@ -167,6 +167,7 @@ async function followPull(
 	const hadSome = pull.labels.some(isOwnLabel);
 	// After a merge its file is on the base too, and none of what it brings.
 	if (!pull.merged && (alone || (files.length === 0 && hadSome))) await retireOthers(github, pull, files);
+	if (experiments.length > 0) await updateRequired(github, pull.head.sha);
 	// Most pull requests have nothing to do with this.
 	if (experiments.length > 0 || hadSome)
 		await showLabels(github, pull, { models: pull.state === "open" ? models : [], all: true });

@@ -13,7 +13,8 @@ import {
 	renderProblems,
 } from "../comment/comment.ts";
 import { isOwnLabel, labelsOf, lineLabel } from "../comment/labels.ts";
-import type { Problem } from "../errors.ts";
+import { experimentsOf, isRequired, requiredCheck } from "../comment/required.ts";
+import { InvalidInput, type Problem } from "../errors.ts";
 import { nameOfFile } from "../experiment/experiment.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { labelChanges } from "../github/labels.ts";
@@ -75,8 +76,34 @@ export async function showAll(
 	let shown: Shown | null = null;
 	for (const file of refused) shown = await showProblems(github, place, file);
 	if (documents) shown = await showExperiment(github, place, documents, keep);
+	await updateRequired(github, place.head.sha);
 	await showLabels(github, place, { models: documents ? [documents.plan.experiment.model] : [], all: false });
 	return shown;
+}
+
+/** Makes the required check of a commit say what the check runs of its experiments say, where the repository has asked for one. */
+export async function updateRequired(github: GitHub, sha: string): Promise<void> {
+	const checks = await github.checkRuns(sha);
+	const required = checks.find(isRequired);
+	if (!required) return;
+	await github.upsertCheckRun(requiredCheck(experimentsOf(required), checks.filter(isOfExperiment), sha));
+}
+
+/** Asks for a required check of a pull request with so many experiments. Throws InvalidInput where there is no pull request to write to, as of a fork, and experiments that are never trained there. */
+export async function askForRequired(
+	pull: { github: GitHub; place: Place } | null,
+	experiments: number,
+): Promise<Written | null> {
+	if (pull) {
+		const { github, place } = pull;
+		const checks = (await github.checkRuns(place.head.sha)).filter(isOfExperiment);
+		return github.upsertCheckRun(requiredCheck(experiments, checks, place.head.sha));
+	}
+	if (experiments > 0)
+		throw new InvalidInput(
+			"A fork's experiments are planned but never trained, so none of them can pass. Somebody who may push here can open them from a branch of this repository.",
+		);
+	return null;
 }
 
 /** Says in comments of experiments that a pull request has brought, and has no more, that they are of the past. */

@@ -1,7 +1,13 @@
 // What people see of an experiment on its pull request
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InvalidInput } from "../../../actions/lib/errors.ts";
-import { keepOwnRun, showAll, showExperiment, showLabels } from "../../../actions/lib/follow/showing.ts";
+import {
+	askForRequired,
+	keepOwnRun,
+	showAll,
+	showExperiment,
+	showLabels,
+} from "../../../actions/lib/follow/showing.ts";
 import { progressShower, requireCurrent, unwantedStopper } from "../../../actions/lib/follow/watching.ts";
 import type { Jobs, Plan } from "../../../actions/lib/generated/documents.d.ts";
 import { openGitHub } from "../../../actions/lib/github/github.ts";
@@ -84,6 +90,42 @@ describe("labels", () => {
 
 	test("are given nowhere without a pull request", async () => {
 		expect(await showAll(null, { documents: { plan: makePlan() }, refused: [] })).toBeNull();
+	});
+});
+
+describe("the required check", () => {
+	const required = async () => {
+		const [last] = (await github.checkRuns(server.sha)).filter(({ name }) => name === "proving-ground");
+		return last && [last.status, last.conclusion, last.title];
+	};
+
+	test("follows the experiments' check runs, and is open again where one of them is", async () => {
+		const { plan, jobs, report, verdict } = makeJudged();
+		expect(await askForRequired(pull(), 1)).toBe("created");
+		expect(await required()).toEqual(["queued", null, "0 of 1 experiment passed"]);
+		await showAll(pull(), { documents: { plan, jobs: running(plan, 4) }, refused: [] });
+		expect(await required()).toEqual(["in_progress", null, "0 of 1 experiment passed"]);
+		await showAll(pull(), { documents: { plan, jobs, report, verdict }, refused: [] });
+		expect(await required()).toEqual(["completed", "success", "1 of 1 experiment passed"]);
+		await showAll(pull(), { documents: { plan }, refused: [] });
+		expect(await required()).toEqual(["queued", null, "0 of 1 experiment passed"]);
+	});
+
+	test("waits for an experiment that nobody has shown yet", async () => {
+		const { plan, jobs, report, verdict } = makeJudged();
+		await askForRequired(pull(), 2);
+		await showAll(pull(), { documents: { plan, jobs, report, verdict }, refused: [] });
+		expect(await required()).toEqual(["in_progress", null, "1 of 2 experiments passed"]);
+		const problem = { file: "experiments/bad.yaml", line: 3, column: 1, message: "no such key" };
+		await showAll(pull(), { documents: null, refused: [{ file: "experiments/bad.yaml", problems: [problem] }] });
+		expect(await required()).toEqual(["completed", "failure", "1 of 2 experiments passed"]);
+	});
+
+	test("is green where there is no experiment, and written only where it was asked for", async () => {
+		await showAll(pull(), { documents: { plan: makePlan() }, refused: [] });
+		expect(await required()).toBeUndefined();
+		expect(await askForRequired(null, 0)).toBeNull();
+		await expect(askForRequired(null, 1)).rejects.toThrow(/^A fork's experiments are planned but never trained/);
 	});
 });
 
