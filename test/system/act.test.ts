@@ -253,7 +253,10 @@ test("runs jobs with outputs, a matrix, a check-out and an action of ours, and r
 			ran.requests(job).map(({ operation }) => operation!),
 			ran.granted.get(job)!,
 		);
-	expect(rights("comment")).toEqual({ missing: [], spare: ["issues: read"] });
+	expect(rights("comment")).toEqual({
+		missing: ["issues: write for POST /repos/{owner}/{repo}/labels"],
+		spare: ["issues: read"],
+	});
 	expect(rights("plan")).toEqual({ missing: [], spare: [] });
 	expect(github.actions.runs.at(-1)).toMatchObject({ conclusion: "failure", head_sha: head, event: "pull_request" });
 });

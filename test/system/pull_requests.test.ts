@@ -265,6 +265,9 @@ test("is shown, judged and stopped by looks alone where it takes days, and no ot
 	const slow = await startAndLeave("slow", long);
 	const id = await trains("slow");
 	await age(id, 3);
+	// It goes on when it's asked to stop, and until then takes no time from the others.
+	const { pgid } = JSON.parse(await readFile(path.join(place.home, "jobs", id, "process.json"), "utf8"));
+	process.kill(-pgid, "SIGSTOP");
 	// On the same runner, while the other one trains.
 	const other = await startAndLeave("other", experiment({ more: "seed: 3\n" }));
 	await hasEnded((await jobsOf("other"))[0]!);
@@ -282,6 +285,7 @@ test("is shown, judged and stopped by looks alone where it takes days, and no ot
 	expect((await comments(other.number))[0]!.body).toContain("`other` passed");
 	expect((await checks(other.sha))[0]).toMatchObject({ status: "completed", conclusion: "success" });
 
+	process.kill(-pgid, "SIGCONT");
 	await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
 	const known = place.github.actions.dispatches.length;
 	const closed = await happens(slow.number, "closed");
