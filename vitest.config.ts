@@ -37,7 +37,7 @@ export default defineConfig({
 		hookTimeout: 300_000,
 		expect: { poll: { timeout: 60_000 } },
 		// More than there are cores: files wait for processes, and for the seconds that GitHub asks for between writes.
-		maxWorkers: 4,
+		maxWorkers: 3,
 		sequence: { sequencer: LongestFirst },
 	},
 });

@@ -137,7 +137,7 @@ def test_asked_to_stop_it_saves_and_ends_in_time_whatever_it_does(
     job = ranks.start(arguments, 2, tmp_path / "log.txt")
     wait_for_stage(tmp_path / "progress.json", stage, job)
     job.terminate()
-    job.wait(30)
+    job.wait(120)
     assert failure_of(tmp_path)["kind"] in ("stopped", "lost_process")
     assert not (tmp_path / "output/manifest.json").exists()
     # What a stop in the export leaves is exported over; elsewhere what was learned is all that is looked at.

@@ -182,11 +182,7 @@ def check_start(attempt: Attempt) -> None:
 
 def prepare_determinism(config: Training) -> None:
     """Ask for the same bits each time; on a CPU this costs nothing."""
-    if config.compile:
-        torch.use_deterministic_algorithms(True)
-    else:
-        # The same without the compiler's part, whose import takes a second of every process.
-        torch.set_deterministic_debug_mode("error")
+    torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     torch.set_float32_matmul_precision(config.matmul_precision)
 
