@@ -142,7 +142,7 @@ const suites: Record<string, Suite> = {
 			["?.runs.length ?? 0) < 2", "?.runs.length ?? 0) < 1"],
 			["isRepeatable(known!, run) ? other.next : null", "other.next"],
 			['kind !== "evaluations" || ', ""],
-			['file !== "manifest.json" ||', 'file !== "eval_report.json" ||'],
+			["file !== MANIFEST ||", 'file !== "eval_report.json" ||'],
 			['document?.kind !== "train" ||', ""],
 			["|| document.id !== run", ""],
 			["if (!run.startsWith(", "if (false && !run.startsWith("],
