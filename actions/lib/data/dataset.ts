@@ -117,7 +117,7 @@ async function isOfBase(
 function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { root: string; state: State }): string {
 	if (source === null) return path.resolve(state.folder, recipe.location);
 	if (isTrackedHere(state, source)) return path.resolve(root, recipe.location);
-	return path.join(state.folder, source.repository === null ? "dvc" : recipe.location, source.md5);
+	return path.resolve(state.folder, source.repository === null ? "dvc" : recipe.location, source.md5);
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */

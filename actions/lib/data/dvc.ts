@@ -1,10 +1,10 @@
 // A pin becomes the folder that it stands for, fetched with DVC where it is not there yet.
-import { mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
-import { makeFolder } from "../files.ts";
+import { exists, makeFolder } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import type { State } from "../state.ts";
@@ -28,14 +28,14 @@ export async function fetchPinned(
 	onFetch: () => void,
 ): Promise<"there" | "fetched"> {
 	const { root, state, location, data, source } = fetching;
-	const there = (await stat(location).catch(() => null)) !== null;
+	const there = await exists(location);
 	if (there && (await recordFor(fetching))) return "there";
 	const remote = (data.value.dvc as DvcRecipe).remote;
 	const options = remote === undefined ? [] : ["--remote", remote];
 	if (isTrackedHere(state, source)) {
 		onFetch();
 		await runDvc(root, trainer, data, ["pull", ...options, source.path]);
-		if ((await stat(location).catch(() => null)) === null)
+		if (!(await exists(location)))
 			throw new ServiceError("dvc", `dvc pull ${source.path} succeeded, but ${location} isn't there.`);
 		await writeNote(recordOf(state, location, true), { source, version: null });
 		return "fetched";
@@ -61,8 +61,7 @@ export async function fetchPinned(
 
 /** Whether the data are there for their pin and their digest is known, without a look at them and without DVC. */
 export async function isFetched(fetching: Fetching): Promise<boolean> {
-	const isThere = (await stat(fetching.location).catch(() => null)) !== null;
-	return isThere && typeof (await recordFor(fetching))?.version === "string";
+	return (await exists(fetching.location)) && typeof (await recordFor(fetching))?.version === "string";
 }
 
 /** What was noted of the data when they were fetched for this pin; null where they weren't. */

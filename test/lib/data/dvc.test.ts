@@ -167,6 +167,14 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			expect(await pins()).toEqual([both[0].source!.md5]);
 		});
 
+		test("into the folder of its recipe, also where that is named by its whole path", async () => {
+			const dvc = { repository, path: "data/mini", revision: "v1" };
+			const { location, source } = await prepare(
+				await recipe(dvc, `location: ${path.join(state.folder, "data/whole")}\n`),
+			);
+			expect(location).toBe(path.join(state.folder, "data/whole", source!.md5));
+		});
+
 		test("from S3", async () => {
 			const dataset = await prepare(await at("v2", { remote: "cloud" }));
 			expect(dataset.splits.train.frames).toBe(3);
