@@ -98,8 +98,8 @@ test(`writes nothing in ${runs} runs where there is nothing to do`, async () => 
 	const since = place.github.requests.length;
 	for (let run = 0; run < runs; run += 1) await follow(null, ports, options);
 	expect(writes(since)).toEqual([]);
-	// The token has a thousand requests an hour: one for the list, four for each pull request with an experiment, two to compare what it was judged by.
-	expect(place.github.requests.length - since).toBe(runs * (1 + 4 + 2));
+	// The token has a thousand requests an hour: one for the list, three for each pull request with an experiment, two to compare what it was judged by.
+	expect(place.github.requests.length - since).toBe(runs * (1 + 3 + 2));
 });
 
 test("stops what a closed pull request has asked for, and nothing that somebody has started by hand", async () => {

@@ -167,10 +167,10 @@ async function followPull(
 	const hadSome = pull.labels.some(isOwnLabel);
 	// After a merge its file is on the base too, and none of what it brings.
 	if (!pull.merged && (alone || (files.length === 0 && hadSome))) await retireOthers(github, pull, files);
-	if (experiments.length > 0) await updateRequired(github, pull.head.sha);
+	const checks = experiments.length > 0 ? await updateRequired(github, pull.head.sha) : undefined;
 	// Most pull requests have nothing to do with this.
 	if (experiments.length > 0 || hadSome)
-		await showLabels(github, pull, { models: pull.state === "open" ? models : [], all: true });
+		await showLabels(github, pull, { models: pull.state === "open" ? models : [], all: true, checks });
 	return { pull, experiments };
 }
 

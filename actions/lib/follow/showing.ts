@@ -18,7 +18,7 @@ import { InvalidInput, type Problem } from "../errors.ts";
 import { nameOfFile } from "../experiment/experiment.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { labelChanges } from "../github/labels.ts";
-import type { GitHub, PullRequest, Written } from "../github/objects.ts";
+import type { GitHub, PullRequest, ShownCheck, Written } from "../github/objects.ts";
 import { approvalOf, shortApproval } from "../plan/identity.ts";
 import type { PlannedFiles } from "../plan/plan_files.ts";
 import { code } from "../text/markdown.ts";
@@ -76,17 +76,17 @@ export async function showAll(
 	let shown: Shown | null = null;
 	for (const file of refused) shown = await showProblems(github, place, file);
 	if (documents) shown = await showExperiment(github, place, documents, keep);
-	await updateRequired(github, place.head.sha);
-	await showLabels(github, place, { models: documents ? [documents.plan.experiment.model] : [], all: false });
+	const checks = await updateRequired(github, place.head.sha);
+	await showLabels(github, place, { models: documents ? [documents.plan.experiment.model] : [], all: false, checks });
 	return shown;
 }
 
-/** Makes the required check of a commit say what the check runs of its experiments say, where the repository has asked for one. */
-export async function updateRequired(github: GitHub, sha: string): Promise<void> {
+/** Makes the required check of a commit say what the check runs of its experiments say, where the repository has asked for one; gives the check runs that it has read. */
+export async function updateRequired(github: GitHub, sha: string): Promise<ShownCheck[]> {
 	const checks = await github.checkRuns(sha);
 	const required = checks.find(isRequired);
-	if (!required) return;
-	await github.upsertCheckRun(requiredCheck(experimentsOf(required), checks.filter(isOfExperiment), sha));
+	if (required) await github.upsertCheckRun(requiredCheck(experimentsOf(required), checks.filter(isOfExperiment), sha));
+	return checks;
 }
 
 /** Asks for a required check of a pull request with so many experiments. Throws InvalidInput where there is no pull request to write to, as of a fork, and experiments that are never trained there. */
@@ -147,11 +147,12 @@ async function peersOf(github: GitHub, number: number, documents: Documents) {
 export async function showLabels(
 	github: GitHub,
 	{ number, head, labels }: Place,
-	{ models, all }: { models: readonly string[]; all: boolean },
+	{ models, all, checks }: { models: readonly string[]; all: boolean; checks?: readonly ShownCheck[] | undefined },
 ): Promise<Written> {
 	const lines = [...new Set(models)].map(lineLabel);
-	const checks = (await github.checkRuns(head.sha)).filter(isOfExperiment);
-	const wanted = [...labelsOf(checks), ...lines];
+	// Whoever has just read the check runs hands them on.
+	const shown = checks ?? (await github.checkRuns(head.sha));
+	const wanted = [...labelsOf(shown.filter(isOfExperiment)), ...lines];
 	const own = (name: string) => isOwnLabel(name) && (all || !name.startsWith("line:"));
 	// A pull request that was just read has told what it has.
 	const changes = labels && labelChanges(labels, wanted, own);
