@@ -46,7 +46,16 @@ test("are those that others could call, each by its own name", async () => {
 test("are found nothing wrong with by zizmor's auditor, at a commit", async () => {
 	await copyWorkflows(folder, { repository: "acme/pg", ref: SHA });
 	await writeFile(path.join(folder, "zizmor.yml"), readFileSync(path.join(root, ".github/zizmor.yml")));
-	const args = ["--quiet", "--offline", "--persona", "auditor", "--config", path.join(folder, "zizmor.yml")];
+	const args = [
+		"--quiet",
+		"--color",
+		"never",
+		"--offline",
+		"--persona",
+		"auditor",
+		"--config",
+		path.join(folder, "zizmor.yml"),
+	];
 	const tool = path.join(root, ".venv/bin/zizmor");
 	const found = spawnSync(tool, [...args, ...copied()], { cwd: folder, encoding: "utf8" });
 	expect(`${found.stdout}${found.stderr}`).toMatch(/^No findings to report/);
