@@ -35,7 +35,7 @@ export default defineConfig({
 		// Real processes and trainings: generous, so that only a hang ends here.
 		testTimeout: 300_000,
 		hookTimeout: 300_000,
-		expect: { poll: { timeout: 60_000 } },
+		expect: { poll: { timeout: 180_000 } },
 		// More than there are cores: files wait for processes, and for the seconds that GitHub asks for between writes.
 		maxWorkers: 3,
 		sequence: { sequencer: LongestFirst },

@@ -38,7 +38,8 @@ beforeEach(async () => {
 	for (const lock of locks) digest.update(await readFile(path.join(root, "trainer", lock)));
 	await writeFile(path.join(environment, ".lock"), digest.digest("hex"));
 });
-afterEach(() => rm(environment, { recursive: true }));
+// The compilation behind the last command may still write there.
+afterEach(() => rm(environment, { recursive: true, maxRetries: 20, retryDelay: 50 }));
 
 test("compiles them behind the command, where every process looks, whatever the user's environment says of bytecode", async () => {
 	const elsewhere = path.join(environment, "elsewhere");
