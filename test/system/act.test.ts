@@ -355,3 +355,13 @@ test("gives a job of a matrix its own conclusion, where act gives it that of the
 		["Train one", "success"],
 	]);
 });
+
+test("fails where an output has a masked value, which GitHub drops", async () => {
+	const masked = wait
+		.replace(/node -e .*/, "echo '::add-mask::hush'")
+		.replace("sleep 60", `echo 'plans=["hush"]' >> "$GITHUB_OUTPUT"`);
+	await origin.commit("main", { ".github/workflows/masked.yml": masked });
+	const order = { github, origin, self, event: await formEvent(github, {}), workflow: "masked.yml" };
+
+	await expect(runWorkflow(order)).rejects.toThrow("GitHub drops the output plans of wait: it has a masked value");
+});

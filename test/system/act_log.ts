@@ -30,6 +30,9 @@ export interface JobResult {
 	step(id: string): StepResult;
 }
 
+/** What a runner writes in the place of a masked value. */
+const MASK = "***";
+
 interface Line {
 	msg: string;
 	level?: string;
@@ -82,7 +85,7 @@ export function createReader(ids: string[]) {
 		if (!job) return;
 		if (entry.raw_output || entry.level === "error") job.log += entry.msg.endsWith("\n") ? entry.msg : `${entry.msg}\n`;
 		if (entry.jobResult) job.conclusion = entry.jobResult as JobResult["conclusion"];
-		if (entry.stage && entry.stepID) readStep(job, entry, tolerated);
+		if (entry.stage && entry.stepID) readStep(job, entry, tolerated, faults);
 	}
 
 	return {
@@ -129,7 +132,7 @@ function newJob(id: string, name: string, matrix: Record<string, unknown>): JobR
 	};
 }
 
-function readStep(job: JobResult, entry: Line, tolerated: Set<StepResult>): void {
+function readStep(job: JobResult, entry: Line, tolerated: Set<StepResult>, faults: string[]): void {
 	const id = entry.stepID!.join("/");
 	let step = job.steps.find((other) => other.id === id && other.stage === entry.stage);
 	if (!step) {
@@ -149,7 +152,13 @@ function readStep(job: JobResult, entry: Line, tolerated: Set<StepResult>): void
 	if (entry.msg === "Failed but continue next step") tolerated.add(step);
 	if (entry.stepResult) step.conclusion = tolerated.has(step) ? "success" : entry.stepResult;
 	if (entry.raw_output) step.log += entry.msg;
-	if (entry.command === "set-output") step.outputs[entry.name!] = entry.arg ?? "";
+	if (entry.command === "set-output") {
+		// act passes it on, and masks only what it shows; GitHub drops it with a warning, and the jobs that need it find nothing:
+		// https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/pass-job-outputs
+		if (entry.msg.includes(MASK))
+			faults.push(`GitHub drops the output ${entry.name} of ${job.id}: it has a masked value`);
+		step.outputs[entry.name!] = entry.arg ?? "";
+	}
 	if (entry.command === "summary") step.summary += entry.content ?? "";
 	const level = entry.command;
 	if (level === "error" || level === "warning" || level === "notice") {

@@ -213,3 +213,26 @@ test("gives a job's token the permissions it was granted, and tells what is miss
 		spare: ["contents: read", "checks: write"],
 	});
 });
+
+test("takes a job's token for a day, whatever the job still does", async () => {
+	github.grant("8", "train", { "pull-requests": "write" });
+	const look = async () => (await ask("GET", `${at}/pulls`, undefined, { prefix: "/_run/8/train" })).status;
+	github.passHours(24);
+	expect(await look()).toBe(200);
+	github.passHours(1);
+	expect(await look()).toBe(401);
+	github.grant("9", "train", { "pull-requests": "write" });
+	expect((await ask("GET", `${at}/pulls`, undefined, { prefix: "/_run/9/train" })).status).toBe(200);
+});
+
+test("has a run that waits for each pull request that the workflow's token opens, and none for those of an app", async () => {
+	const known = github.actions.runs.length;
+	for (const [branch, token] of [
+		["by-bot", "bot-token"],
+		["by-app", "app-token"],
+	] as const) {
+		await origin.commit(branch, { [branch]: "x" });
+		await ask("POST", `${at}/pulls`, { title: branch, head: branch, base: "main" }, { token });
+	}
+	expect(github.actions.runs.slice(known)).toMatchObject([{ head_branch: "by-bot", conclusion: "action_required" }]);
+});

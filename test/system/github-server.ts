@@ -4,12 +4,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { createEmulator } from "emulate";
 import { matchOperation } from "../contract/github/operations.ts";
-import { type ActionsState, actionsRoutes } from "./github/actions.ts";
+import { type ActionsState, actionsRoutes, type WorkflowRun } from "./github/actions.ts";
 import { type CheckState, checkRoutes } from "./github/checks.ts";
 import { createFaults, type Fault } from "./github/faults.ts";
 import { issueRoutes, type Reaction, refuseLongBody } from "./github/issues.ts";
 import { gitNeed, mayDo, type Permissions } from "./github/permissions.ts";
-import { type PullState, pullRoutes } from "./github/pulls.ts";
+import { type Pull, type PullState, pullRoutes } from "./github/pulls.ts";
 import { refRoutes } from "./github/refs.ts";
 import { type Answer, type Ask, type Routes, refuse, type Upstream } from "./github/route.ts";
 
@@ -56,6 +56,8 @@ export interface GitHubServer {
 	fault(fault: Fault): void;
 	/** What the token of the run's job may do from now on; without it a job may do anything. */
 	grant(run: string, job: string, permissions: Permissions): void;
+	/** Lets time pass for the tokens of jobs. */
+	passHours(hours: number): void;
 	actions: ActionsState;
 	reactions: Map<number, Reaction[]>;
 	/** Set by whoever holds the git repository. */
@@ -70,7 +72,8 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 	const github = await startEmulator();
 	const requests: Recorded[] = [];
 	const faults = createFaults();
-	const grants = new Map<string, Permissions>();
+	const grants: Grants = new Map();
+	let hours = 0;
 	const actions: ActionsState = {
 		dispatches: [],
 		runs: [],
@@ -84,7 +87,7 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 	const git: GitHubServer["git"] = { merge: null, moved: null };
 	const answer = createAnswer(github.url, { actions, reactions, git });
 	const server = createServer((request, response) => {
-		handle(request, response, { requests, faults, grants, answer, git }).catch((error: Error) => {
+		handle(request, response, { requests, faults, grants, now: () => hours, answer, git }).catch((error: Error) => {
 			response.writeHead(500).end(JSON.stringify({ message: `the overlay failed: ${error.stack}` }));
 		});
 	});
@@ -110,7 +113,10 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 		writes: () => requests.splice(0).filter(({ method }) => method !== "GET"),
 		loseAnswer: (method, path) => faults.add({ method, path, worked: true, answer: null }),
 		fault: faults.add,
-		grant: (run, job, permissions) => void grants.set(`${run}/${job}`, permissions),
+		grant: (run, job, permissions) => void grants.set(`${run}/${job}`, { permissions, at: hours }),
+		passHours: (more) => {
+			hours += more;
+		},
 		actions,
 		reactions,
 		git,
@@ -166,6 +172,9 @@ function createAnswer(named: string, { actions, reactions, git }: Pick<GitHubSer
 	const pulls: PullState = {
 		heads: new Map(),
 		merges: new Map(),
+		opened: (pull, login) => {
+			if (login === BOT) actions.runs.push(waitingRun(pull, actions.runs.length));
+		},
 		get merge() {
 			return git.merge;
 		},
@@ -199,16 +208,42 @@ function createAnswer(named: string, { actions, reactions, git }: Pick<GitHubSer
 	};
 }
 
+/** What the token of a run's job may do, and the hour in which the job got it. */
+type Grants = Map<string, { permissions: Permissions; at: number }>;
+
+/** A job's token is renewed for so long at most: https://docs.github.com/en/actions/concepts/security/github_token */
+const TOKEN_HOURS = 24;
+
+/** The run of a pull request that the workflow's token opened: it waits until somebody approves it in the merge box. */
+function waitingRun({ head }: Pull, before: number): WorkflowRun {
+	return {
+		id: before + 101,
+		name: "experiment",
+		path: ".github/workflows/experiment.yml",
+		event: "pull_request",
+		head_branch: head.ref,
+		head_sha: head.sha,
+		status: "completed",
+		// https://docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-repository
+		conclusion: "action_required",
+		run_number: before + 1,
+		run_attempt: 1,
+		created_at: new Date().toISOString(),
+	};
+}
+
 interface Parts {
 	requests: Recorded[];
 	faults: ReturnType<typeof createFaults>;
-	grants: Map<string, Permissions>;
+	grants: Grants;
+	/** Hours since the start. */
+	now: () => number;
 	answer: ReturnType<typeof createAnswer>;
 	git: GitHubServer["git"];
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
-	const { requests, faults, grants, answer, git } = parts;
+	const { requests, faults, grants, now, answer, git } = parts;
 	const chunks: Buffer[] = [];
 	for await (const chunk of request) chunks.push(chunk as Buffer);
 	const text = Buffer.concat(chunks).toString("utf8");
@@ -224,11 +259,15 @@ async function handle(request: IncomingMessage, response: ServerResponse, parts:
 	requests.push(recorded);
 	const base = `http://${request.headers.host}${prefix}`;
 	// A job's token is the workflow's; with another it is somebody else.
-	const permissions = run && job && (login ?? BOT) === BOT ? grants.get(`${run}/${job}`) : undefined;
+	const grant = run && job && (login ?? BOT) === BOT ? grants.get(`${run}/${job}`) : undefined;
+	const permissions = grant?.permissions;
+	const isExpired = grant !== undefined && now() - grant.at > TOKEN_HOURS;
 	const asked = { method, path, body, token, login: login ?? "", permissions, base };
 
 	const fault = faults.take(method, path);
-	const refused = refuseRequest(recorded, permissions) ?? (need ? { status: 204 } : null);
+	const refused =
+		(isExpired ? refuse(401, "Bad credentials") : refuseRequest(recorded, permissions)) ??
+		(need ? { status: 204 } : null);
 	const got = fault && !fault.worked ? null : (refused ?? (await answer(asked)));
 	if (got && got.status < 300 && method !== "GET" && /\/(git\/refs|contents|merge)/.test(path)) await git.moved?.();
 	const final = fault ? fault.answer : got;

@@ -30,6 +30,8 @@ export interface PullState {
 	heads: Map<number, string>;
 	/** The commit that a pull request was merged as. */
 	merges: Map<number, string>;
+	/** Called with what was opened, and by whom. */
+	opened(pull: Pull, login: string): void;
 	/** Merges the two commits and gives the new commit to the server; null where they conflict. */
 	merge: ((base: string, head: string, message: string) => Promise<string | null>) | null;
 }
@@ -135,7 +137,9 @@ function changeRoutes(state: PullState, { one, transform }: Reader): Routes {
 		if (twin) return invalid("PullRequest", "", "custom", `A pull request already exists for ${owner}:${ref}.`);
 		const shaOf = ({ body }: Answer) => (body as { object: { sha: string } }).object.sha;
 		if (shaOf(from) === shaOf(to)) return invalid("PullRequest", "", "custom", `No commits between ${base} and ${ref}`);
-		return transform(await upstream("POST", ask.path, ask.body), upstream);
+		const answer = await transform(await upstream("POST", ask.path, ask.body), upstream);
+		if (answer.status === 201) state.opened(answer.body as Pull, ask.login);
+		return answer;
 	}
 
 	return {
