@@ -3,6 +3,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkRequest } from "../contract/github/operations.ts";
+import { SOAK } from "../soak.ts";
 import type { Run } from "./act.ts";
 import { commentEvent, formEvent, pullRequestEvent, pushEvent, scheduleEvent } from "./github/events.ts";
 import { compareRights } from "./github/permissions.ts";
@@ -10,6 +11,9 @@ import { BOT } from "./github-server.ts";
 import { experiment, files } from "./project.ts";
 import { openPlace, type Place } from "./repository.ts";
 import { EXPERIMENTS, giveTrained } from "./trained.ts";
+
+/** What takes minutes of waiting and of workflow runs: in the soak, after all that stands before it. */
+const rarely = test.runIf(SOAK);
 
 let place: Place;
 beforeAll(async () => {
@@ -170,42 +174,49 @@ async function withoutReviewers(work: () => Promise<void>): Promise<void> {
 	}
 }
 
-test("waits where its environment has no reviewers, whatever its own configuration says, until a comment approves one plan", () =>
-	withoutReviewers(async () => {
-		const config = place.origin.git("show", "main:.github/proving-ground.yaml");
-		await place.origin.commit("alone", {
-			".github/proving-ground.yaml": `${config}\nunapproved_spending: true\n`,
-			"experiments/third.yaml": EXPERIMENTS.third,
-			"experiments/alone.yaml": experiment({ more: "seed: 11\n" }),
-		});
-		const { number } = await place.origin.open("alone");
-		const bodyOf = async (name: string) =>
-			(await comments(number)).find(({ body }) => body.startsWith(`<!-- proving-ground: ${name} -->`))!.body;
-		const offered = async (name: string) => /comments `\/approve ([0-9a-f]{12})`/.exec(await bodyOf(name))?.[1];
-		const opened = await happens(number, "opened");
-		expect(opened.conclusion).toBe("success");
-		expect(opened.jobs.filter(({ id }) => id === "train").map(({ conclusion }) => conclusion)).toEqual(["skipped"]);
-		const short = await offered("third");
-		expect(opened.job("approval").log).toContain(`third waits for an approval of its spend: comment /approve ${short}`);
-		expect((await says(number, `/approve ${short}`)).reactions).toEqual(["-1"]);
-		expect((await says(number, `/approve ${short}`, "fan")).reactions).toEqual(["-1"]);
-		expect((await says(number, "/approve 0123456789ab", "bob")).reactions).toEqual(["confused"]);
-		expect(conclusions(await happens(number, "reopened"))["train"]).toBe("skipped");
-		expect((await says(number, `/approve ${short}`, "bob")).reactions).toEqual(["+1"]);
-		const again = place.github.actions.runs.filter(({ run_attempt }) => run_attempt > 1);
-		expect(again).toMatchObject([{ path: ".github/workflows/experiment.yml", status: "queued", head_branch: "alone" }]);
-		// A run that is run again has the same event.
-		const approved = await happens(number, "reopened");
-		expect(approved.jobs.filter(({ id }) => id === "train")).toMatchObject([
-			{ name: expect.stringMatching(`^Train third as ${short}`), conclusion: "success" },
-		]);
-		expect(await bodyOf("third")).toContain("✅ `third` passed");
-		const other = await offered("alone");
-		await place.run("follow.yml", await formEvent(place.github, { "pull-request": String(number) }));
-		expect(await offered("alone")).toBe(other);
-		expect(await jobsOf("alone")).toEqual([]);
-		await place.github.call("PATCH", `${repo}/pulls/${number}`, { state: "closed" });
-	}));
+rarely(
+	"waits where its environment has no reviewers, whatever its own configuration says, until a comment approves one plan",
+	() =>
+		withoutReviewers(async () => {
+			const config = place.origin.git("show", "main:.github/proving-ground.yaml");
+			await place.origin.commit("alone", {
+				".github/proving-ground.yaml": `${config}\nunapproved_spending: true\n`,
+				"experiments/third.yaml": EXPERIMENTS.third,
+				"experiments/alone.yaml": experiment({ more: "seed: 11\n" }),
+			});
+			const { number } = await place.origin.open("alone");
+			const bodyOf = async (name: string) =>
+				(await comments(number)).find(({ body }) => body.startsWith(`<!-- proving-ground: ${name} -->`))!.body;
+			const offered = async (name: string) => /comments `\/approve ([0-9a-f]{12})`/.exec(await bodyOf(name))?.[1];
+			const opened = await happens(number, "opened");
+			expect(opened.conclusion).toBe("success");
+			expect(opened.jobs.filter(({ id }) => id === "train").map(({ conclusion }) => conclusion)).toEqual(["skipped"]);
+			const short = await offered("third");
+			expect(opened.job("approval").log).toContain(
+				`third waits for an approval of its spend: comment /approve ${short}`,
+			);
+			expect((await says(number, `/approve ${short}`)).reactions).toEqual(["-1"]);
+			expect((await says(number, `/approve ${short}`, "fan")).reactions).toEqual(["-1"]);
+			expect((await says(number, "/approve 0123456789ab", "bob")).reactions).toEqual(["confused"]);
+			expect(conclusions(await happens(number, "reopened"))["train"]).toBe("skipped");
+			expect((await says(number, `/approve ${short}`, "bob")).reactions).toEqual(["+1"]);
+			const again = place.github.actions.runs.filter(({ run_attempt }) => run_attempt > 1);
+			expect(again).toMatchObject([
+				{ path: ".github/workflows/experiment.yml", status: "queued", head_branch: "alone" },
+			]);
+			// A run that is run again has the same event.
+			const approved = await happens(number, "reopened");
+			expect(approved.jobs.filter(({ id }) => id === "train")).toMatchObject([
+				{ name: expect.stringMatching(`^Train third as ${short}`), conclusion: "success" },
+			]);
+			expect(await bodyOf("third")).toContain("✅ `third` passed");
+			const other = await offered("alone");
+			await place.run("follow.yml", await formEvent(place.github, { "pull-request": String(number) }));
+			expect(await offered("alone")).toBe(other);
+			expect(await jobsOf("alone")).toEqual([]);
+			await place.github.call("PATCH", `${repo}/pulls/${number}`, { state: "closed" });
+		}),
+);
 
 test("of a fork is planned in the summary with a token that reads, and nothing runs", async () => {
 	const theirs = await open("theirs", experiment({ more: "seed: 9\n" }), { fork: true });
@@ -260,67 +271,73 @@ const hasEnded = (id: string) =>
 		.poll(() => readFile(path.join(place.home, "jobs", id, "exit.json"), "utf8").catch(() => ""))
 		.toContain("finished_at");
 
-test("is shown, judged and stopped by looks alone where it takes days, and no other waits for its runner", async () => {
-	const slow = await startAndLeave("slow", long);
-	const id = await trains("slow");
-	await age(id, 3);
-	// It goes on when it's asked to stop, and until then takes no time from the others.
-	const { pgid } = JSON.parse(await readFile(path.join(place.home, "jobs", id, "process.json"), "utf8"));
-	process.kill(-pgid, "SIGSTOP");
-	// On the same runner, while the other one trains.
-	const other = await startAndLeave("other", experiment({ more: "seed: 3\n" }));
-	await hasEnded((await jobsOf("other"))[0]!);
-	await look();
-	const [comment] = await comments(slow.number);
-	expect(comment!.body).toMatch(/⏳ `slow` is running: `(train|validate)`/);
-	expect(comment!.body).toMatch(/`[█░]{20}` \*\*\d+ %\*\* · `(train|validate)` · epoch \d+ of 2000/);
-	expect(comment!.body).toMatch(/\b72 h \d+ min\b/);
-	expect(await labels(slow.number)).toEqual(["line:small-line", "model:running"]);
-	expect((await comments(other.number))[0]!.body).toContain(`Also training the line \`small-line\`: #${slow.number}`);
-	expect((await checks(slow.sha))[0]).toMatchObject({ status: "in_progress" });
-	// That look has begun the evaluation of the other one, which the next one judges.
-	await Promise.all((await jobsOf("other")).map(hasEnded));
-	await look();
-	expect((await comments(other.number))[0]!.body).toContain("`other` passed");
-	expect((await checks(other.sha))[0]).toMatchObject({ status: "completed", conclusion: "success" });
+rarely(
+	"is shown, judged and stopped by looks alone where it takes days, and no other waits for its runner",
+	async () => {
+		const slow = await startAndLeave("slow", long);
+		const id = await trains("slow");
+		await age(id, 3);
+		// It goes on when it's asked to stop, and until then takes no time from the others.
+		const { pgid } = JSON.parse(await readFile(path.join(place.home, "jobs", id, "process.json"), "utf8"));
+		process.kill(-pgid, "SIGSTOP");
+		// On the same runner, while the other one trains.
+		const other = await startAndLeave("other", experiment({ more: "seed: 3\n" }));
+		await hasEnded((await jobsOf("other"))[0]!);
+		await look();
+		const [comment] = await comments(slow.number);
+		expect(comment!.body).toMatch(/⏳ `slow` is running: `(train|validate)`/);
+		expect(comment!.body).toMatch(/`[█░]{20}` \*\*\d+ %\*\* · `(train|validate)` · epoch \d+ of 2000/);
+		expect(comment!.body).toMatch(/\b72 h \d+ min\b/);
+		expect(await labels(slow.number)).toEqual(["line:small-line", "model:running"]);
+		expect((await comments(other.number))[0]!.body).toContain(`Also training the line \`small-line\`: #${slow.number}`);
+		expect((await checks(slow.sha))[0]).toMatchObject({ status: "in_progress" });
+		// That look has begun the evaluation of the other one, which the next one judges.
+		await Promise.all((await jobsOf("other")).map(hasEnded));
+		await look();
+		expect((await comments(other.number))[0]!.body).toContain("`other` passed");
+		expect((await checks(other.sha))[0]).toMatchObject({ status: "completed", conclusion: "success" });
 
-	process.kill(-pgid, "SIGCONT");
-	await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
-	const known = place.github.actions.dispatches.length;
-	const closed = await happens(slow.number, "closed");
-	expect(conclusions(closed)).toMatchObject({ plan: "skipped", train: "skipped", tidy: "success" });
-	// By the workflow of the default branch, not by that of a head which nobody has approved.
-	expect(await runStarted(known)).toMatchObject([
-		{ workflow: "follow.yml", ref: "main", inputs: { "pull-request": String(slow.number) } },
-	]);
-	await hasStopped(id);
-	await hasEnded(id);
-	expect((await comments(slow.number))[0]!.body).toContain("`slow`: the training was stopped");
-	expect(await labels(slow.number)).toEqual(["model:failed"]);
-	await place.github.call("PATCH", `${repo}/pulls/${other.number}`, { state: "closed" });
-});
+		process.kill(-pgid, "SIGCONT");
+		await place.github.call("PATCH", `${repo}/pulls/${slow.number}`, { state: "closed" });
+		const known = place.github.actions.dispatches.length;
+		const closed = await happens(slow.number, "closed");
+		expect(conclusions(closed)).toMatchObject({ plan: "skipped", train: "skipped", tidy: "success" });
+		// By the workflow of the default branch, not by that of a head which nobody has approved.
+		expect(await runStarted(known)).toMatchObject([
+			{ workflow: "follow.yml", ref: "main", inputs: { "pull-request": String(slow.number) } },
+		]);
+		await hasStopped(id);
+		await hasEnded(id);
+		expect((await comments(slow.number))[0]!.body).toContain("`slow`: the training was stopped");
+		expect(await labels(slow.number)).toEqual(["model:failed"]);
+		await place.github.call("PATCH", `${repo}/pulls/${other.number}`, { state: "closed" });
+	},
+);
 
-test("is superseded by a push while it trains: the old run is stopped, what was approved before starts nothing", async () => {
-	const moving = await open("moving", long);
-	const stale = await pullRequestEvent(place.github, moving.number, "opened");
-	const running = happens(moving.number, "opened");
-	const id = await trains("moving");
-	await place.origin.commit("moving", { "experiments/moving.yaml": EXPERIMENTS.moving });
-	await giveTrained("moving", path.join(place.home, "store"));
-	for (const stop of place.github.actions.cancelled.values()) stop();
-	const ran = await happens(moving.number, "synchronize");
-	await running;
-	await hasStopped(id);
-	expect(conclusions(ran)).toMatchObject({ plan: "success", train: "success", tidy: "success" });
-	expect((await jobsOf("moving")).length).toBeGreaterThanOrEqual(3);
-	expect((await comments(moving.number)).map(({ body }) => body.split("\n")[1])).toEqual([
-		expect.stringContaining("`moving` passed"),
-	]);
-	const late = await place.run("experiment.yml", stale, { job: "train" });
-	expect(late.job("train").conclusion).toBe("skipped");
-	expect(late.job("approval").conclusion).toBe("failure");
-	moved = moving.number;
-});
+rarely(
+	"is superseded by a push while it trains: the old run is stopped, what was approved before starts nothing",
+	async () => {
+		const moving = await open("moving", long);
+		const stale = await pullRequestEvent(place.github, moving.number, "opened");
+		const running = happens(moving.number, "opened");
+		const id = await trains("moving");
+		await place.origin.commit("moving", { "experiments/moving.yaml": EXPERIMENTS.moving });
+		await giveTrained("moving", path.join(place.home, "store"));
+		for (const stop of place.github.actions.cancelled.values()) stop();
+		const ran = await happens(moving.number, "synchronize");
+		await running;
+		await hasStopped(id);
+		expect(conclusions(ran)).toMatchObject({ plan: "success", train: "success", tidy: "success" });
+		expect((await jobsOf("moving")).length).toBeGreaterThanOrEqual(3);
+		expect((await comments(moving.number)).map(({ body }) => body.split("\n")[1])).toEqual([
+			expect.stringContaining("`moving` passed"),
+		]);
+		const late = await place.run("experiment.yml", stale, { job: "train" });
+		expect(late.job("train").conclusion).toBe("skipped");
+		expect(late.job("approval").conclusion).toBe("failure");
+		moved = moving.number;
+	},
+);
 let moved: number;
 
 /** Runs the workflows that were dispatched after so many events. */
@@ -347,7 +364,7 @@ async function says(number: number, body: string, who = "ann") {
 	return { ran, reactions: reactions.map(({ content }) => content), started };
 }
 
-test("answers commands of those who may write, and acknowledges them", async () => {
+rarely("answers commands of those who may write, and acknowledges them", async () => {
 	const explained = await says(moved, "/explain miou overall");
 	expect(explained.reactions).toEqual(["+1"]);
 	expect((await comments(moved)).at(-1)!.body).toContain(" at `recipes/gates/lenient.yaml`, line 3");
@@ -359,7 +376,7 @@ test("answers commands of those who may write, and acknowledges them", async () 
 	expect((await says(moved, "/rollback")).reactions).toEqual(["confused"]);
 });
 
-test("is rolled back by a pull request of its own", async () => {
+rarely("is rolled back by a pull request of its own", async () => {
 	const { ran } = await merge(moved);
 	expect(ran.job("settle").log).toContain("promoted as small-line v");
 	const asked = await says(moved, "/rollback");
@@ -372,7 +389,7 @@ test("is rolled back by a pull request of its own", async () => {
 	expect(place.github.actions.dispatches.at(-1)).toMatchObject({ event_type: "model.rolled_back" });
 });
 
-test("is production once more when it is merged once more, judged against what is production by then", async () => {
+rarely("is production once more when it is merged once more, judged against what is production by then", async () => {
 	const again = await open("moving", EXPERIMENTS.moving, { branch: "moving-again" });
 	const opened = await happens(again.number, "opened");
 	expect(conclusions(opened)["train"]).toBe("success");
@@ -386,7 +403,7 @@ test("is production once more when it is merged once more, judged against what i
 	expect(writesSince(before)).toEqual([]);
 });
 
-test("needs exactly the rights that its workflows declare, none missing and none to spare", () => {
+rarely("needs exactly the rights that its workflows declare, none missing and none to spare", () => {
 	const needed = new Map<string, { operations: Set<string>; granted: Record<string, string> }>();
 	for (const ran of place.runs) {
 		for (const [job, granted] of ran.granted) {

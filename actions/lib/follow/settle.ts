@@ -11,7 +11,7 @@ import { planExperiment } from "../plan/plan_files.ts";
 import type { Registry } from "../plan/registry.ts";
 import { FOLLOW_MINUTES, within } from "../process.ts";
 import type { Project } from "../project.ts";
-import { findPromotions } from "../promote/marks.ts";
+import { findPromotions, leaveMark, promotionKey } from "../promote/marks.ts";
 import { promote } from "../promote/promote.ts";
 import { recordPromotion } from "../promote/record.ts";
 import { code, codeWithin } from "../text/markdown.ts";
@@ -200,11 +200,20 @@ async function settledVersion(
 	commit: string,
 	{ project, github }: SettlePorts,
 ): Promise<number | null> {
-	const { versions } = await project.registry.history(model);
+	const { store } = project;
+	const { versions, approvals } = await project.registry.history(model);
 	for (const { entry } of versions) {
 		if (entry.run !== run.id) continue;
-		const { commits } = await findPromotions(model, entry.version, { github, store: project.store });
-		if (commits.includes(commit)) return entry.version;
+		const { commits, marked } = await findPromotions(model, entry.version, { github, store });
+		if (!commits.includes(commit)) continue;
+		if (!marked.includes(commit)) {
+			// It was stopped between its tag and its mark, or is from before there were marks.
+			const own = approvals.filter(({ version, replaced }) => version === entry.version && (replaced ?? 0) < version);
+			const approval = own[commits.indexOf(commit)] ?? own.at(-1);
+			if (approval)
+				await leaveMark(promotionKey(model, entry.version, approval.approved_at, commit), commit, { store });
+		}
+		return entry.version;
 	}
 	return null;
 }

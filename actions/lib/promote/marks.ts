@@ -28,14 +28,14 @@ export async function findInSeries(
 	}
 }
 
-/** The commits that have made a version production, oldest first, by its tags and marks, and the next free name of a tag. */
+/** The commits that have made a version production, oldest first, by its tags and marks; those that have a mark; and the next free name of a tag. */
 export async function findPromotions(
 	model: string,
 	version: number,
 	{ github, store }: Ports,
-): Promise<{ commits: string[]; free: string }> {
+): Promise<{ commits: string[]; marked: string[]; free: string }> {
 	const { commits: tagged, free } = await findInSeries(versionTag(model, version), github);
-	const folder = promotionKey(model, version, "");
+	const folder = promotionFolder(model, version);
 	const marks = (await store.list(folder)).map((key) => /(\d+)-([0-9a-f]+)\.json$/.exec(key.slice(folder.length)));
 	const marked = marks
 		.flatMap((found) => (found ? [{ time: Number(found[1]), commit: found[2]! }] : []))
@@ -50,12 +50,16 @@ export async function findPromotions(
 			place > 0 ? commits.indexOf(marked[place - 1]!) : commits.findLastIndex((one) => !marked.includes(one));
 		commits.splice(before + 1, 0, commit);
 	}
-	return { commits, free };
+	return { commits, marked, free };
 }
 
-/** Where the mark of a promotion lies: by the moment of its approval and the commit that brought it. */
-export function promotionKey(model: string, version: number, mark: string): string {
-	return `settled/${model}/v${version}/${mark}`;
+function promotionFolder(model: string, version: number): string {
+	return `settled/${model}/v${version}/`;
+}
+
+/** Where the mark of a promotion lies: by the time of its approval and the commit that brought it. */
+export function promotionKey(model: string, version: number, approvedAt: string, commit: string): string {
+	return `${promotionFolder(model, version)}${momentOf(approvedAt)}-${commit}.json`;
 }
 
 /** Where the mark of production that went back lies. */

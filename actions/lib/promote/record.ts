@@ -48,7 +48,7 @@ export async function recordPromotion(promoted: Promoted, ports: RecordPorts, br
 	});
 	await tagCandidate(plan, promotion, commit, ports);
 	await tagOrTell(free, commit, { github, tell });
-	const mark = promotionKey(model, version, `${momentOf(approved_at!)}-${commit}.json`);
+	const mark = promotionKey(model, version, approved_at!, commit);
 	await leaveMark(mark, commit, { store: project.store });
 	return true;
 }
@@ -147,7 +147,12 @@ export async function recordRollback(
 	const moment = momentOf(approved_at!);
 	const tag = `rollback/${model}/v${version}-${moment}`;
 	const mark = rollbackKey(model, version, moment);
-	if ((await store.get(mark)) !== null || (await ports.github.tagged(tag)) !== null) return false;
+	if ((await store.get(mark)) !== null) return false;
+	if ((await ports.github.tagged(tag)) !== null) {
+		// It was stopped between the two, or is from before there were marks.
+		await leaveMark(mark, commit, { store });
+		return false;
+	}
 	const place = path.join(state.folder, "records", run);
 	const folder = reportsOf(place, experiment);
 	await rm(place, { recursive: true, force: true });

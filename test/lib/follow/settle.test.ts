@@ -1,6 +1,6 @@
 // What was merged
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -67,6 +67,17 @@ describe("becomes production", () => {
 			{ version: 2, replaced: 1 },
 		]);
 		expect(modelTags().map(([name]) => name)).toEqual(["model/line/v2", "model/line/v1"]);
+	});
+
+	test("and its mark is left by the next run, where one was stopped after the tag", async () => {
+		await at.bring("first");
+		await at.settle();
+		const [mark, ...others] = await at.project.store.list("settled/");
+		expect(others).toEqual([]);
+		const left = await readFile(at.project.store.locate(mark!), "utf8");
+		await rm(at.project.store.locate(mark!));
+		expect(await at.settle()).toEqual([there("first", 1)]);
+		expect(await readFile(at.project.store.locate(mark!), "utf8")).toBe(left);
 	});
 
 	test("with a word on its pull request also where that could not be left at first", async () => {

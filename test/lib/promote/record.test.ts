@@ -147,6 +147,12 @@ describe("is left", () => {
 			recordRollback(promotion, merges[1]!, { project: project(), github: dying, tell }, "main"),
 		).rejects.toThrow("died");
 		expect(await again()).toBe(true);
+		// Stopped between its tag and its mark.
+		const { store } = project();
+		const [mark] = await store.list(`settled/${LINE}/rollbacks/`);
+		await rm(store.locate(mark!));
+		expect(await again()).toBe(false);
+		expect(await store.list(`settled/${LINE}/rollbacks/`)).toEqual([mark]);
 		const branch = `proving-ground/record/${LINE}-v1-again-20260105060708000`;
 		expect((await pulls()).find(([title]) => title!.includes("rollback"))).toEqual([
 			`Record the rollback of ${LINE} to v1`,
@@ -224,7 +230,7 @@ describe("where GitHub refuses the tags, for workflow files that have changed si
 		expect(server.writes()).toEqual([]);
 		expect(server.actions.dispatches).toHaveLength(1);
 		const { store } = project();
-		expect(await findPromotions(LINE, 1, { github, store })).toEqual({
+		expect(await findPromotions(LINE, 1, { github, store })).toMatchObject({
 			commits: [one.commit],
 			free: `model/${LINE}/v1`,
 		});
