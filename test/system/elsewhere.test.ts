@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { runAction } from "../actions/runner.ts";
 import { checkRequest } from "../contract/github/operations.ts";
+import { SOAK } from "../soak.ts";
 import type { Run } from "./act.ts";
 import {
 	commentEvent,
@@ -62,6 +63,9 @@ async function writeFiles(folder: string, written: Record<string, string>): Prom
 		await writeFile(path.join(folder, name), text);
 	}
 }
+
+/** What takes minutes of workflow runs: in the soak, after all that stands before it. */
+const rarely = test.runIf(SOAK);
 
 let place: Place;
 beforeAll(async () => {
@@ -148,7 +152,7 @@ test("plans, trains, judges and shows the experiment of its pull request", async
 /** What GitHub sends of a form in which nothing was filled in. */
 const UNTOUCHED = { "pull-request": "", stop: "false", explain: "" };
 
-test("brings the required check up to date by follow, where it was written after the verdict", async () => {
+rarely("brings the required check up to date by follow, where it was written after the verdict", async () => {
 	const late = {
 		name: "proving-ground",
 		head_sha: first.sha,
@@ -162,7 +166,7 @@ test("brings the required check up to date by follow, where it was written after
 	expect(await required(first.sha)).toEqual({ status: "completed", conclusion: "success" });
 });
 
-test("promotes it when it is merged, with a tag, a record and an event", async () => {
+rarely("promotes it when it is merged, with a tag, a record and an event", async () => {
 	const before = place.origin.sha("main");
 	const after = await place.origin.merge(first.number);
 	const ran = await place.run("promote.yml", await pushEvent(place.github, place.origin, before, after));
@@ -175,52 +179,58 @@ test("promotes it when it is merged, with a tag, a record and an event", async (
 	expect(await get<object[]>("pulls?state=open")).toMatchObject([{ title: "Record perception v1" }]);
 });
 
-test("answers a command by its workflow of that name, and follows, promotes and proposes when it is time", async () => {
-	const done = async (workflow: string, event: Event) => conclusions(await place.run(workflow, event));
-	const promoted = await dispatchEvent(place.github, "model.promoted", { model: "perception", version: 1 }, BOT);
-	expect(await done("follow.yml", promoted)).toEqual({ follow: "success" });
-	expect(await done("promote.yml", await scheduleEvent(place.github, "17 5 * * *"))).toEqual({ settle: "success" });
-	expect(await done("propose.yml", await scheduleEvent(place.github, "17 3 * * *"))).toEqual({ propose: "success" });
-	const said = { body: "/explain miou overall" };
-	const written = await place.github.call<{ id: number }>(
-		"POST",
-		`/repos/ann/road/issues/${first.number}/comments`,
-		said,
-	);
-	const asked = await commentEvent(place.github, first.number, written, "ann");
-	expect(await done("command.yml", asked)).toEqual({ command: "success" });
-	const started = place.github.actions.dispatches.at(-1);
-	expect(started).toMatchObject({ kind: "workflow_dispatch", workflow: "follow.yml" });
-	const { inputs } = started as { inputs: Record<string, string> };
-	expect(inputs).toEqual({ "pull-request": String(first.number), explain: "miou overall" });
-	expect(await done("follow.yml", await formEvent(place.github, inputs, BOT))).toEqual({ follow: "success" });
-	expect(await done("follow.yml", await formEvent(place.github, UNTOUCHED, "ann"))).toEqual({ follow: "success" });
-	expect((await comments()).at(-1)!.body).toContain(" at `recipes/gates/perception.yaml`, line 5");
-});
+rarely(
+	"answers a command by its workflow of that name, and follows, promotes and proposes when it is time",
+	async () => {
+		const done = async (workflow: string, event: Event) => conclusions(await place.run(workflow, event));
+		const promoted = await dispatchEvent(place.github, "model.promoted", { model: "perception", version: 1 }, BOT);
+		expect(await done("follow.yml", promoted)).toEqual({ follow: "success" });
+		expect(await done("promote.yml", await scheduleEvent(place.github, "17 5 * * *"))).toEqual({ settle: "success" });
+		expect(await done("propose.yml", await scheduleEvent(place.github, "17 3 * * *"))).toEqual({ propose: "success" });
+		const said = { body: "/explain miou overall" };
+		const written = await place.github.call<{ id: number }>(
+			"POST",
+			`/repos/ann/road/issues/${first.number}/comments`,
+			said,
+		);
+		const asked = await commentEvent(place.github, first.number, written, "ann");
+		expect(await done("command.yml", asked)).toEqual({ command: "success" });
+		const started = place.github.actions.dispatches.at(-1);
+		expect(started).toMatchObject({ kind: "workflow_dispatch", workflow: "follow.yml" });
+		const { inputs } = started as { inputs: Record<string, string> };
+		expect(inputs).toEqual({ "pull-request": String(first.number), explain: "miou overall" });
+		expect(await done("follow.yml", await formEvent(place.github, inputs, BOT))).toEqual({ follow: "success" });
+		expect(await done("follow.yml", await formEvent(place.github, UNTOUCHED, "ann"))).toEqual({ follow: "success" });
+		expect((await comments()).at(-1)!.body).toContain(" at `recipes/gates/perception.yaml`, line 5");
+	},
+);
 
-test("has one check to require, of pull requests without an experiment, of forks and of merge queues too", async () => {
-	const open = async (branch: string, file: string, fork: boolean) => {
-		const sha = await place.origin.commit(branch, { [file]: filesOn(place.home)[EXPERIMENT]! }, { fork });
-		const { number } = await place.origin.open(branch, { fork });
-		const ran = await place.run("required.yml", await pullRequestEvent(place.github, number, "opened"));
-		return { jobs: conclusions(ran), check: await required(sha) };
-	};
-	const green = { status: "completed", conclusion: "success" };
-	expect(await open("words", "docs/words.md", false)).toMatchObject({
-		jobs: { ask: "success", answer: "skipped" },
-		check: green,
-	});
-	expect(await open("their-words", "docs/theirs.md", true)).toMatchObject({
-		jobs: { ask: "skipped", answer: "success" },
-		check: null,
-	});
-	const theirs = await open("theirs", "experiments/theirs.yaml", true);
-	// What it says is tested where it's said: on a busy machine act loses lines of a step that fails.
-	expect(theirs).toMatchObject({ jobs: { ask: "skipped", answer: "failure" }, check: null });
-	const push = await scheduleEvent(place.github, "");
-	const queued = await place.run("required.yml", { ...push, name: "merge_group" });
-	expect(conclusions(queued), queued.log).toEqual({ ask: "skipped", answer: "success" });
-});
+rarely(
+	"has one check to require, of pull requests without an experiment, of forks and of merge queues too",
+	async () => {
+		const open = async (branch: string, file: string, fork: boolean) => {
+			const sha = await place.origin.commit(branch, { [file]: filesOn(place.home)[EXPERIMENT]! }, { fork });
+			const { number } = await place.origin.open(branch, { fork });
+			const ran = await place.run("required.yml", await pullRequestEvent(place.github, number, "opened"));
+			return { jobs: conclusions(ran), check: await required(sha) };
+		};
+		const green = { status: "completed", conclusion: "success" };
+		expect(await open("words", "docs/words.md", false)).toMatchObject({
+			jobs: { ask: "success", answer: "skipped" },
+			check: green,
+		});
+		expect(await open("their-words", "docs/theirs.md", true)).toMatchObject({
+			jobs: { ask: "skipped", answer: "success" },
+			check: null,
+		});
+		const theirs = await open("theirs", "experiments/theirs.yaml", true);
+		// What it says is tested where it's said: on a busy machine act loses lines of a step that fails.
+		expect(theirs).toMatchObject({ jobs: { ask: "skipped", answer: "failure" }, check: null });
+		const push = await scheduleEvent(place.github, "");
+		const queued = await place.run("required.yml", { ...push, name: "merge_group" });
+		expect(conclusions(queued), queued.log).toEqual({ ask: "skipped", answer: "success" });
+	},
+);
 
 test("names a job as the required check only where the job is the check: GitHub takes a skipped one for a success", () => {
 	const text = readFileSync(path.join(repository, "actions/workflows/required.yml"), "utf8");
@@ -230,7 +240,7 @@ test("names a job as the required check only where the job is the check: GitHub 
 	expect(jobs["answer"]!.name).toBe(`\${{ (${jobs["answer"]!.if}) && 'proving-ground' || 'Forks and queues' }}`);
 });
 
-test("plans with the action alone too, as the action's README says", async () => {
+rarely("plans with the action alone too, as the action's README says", async () => {
 	const text = readFileSync(path.join(repository, "actions/plan/README.md"), "utf8");
 	const [, workflow] = /^```yaml\n(name: experiment\n.*?)^```$/ms.exec(text)!;
 	const experiment = filesOn(place.home)[EXPERIMENT]!;
@@ -244,7 +254,7 @@ test("plans with the action alone too, as the action's README says", async () =>
 	expect(ran.job("plan").step("plan").summary).toContain("`second` is planned");
 });
 
-test("shows all its models as a page, once the record is merged", async () => {
+rarely("shows all its models as a page, once the record is merged", async () => {
 	const folder = await mkdtemp(path.join(tmpdir(), "pages-"));
 	place.origin.git("worktree", "add", "--quiet", "--detach", folder, "proving-ground/record/perception-v1");
 	const drawn = await runAction("pages", { workspace: folder });
