@@ -330,6 +330,16 @@ test("stops a run that is cancelled", async () => {
 	expect(Date.now() - began).toBeLessThan(50_000);
 });
 
+test("fails where an output has a masked value, which GitHub drops", async () => {
+	const masked = wait
+		.replace(/node -e .*/, "echo '::add-mask::hush'")
+		.replace("sleep 60", `echo 'plans=["hush"]' >> "$GITHUB_OUTPUT"`);
+	await origin.commit("main", { ".github/workflows/masked.yml": masked });
+	const order = { github, origin, self, event: await formEvent(github, {}), workflow: "masked.yml" };
+
+	await expect(runWorkflow(order)).rejects.toThrow("GitHub drops the output plans of wait: it has a masked value");
+});
+
 test("says so where a runner or an action is missing here", async () => {
 	const order = { github, origin, self, event: await formEvent(github, {}) };
 	const vars = { RUNNER: "mainframe" };
@@ -354,14 +364,4 @@ test("gives a job of a matrix its own conclusion, where act gives it that of the
 		["Train two", "failure"],
 		["Train one", "success"],
 	]);
-});
-
-test("fails where an output has a masked value, which GitHub drops", async () => {
-	const masked = wait
-		.replace(/node -e .*/, "echo '::add-mask::hush'")
-		.replace("sleep 60", `echo 'plans=["hush"]' >> "$GITHUB_OUTPUT"`);
-	await origin.commit("main", { ".github/workflows/masked.yml": masked });
-	const order = { github, origin, self, event: await formEvent(github, {}), workflow: "masked.yml" };
-
-	await expect(runWorkflow(order)).rejects.toThrow("GitHub drops the output plans of wait: it has a masked value");
 });

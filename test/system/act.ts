@@ -44,10 +44,18 @@ export interface Run {
 	granted: Map<string, Permissions>;
 }
 
+interface Job {
+	permissions?: Permissions;
+	uses?: string;
+	name?: string;
+	concurrency?: string | { group: string };
+	environment?: string | { name: string };
+}
+
 interface Workflow {
 	name?: string;
 	permissions?: Permissions;
-	jobs: Record<string, { permissions?: Permissions; uses?: string; name?: string }>;
+	jobs: Record<string, Job>;
 }
 
 const project = path.resolve(import.meta.dirname, "../..");
@@ -93,6 +101,7 @@ export async function runWorkflow(order: Order): Promise<Run> {
 		const cancelled = run.conclusion === "cancelled";
 		const conclusion = cancelled ? "cancelled" : status === 0 ? "success" : "failure";
 		Object.assign(run, { status: "completed", conclusion });
+		github.queue.release(id);
 		await origin.push();
 		return {
 			id,
@@ -142,10 +151,13 @@ async function rewriteWorkflows(
 		const document = parseDocument(text);
 		const workflow = document.toJS() as Workflow;
 		files.set(name, workflow);
-		// act holds none of these, and refuses what of them it doesn't know.
+		// act holds none of these, and refuses what of them it doesn't know: the server does, asked by the job's processes.
 		for (const key of ["concurrency", "cache-mode"]) document.delete(key);
-		for (const job of Object.keys(workflow.jobs))
+		for (const [job, { concurrency, environment }] of Object.entries(workflow.jobs)) {
 			for (const key of ["concurrency", "environment"]) document.deleteIn(["jobs", job, key]);
+			const held = { TEST_GROUP: nameIn(concurrency, "group"), TEST_ENVIRONMENT: nameIn(environment, "name") };
+			for (const [name, value] of Object.entries(held)) if (value) document.setIn(["jobs", job, "env", name], value);
+		}
 		visit(document, {
 			Pair(_, { key, value }) {
 				if (!isScalar(key) || key.value !== "uses" || !isScalar(value)) return;
@@ -161,6 +173,11 @@ async function rewriteWorkflows(
 		if (rewritten !== text) await writeFile(path.join(folder, name), rewritten);
 	}
 	return { files, uses };
+}
+
+/** What a workflow file names by a word, or by a mapping with it. */
+function nameIn<K extends string>(value: string | Record<K, string> | undefined, key: K): string | undefined {
+	return typeof value === "object" ? value[key] : value;
 }
 
 /** The permissions of each job's token, no more than `most`: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#permissions */

@@ -236,3 +236,20 @@ test("has a run that waits for each pull request that the workflow's token opens
 	}
 	expect(github.actions.runs.slice(known)).toMatchObject([{ head_branch: "by-bot", conclusion: "action_required" }]);
 });
+
+test("starts the jobs of a group one after the other, and takes the group before the approval", async () => {
+	const { queue } = github;
+	const started: string[] = [];
+	const start = (run: string) =>
+		queue.start(run, { group: "g", environment: "training" }).then(() => started.push(run));
+	queue.ask("training");
+	const [first, second] = [start("1"), start("2")];
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	expect([queue.holder("g"), started]).toEqual(["1", []]);
+	queue.approve("training");
+	await first;
+	expect([queue.holder("g"), started]).toEqual(["1", ["1"]]);
+	queue.release("1");
+	await second;
+	expect([queue.holder("g"), started]).toEqual(["2", ["1", "2"]]);
+});

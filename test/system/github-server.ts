@@ -10,6 +10,7 @@ import { createFaults, type Fault } from "./github/faults.ts";
 import { issueRoutes, type Reaction, refuseLongBody } from "./github/issues.ts";
 import { gitNeed, mayDo, type Permissions } from "./github/permissions.ts";
 import { type Pull, type PullState, pullRoutes } from "./github/pulls.ts";
+import { createQueue, type Queue } from "./github/queue.ts";
 import { refRoutes } from "./github/refs.ts";
 import { type Answer, type Ask, type Routes, refuse, type Upstream } from "./github/route.ts";
 
@@ -59,6 +60,8 @@ export interface GitHubServer {
 	/** Lets time pass for the tokens of jobs. */
 	passHours(hours: number): void;
 	actions: ActionsState;
+	/** Which jobs may start. */
+	queue: Queue;
 	reactions: Map<number, Reaction[]>;
 	/** Set by whoever holds the git repository. */
 	git: { merge: PullState["merge"]; moved: (() => Promise<void>) | null };
@@ -74,6 +77,7 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 	const faults = createFaults();
 	const grants: Grants = new Map();
 	let hours = 0;
+	const queue = createQueue();
 	const actions: ActionsState = {
 		dispatches: [],
 		runs: [],
@@ -87,9 +91,11 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 	const git: GitHubServer["git"] = { merge: null, moved: null };
 	const answer = createAnswer(github.url, { actions, reactions, git });
 	const server = createServer((request, response) => {
-		handle(request, response, { requests, faults, grants, now: () => hours, answer, git }).catch((error: Error) => {
-			response.writeHead(500).end(JSON.stringify({ message: `the overlay failed: ${error.stack}` }));
-		});
+		handle(request, response, { requests, faults, grants, now: () => hours, queue, answer, git }).catch(
+			(error: Error) => {
+				response.writeHead(500).end(JSON.stringify({ message: `the overlay failed: ${error.stack}` }));
+			},
+		);
 	});
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -118,6 +124,7 @@ export async function startGitHub({ opened = true } = {}): Promise<GitHubServer>
 			hours += more;
 		},
 		actions,
+		queue,
 		reactions,
 		git,
 		call,
@@ -238,12 +245,13 @@ interface Parts {
 	grants: Grants;
 	/** Hours since the start. */
 	now: () => number;
+	queue: Queue;
 	answer: ReturnType<typeof createAnswer>;
 	git: GitHubServer["git"];
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
-	const { requests, faults, grants, now, answer, git } = parts;
+	const { requests, faults, grants, now, queue, answer, git } = parts;
 	const chunks: Buffer[] = [];
 	for await (const chunk of request) chunks.push(chunk as Buffer);
 	const text = Buffer.concat(chunks).toString("utf8");
@@ -251,6 +259,11 @@ async function handle(request: IncomingMessage, response: ServerResponse, parts:
 	const method = request.method ?? "GET";
 	const [, prefix = "", run = null, job = null, path = "/"] =
 		/^(\/_run\/([^/]+)\/([^/]+))?(\/.*)$/.exec(request.url ?? "/") ?? [];
+	if (run && path === "/_start") {
+		await queue.start(run, body as object);
+		response.writeHead(204).end();
+		return;
+	}
 	const token = (request.headers.authorization ?? "").replace(/^(bearer|token) /i, "");
 	const login = TOKENS[token as keyof typeof TOKENS] ?? null;
 	const [, need, level] = /^\/_needs\/([\w-]+)\/(read|write)$/.exec(path) ?? [];

@@ -248,6 +248,28 @@ test("with mistakes in it is told each on its line, and the others of it are tra
 	await place.github.call("PATCH", `${repo}/pulls/${bad.number}`, { state: "closed" });
 });
 
+rarely(
+	"keeps the place of its experiment's name while it waits for its approval, of which another is told",
+	async () => {
+		const group = "proving-ground-train-third";
+		place.github.queue.ask("training");
+		const holding = await open("third", EXPERIMENTS.third, { branch: "holding" });
+		const held = happens(holding.number, "opened");
+		await expect.poll(() => place.github.queue.holder(group)).not.toBeNull();
+		await expect.poll(() => labels(holding.number)).toContain("line:small-line");
+		const other = await open("third", `${EXPERIMENTS.third}# the same\n`, { branch: "behind" });
+		const behind = happens(other.number, "opened");
+		const told = async () => (await comments(other.number)).map(({ body }) => body).join();
+		await expect.poll(told).toContain(`#${holding.number} may hold the place of \`third\``);
+		const first = place.github.queue.holder(group);
+		place.github.queue.approve("training");
+		for (const ran of await Promise.all([held, behind])) expect(conclusions(ran)).toMatchObject({ train: "success" });
+		expect(first).toBe((await held).id);
+		for (const { number } of [holding, other])
+			await place.github.call("PATCH", `${repo}/pulls/${number}`, { state: "closed" });
+	},
+);
+
 /** Lets days pass for a job that runs. */
 async function age(id: string, days: number): Promise<void> {
 	const file = path.join(place.home, "jobs", id, "process.json");
