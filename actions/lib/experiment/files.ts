@@ -54,11 +54,11 @@ export function checkName(file: string, name: string, what: string, most: number
 }
 
 /** The slices of a dataset that lies in a folder; throws InvalidFile. */
-export async function loadSlices(file: string): Promise<NonNullable<SliceFile["slices"]>> {
+export async function loadSlices(file: string): Promise<Loaded<SliceFile>> {
 	const problems: Problem[] = [];
 	const loaded = await loadFile<SliceFile>(path.dirname(file), path.basename(file), fileKinds.slices, problems);
 	if (problems.length > 0) throw new InvalidFile(problems.map((problem) => ({ ...problem, file })));
-	return loaded.value.slices;
+	return { ...loaded, source: { ...loaded.source, file } };
 }
 
 /** Names of the YAML files in a folder, without their ending. */

@@ -69,7 +69,7 @@ async function readMeasured(plan: Plan, evaluation: RunId, store: Store): Promis
 
 /** Digest of what a verdict rests on in a plan; what merely changes with the day (estimate, promotion) is left out. */
 export function digestPlan(plan: Plan): string {
-	const { estimate: _, promoted: __, ...judged } = plan;
+	const { estimate: _, promoted: __, warnings: ___, ...judged } = plan;
 	return sha256(documentText(judged));
 }
 
@@ -127,6 +127,7 @@ function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluati
 			dvc: plan.run.data.dvc,
 			splits: plan.data.splits,
 			test: plan.data.test,
+			...(plan.data.overlap ? { overlap: plan.data.overlap } : {}),
 		},
 		parameters: { candidate: evaluation.candidate.parameters, production: evaluation.production?.parameters ?? null },
 		slices: evaluation.slices.map((slice) => ({

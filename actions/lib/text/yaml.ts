@@ -1,12 +1,15 @@
 // A YAML file that a person wrote becomes a plain value and the place of each of its parts, or the list of what is wrong with it.
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseAllDocuments } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseAllDocuments, type Scalar } from "yaml";
 import type { Problem } from "../errors.ts";
+import { isUtf16, NO_UTF_8, UTF_16 } from "./encoding.ts";
 
 /** Small anchors cost the parser quadratic time: beyond this size a file is refused unread. */
 const MAX_BYTES = 64 * 1024;
 /** Hundreds of slices have a third of this; what 64 KiB can hold would keep a processor busy for seconds. */
 const MAX_TOKENS = 30_000;
 const MOST_PROBLEMS = 100;
+/** Keys of texts for people, in which an issue's number may stand. */
+const FREE_TEXT = new Set(["why", "description", "reason", "shared_sequences"]);
 /** Keys that a later merge would write into every object's prototype. */
 const POISONED_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -20,12 +23,19 @@ export interface Source {
 	file: string;
 	value: unknown;
 	problems: Problem[];
+	/** What is probably another thing than its author meant, and keeps nothing back. */
+	warnings: Problem[];
 	placeOf(pointer: string, part?: "key" | "value"): Place;
 }
 
 /** Parses strictly: one document of plain scalars, lists and mappings; never throws for what the text says. */
 export function parseYaml(file: string, text: string): Source {
 	const reader = new Reader(file);
+	const encoding = encodingProblem(text);
+	if (encoding) {
+		reader.problem(0, encoding.message, encoding.line);
+		return reader.source(undefined);
+	}
 	const bytes = Buffer.byteLength(text);
 	if (bytes > MAX_BYTES) {
 		reader.problem(0, `the file has ${bytes} bytes; at most ${MAX_BYTES} are read`);
@@ -44,6 +54,14 @@ export function parseYaml(file: string, text: string): Source {
 	}
 }
 
+/** What is wrong with the bytes that a text was read from as UTF-8: they leave half characters of zero, or the mark of what was no character. */
+function encodingProblem(text: string): { message: string; line: number } | null {
+	const isMarked = text.startsWith("\uFFFD\uFFFD") && text.includes("\0");
+	if (isMarked || isUtf16(Buffer.from(text.slice(0, 2)))) return { message: UTF_16, line: 1 };
+	const at = text.indexOf("\uFFFD");
+	return at < 0 ? null : { message: NO_UTF_8, line: text.slice(0, at).split("\n").length };
+}
+
 /** Splitting a text into tokens is cheap; building values and their places from them isn't. */
 function hasTooManyTokens(text: string): boolean {
 	let tokens = 0;
@@ -54,6 +72,8 @@ function hasTooManyTokens(text: string): boolean {
 class Reader {
 	private readonly file: string;
 	private readonly problems: Problem[] = [];
+	private readonly warnings: Problem[] = [];
+	private text = "";
 	private readonly lines = new LineCounter();
 	private readonly values = new Map<string, number>();
 	private readonly keys = new Map<string, number>();
@@ -62,11 +82,12 @@ class Reader {
 		this.file = file;
 	}
 
-	problem(offset: number, message: string): void {
-		this.problems.push({ file: this.file, ...this.place(offset), message });
+	problem(offset: number, message: string, line?: number): void {
+		this.problems.push({ file: this.file, ...this.place(offset), ...(line ? { line } : {}), message });
 	}
 
 	read(text: string): unknown {
+		this.text = text;
 		const documents = this.parse(text);
 		if (documents === null) return undefined;
 		if (!Array.isArray(documents) || documents.length === 0) {
@@ -116,6 +137,7 @@ class Reader {
 			file: this.file,
 			value,
 			problems: this.told(),
+			warnings: this.warnings,
 			placeOf: (pointer, part = "value") => {
 				const first = part === "key" ? this.keys : this.values;
 				return this.place(first.get(pointer) ?? this.values.get(pointer) ?? this.keys.get(pointer) ?? 0);
@@ -178,8 +200,29 @@ class Reader {
 				const child = `${pointer}/${escapePointer(name)}`;
 				this.keys.set(child, offset);
 				value[name] = pair.value === null ? null : this.plain(pair.value as Node, child);
+				if (FREE_TEXT.has(name) && this.isCut(pair.value as Node | null))
+					value[name] = this.cut(name, pair.value as Scalar);
 			}
 		}
+		return value;
+	}
+
+	/** Whether a comment follows a text without quotes on its line. */
+	private isCut(node: Node | null): node is Scalar {
+		return isScalar(node) && node.type === "PLAIN" && /^[ \t]*#/.test(this.text.slice(node.range![1], node.range![2]));
+	}
+
+	/** The text that a comment leaves, with a warning; undefined and a problem where it leaves none. */
+	private cut(name: string, { value, range }: Scalar): unknown {
+		const [offset, end] = range!;
+		const [comment = ""] = /#.*/.exec(this.text.slice(end)) ?? [];
+		const how = `put the text in quotes to keep ${JSON.stringify(clip(comment.trimEnd()))}`;
+		if (value === null) {
+			this.problem(offset, `${name}: # begins a comment, so there is no text; ${how}`);
+			return undefined;
+		}
+		const message = `${name}: # begins a comment, so the text ends at ${JSON.stringify(clipEnd(String(value)))}; ${how}`;
+		this.warnings.push({ file: this.file, ...this.place(end), message });
 		return value;
 	}
 
@@ -207,6 +250,11 @@ export function escapePointer(key: string): string {
 	return key.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
+/** The end of a text. */
+function clipEnd(text: string): string {
+	return text.length > 40 ? `…${text.slice(-37)}` : text;
+}
+
 function clip(text: string): string {
 	return text.length > 40 ? `${text.slice(0, 37)}…` : text;
 }
@@ -214,6 +262,8 @@ function clip(text: string): string {
 function sentence(code: string, message: string): string {
 	if (code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
 	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
+	if (message.includes("must be sufficiently indented and end with"))
+		return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)} (" #" before it would begin a comment: put a text with it in quotes)`;
 	if (message.includes("Nested mappings are not allowed in compact")) return 'a value with ": " in it needs quotes';
 	if (message.includes("Alias cannot be an empty string")) return 'write "*" in quotes';
 	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
