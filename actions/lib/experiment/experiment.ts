@@ -5,7 +5,17 @@ import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
 import type { Data, Experiment, Machine, Model } from "../generated/documents.d.ts";
 import { nearest, notAmong, problemAt } from "../text/problems.ts";
 import { checkCombination } from "./combination.ts";
-import { checkName, type FileKind, fileKinds, type Loaded, loadFile, loadSlices, NAME, namesIn } from "./files.ts";
+import {
+	checkName,
+	checkPlace,
+	type FileKind,
+	fileKinds,
+	type Loaded,
+	loadFile,
+	loadSlices,
+	NAME,
+	namesIn,
+} from "./files.ts";
 import { loadGate, loadWaivers } from "./gates.ts";
 import { policyOf } from "./policy.ts";
 import { type DeclaredSlices, type Head, importedSlices, type ResolvedExperiment, slicesOf } from "./resolved.ts";
@@ -43,7 +53,8 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 			throw error;
 		},
 	);
-	problems.push(...checkName(relative, name, "experiment", 40));
+	const misplaced = checkPlace(relative);
+	problems.push(...(misplaced.length > 0 ? misplaced : checkName(relative, name, "experiment", 40)));
 	return resolveExperiment({ name, file: relative, experiment, problems }, options);
 }
 

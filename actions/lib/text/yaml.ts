@@ -8,6 +8,8 @@ const MAX_BYTES = 64 * 1024;
 /** Hundreds of slices have a third of this; what 64 KiB can hold would keep a processor busy for seconds. */
 const MAX_TOKENS = 30_000;
 const MOST_PROBLEMS = 100;
+/** Behind the error of a line whose end was taken for a comment. */
+const HOW_CUT = `; " #" begins a comment, so a text with it needs quotes`;
 /** Keys of texts for people, in which an issue's number may stand. */
 const FREE_TEXT = new Set(["why", "description", "reason", "shared_sequences"]);
 /** Keys that a later merge would write into every object's prototype. */
@@ -99,7 +101,11 @@ class Reader {
 		// The parser's recursion ends in errors that say nothing to an author.
 		if (document!.errors.some((error) => error.message.includes("call stack"))) throw new RangeError("nesting");
 		// One slip makes the parser lose its way: what it says after the first few is about itself.
-		for (const error of document!.errors.slice(0, 3)) this.problem(error.pos[0], sentence(error.code, error.message));
+		for (const error of document!.errors.slice(0, 3)) {
+			const before = this.text.slice(0, error.pos[0]).split("\n").slice(-2);
+			const cut = before.some((line) => /[ \t]#/.test(line)) ? HOW_CUT : "";
+			this.problem(error.pos[0], `${sentence(error.code, error.message)}${cut}`);
+		}
 		for (const warning of document!.warnings) {
 			// An unresolved tag is told with the node that bears it.
 			if (warning.code !== "TAG_RESOLVE_FAILED") this.problem(warning.pos[0], warning.message);
@@ -262,8 +268,6 @@ function clip(text: string): string {
 function sentence(code: string, message: string): string {
 	if (code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
 	if (code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
-	if (message.includes("must be sufficiently indented and end with"))
-		return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)} (" #" before it would begin a comment: put a text with it in quotes)`;
 	if (message.includes("Nested mappings are not allowed in compact")) return 'a value with ": " in it needs quotes';
 	if (message.includes("Alias cannot be an empty string")) return 'write "*" in quotes';
 	return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
