@@ -22,6 +22,7 @@ import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
 import { fetchPinned, isFetched, isTrackedHere, sealPinned } from "./dvc.ts";
+import { pinFolder } from "./dvc_files.ts";
 import { knownPin, notePin, readPinned } from "./dvc_pin.ts";
 import { Faults } from "./faults.ts";
 import { type Frame, readManifest } from "./manifest.ts";
@@ -50,8 +51,8 @@ export interface Dataset {
 	/** Frames that have labels of each head, by split. */
 	labelled: Record<Split, Record<(typeof HEADS)[number], number>>;
 	slices: PlanSlice[];
-	/** The file of the slices. */
-	sliceFile: Loaded<SliceFile>;
+	/** The file of the slices, as it is written. */
+	sliceFile: { file: string; text: string };
 	/** Frames of the test manifest, in its order. */
 	test: TestFrame[];
 }
@@ -131,7 +132,7 @@ async function isOfBase(
 function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { root: string; state: State }): string {
 	if (source === null) return path.resolve(state.folder, recipe.location);
 	if (isTrackedHere(state, source)) return path.resolve(root, recipe.location);
-	return path.resolve(state.folder, source.repository === null ? "dvc" : recipe.location, source.md5);
+	return path.resolve(state.folder, source.repository === null ? "dvc" : recipe.location, pinFolder(source.md5));
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */
@@ -194,7 +195,7 @@ export async function readDataset(
 		labelled: ofSplits((split) => countLabelled(used[split])),
 		members: ofSplits((split) => membersOf(used[split], content)),
 		slices: countSlices(slices.value.slices, frames.test),
-		sliceFile: slices,
+		sliceFile: { file: slices.source.file, text: slices.source.text },
 		test: listFrames(frames.test, content),
 		run: {
 			name,

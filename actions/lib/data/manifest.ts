@@ -115,7 +115,7 @@ function parseLine(bytes: Buffer, tell: (message: string) => void): unknown {
 /** What the schema, and the calendar, have against a line. */
 function checkFrame(value: unknown): string[] {
 	if (isNameless(value)) return ["source-ref is missing; only a line with an id and tracks may leave it out"];
-	const source = { file: "", value, problems: [], warnings: [], placeOf: () => ({ line: 1, column: 1 }) };
+	const source = { file: "", text: "", value, problems: [], warnings: [], placeOf: () => ({ line: 1, column: 1 }) };
 	const problems = checkSchema(source, validate, [frameSchema]).map(({ message }) => message);
 	const { captured } = (value ?? {}) as Frame;
 	if (typeof captured === "string" && dayOf(captured) === null) {

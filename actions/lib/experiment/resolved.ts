@@ -51,7 +51,7 @@ export function importedSlices({ value, source }: Loaded<Data>): DeclaredSlices 
 	return slices ? { list: slices, source, pointer: "/importer/slices" } : null;
 }
 
-/** The slices that lie with a dataset. */
+/** The slices that lie with a dataset, in a file that holds to its schema. */
 export function slicesOf({ value, source }: Loaded<SliceFile>): DeclaredSlices {
 	return { list: value.slices, source, pointer: "/slices" };
 }

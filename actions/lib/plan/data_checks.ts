@@ -12,10 +12,10 @@ import {
 	slicesOf,
 	warningsOf,
 } from "../experiment/resolved.ts";
-import type { Data, Machine, PlanOverlap, PlanSlice } from "../generated/documents.d.ts";
+import type { Data, Machine, PlanOverlap, PlanSlice, SliceFile } from "../generated/documents.d.ts";
 import { counted } from "../text/counted.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
-import { escapePointer } from "../text/yaml.ts";
+import { escapePointer, parseYaml } from "../text/yaml.ts";
 
 /** Older data that stand in every batch. */
 export interface Replay {
@@ -107,7 +107,8 @@ function warnRepeated({ data }: ResolvedExperiment, { members, run }: Dataset): 
 
 /** The slices of data that are there. */
 export function declaredSlices(data: Loaded<Data>, { sliceFile }: Dataset): DeclaredSlices {
-	return importedSlices(data) ?? slicesOf(sliceFile);
+	const source = parseYaml(sliceFile.file, sliceFile.text);
+	return importedSlices(data) ?? slicesOf({ value: source.value as SliceFile, source });
 }
 
 /** Slices that choose by what no test frame has, or choose none. */

@@ -23,6 +23,7 @@ export interface Place {
 /** A parsed file: its value, and where the value and the key at a JSON pointer stand. */
 export interface Source {
 	file: string;
+	text: string;
 	value: unknown;
 	problems: Problem[];
 	/** What is probably another thing than its author meant, and keeps nothing back. */
@@ -32,7 +33,7 @@ export interface Source {
 
 /** Parses strictly: one document of plain scalars, lists and mappings; never throws for what the text says. */
 export function parseYaml(file: string, text: string): Source {
-	const reader = new Reader(file);
+	const reader = new Reader(file, text);
 	const encoding = encodingProblem(text);
 	if (encoding) {
 		reader.problem(0, encoding.message, encoding.line);
@@ -48,7 +49,7 @@ export function parseYaml(file: string, text: string): Source {
 		return reader.source(undefined);
 	}
 	try {
-		return reader.source(reader.read(text));
+		return reader.source(reader.read());
 	} catch (error) {
 		if (!(error instanceof RangeError)) throw error;
 		reader.problem(0, "the file is nested too deeply to be read");
@@ -75,22 +76,22 @@ class Reader {
 	private readonly file: string;
 	private readonly problems: Problem[] = [];
 	private readonly warnings: Problem[] = [];
-	private text = "";
+	private readonly text: string;
 	private readonly lines = new LineCounter();
 	private readonly values = new Map<string, number>();
 	private readonly keys = new Map<string, number>();
 
-	constructor(file: string) {
+	constructor(file: string, text: string) {
 		this.file = file;
+		this.text = text;
 	}
 
 	problem(offset: number, message: string, line?: number): void {
 		this.problems.push({ file: this.file, ...this.place(offset), ...(line ? { line } : {}), message });
 	}
 
-	read(text: string): unknown {
-		this.text = text;
-		const documents = this.parse(text);
+	read(): unknown {
+		const documents = this.parse();
 		if (documents === null) return undefined;
 		if (!Array.isArray(documents) || documents.length === 0) {
 			this.problem(0, "the file is empty");
@@ -119,9 +120,9 @@ class Reader {
 		return this.plain(contents, "");
 	}
 
-	private parse(text: string): ReturnType<typeof parseAllDocuments> | null {
+	private parse(): ReturnType<typeof parseAllDocuments> | null {
 		try {
-			return parseAllDocuments(text, {
+			return parseAllDocuments(this.text, {
 				lineCounter: this.lines,
 				intAsBigInt: true,
 				prettyErrors: false,
@@ -141,6 +142,7 @@ class Reader {
 	source(value: unknown): Source {
 		return {
 			file: this.file,
+			text: this.text,
 			value,
 			problems: this.told(),
 			warnings: this.warnings,
