@@ -5,7 +5,7 @@ import { renderComment } from "../lib/comment/comment.ts";
 import { InvalidFile, InvalidInput, type Problem } from "../lib/errors.ts";
 import { loadExperiment, nameOfFile } from "../lib/experiment/experiment.ts";
 import { namesIn, strayExperiments } from "../lib/experiment/files.ts";
-import { warningsOf } from "../lib/experiment/resolved.ts";
+import { allWarningsOf } from "../lib/experiment/resolved.ts";
 import type { Tree } from "../lib/experiment/tree.ts";
 import { replaceFile } from "../lib/files.ts";
 import { judge } from "../lib/gate/gate.ts";
@@ -73,11 +73,14 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 	};
 	for (const file of chosen)
 		await check(loadExperiment(file, { root, state: context.project.state.folder, ...baseOf(context) }), (resolved) =>
-			warnings.push(...warningsOf(resolved)),
+			warnings.push(...allWarningsOf(resolved)),
 		);
 	if (files.length === 0) problems.push(...(await strayExperiments(root)));
 	// What stands for experiments of later is checked with all of them.
-	if (files.length === 0) await check(loadProposals({ root, ...baseOf(context) }));
+	if (files.length === 0)
+		await check(loadProposals({ root, ...baseOf(context) }), (proposals) =>
+			warnings.push(...proposals.flatMap(({ resolved }) => allWarningsOf(resolved))),
+		);
 	for (const warning of distinctProblems(warnings)) context.say(warningLine(warning));
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
 	return { document: { valid: chosen }, text: `${counted(chosen.length, "experiment")} valid` };

@@ -90,11 +90,13 @@ export async function resolveExperiment(
 		if (typeof named !== "string" || !NAME.test(named)) return undefined;
 		const files = await namesIn(path.join(from, folder));
 		if (!files.includes(named)) {
+			const isMisnamed = existsSync(path.join(from, folder, `${named}.yml`));
+			const hint = isMisnamed ? `, but ${named}.yml does: rename it to ${named}.yaml` : "";
 			problems.push(
 				problemAt(
 					experiment.source,
 					key === "replay" ? "/replay/data" : `/${key}`,
-					`${folder}/${named}.yaml doesn't exist; ${notAmong(named, files, "available")}`,
+					`${folder}/${named}.yaml doesn't exist${hint || `; ${notAmong(named, files, "available")}`}`,
 				),
 			);
 			return undefined;

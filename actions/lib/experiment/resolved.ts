@@ -70,3 +70,10 @@ export function settingAt(
 export function warningsOf({ experiment, model, data, replay }: ResolvedExperiment): Problem[] {
 	return [experiment, model, data, ...(replay ? [replay] : [])].flatMap(({ source }) => source.warnings);
 }
+
+/** The same of every file that it rests on, whoever wrote it. */
+export function allWarningsOf(resolved: ResolvedExperiment): Problem[] {
+	const { machine, gate, waivers } = resolved;
+	const others = [machine, gate, ...(waivers ? [waivers] : [])];
+	return [...warningsOf(resolved), ...others.flatMap(({ source }) => source.warnings)];
+}

@@ -1,12 +1,12 @@
 // An experiment file
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import { loadExperiment } from "../../../actions/lib/experiment/experiment.ts";
 import { namesIn, strayExperiments } from "../../../actions/lib/experiment/files.ts";
-import { warningsOf } from "../../../actions/lib/experiment/resolved.ts";
+import { allWarningsOf, warningsOf } from "../../../actions/lib/experiment/resolved.ts";
 import { accepted } from "../../contract/refused.ts";
 
 const repository = path.resolve(import.meta.dirname, "../../..");
@@ -132,4 +132,16 @@ test("hands on what its author may want to mend, of its own files alone", async 
 		"experiments/mine.yaml why",
 		"recipes/data/scenes.yaml description",
 	]);
+	const all = allWarningsOf(await loadExperiment("experiments/mine.yaml", { root }));
+	expect(all.at(-1)?.file).toBe("recipes/machines/laptop.yaml");
+});
+
+test("is told of a recipe whose file ends otherwise", async () => {
+	await rename(
+		path.join(root, "recipes/models/hydranet-small.yaml"),
+		path.join(root, "recipes/models/hydranet-small.yml"),
+	);
+	expect(await problems(loadExperiment("experiments/mine.yaml", { root }))).toContain(
+		"recipes/models/hydranet-small.yaml doesn't exist, but hydranet-small.yml does: rename it to hydranet-small.yaml",
+	);
 });
