@@ -81,7 +81,7 @@ const night = "  - { name: night, where: { timeofday: night } }\n";
 const day = "  - { name: day, where: { timeofday: day } }\n";
 const val: Frame[] = [["v1", "day", { vehicle: 1 }]];
 
-/** The repository: tags v1 and v2, a branch `next` that begins at v1; its cache is gone, so that only the remotes have the data. */
+/** The repository: tags v1 and v2 (with more datasets in the folder `sets`), a branch `next` that begins at v1; its cache is gone, so that only the remotes have the data. */
 export async function makeDvcRepository(base: string, s3: string): Promise<string> {
 	const folder = path.join(base, "driving-data");
 	await mkdir(folder);
@@ -104,15 +104,19 @@ export async function makeDvcRepository(base: string, s3: string): Promise<strin
 	};
 	const data = path.join(folder, "data/mini");
 	const train: Frame[] = [["t1", "day", { vehicle: 2, pedestrian: 1 }]];
-	const test: Frame[] = [["e1", "day", { vehicle: 1 }]];
+	const test: Frame[] = [["e1", "night", { vehicle: 1 }]];
 	await writeData(data, { train, val, test }, night);
 	dvc(folder, "add", "--quiet", "data/mini");
 	commit("v1");
 	git(folder, "branch", "next");
 	train.push(["t2", "night", { pedestrian: 3 }], ["t3", "night", { rider: 1 }]);
-	test.push(["e2", "night", { vehicle: 1 }]);
+	test.push(["e2", "day", { vehicle: 1 }]);
 	await writeData(data, { train, val, test }, night + day);
 	dvc(folder, "add", "--quiet", "data/mini");
+	// One pin of several datasets.
+	await writeData(path.join(folder, "sets/small"), { train, val, test }, night + day);
+	await writeData(path.join(folder, "sets/smaller"), { train: train.slice(1), val, test }, night);
+	dvc(folder, "add", "--quiet", "sets");
 	// A folder that a pipeline makes is pinned by dvc.lock, not by a .dvc file.
 	const stage = ["--quiet", "--name", "copy", "--deps", "mini", "--outs", "made", "cp -r mini made"];
 	run(path.join(folder, "data"), python, "-m", "dvc", "stage", "add", "--run", ...stage);

@@ -1,8 +1,9 @@
 // Documents become one line each, for a terminal.
+import { overlapText } from "../lib/data/overlap.ts";
 import { windowWords } from "../lib/experiment/window.ts";
 import { scoreText } from "../lib/gate/check_words.ts";
 import { waivedWords } from "../lib/gate/waivers.ts";
-import type { Jobs, Plan, Promotion, Verdict } from "../lib/generated/documents.d.ts";
+import type { Jobs, Plan, PlanOverlap, PlanWarning, Promotion, Verdict } from "../lib/generated/documents.d.ts";
 import { seedsToRun } from "../lib/report/noise.ts";
 import { counted } from "../lib/text/counted.ts";
 
@@ -22,7 +23,18 @@ export function planText({ run, data, baseline, promoted, changes, machine, esti
 		machine.price_usd_per_hour === 0
 			? ""
 			: `, ${estimate.cost_usd === null ? "" : `$${estimate.cost_usd.toFixed(2)}, `}at most $${estimate.max_cost_usd.toFixed(2)}`;
-	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changesText(changes)}${seconds}${cost}`;
+	const shared = data.overlap ? `\nsplits: ${overlapText(data.overlap)}${reasonText(data.overlap)}` : "";
+	return `run ${run.id} on ${data.splits.train.frames} frames of ${run.data.name}${windowWords(run.window)}, ${against}, ${changesText(changes)}${seconds}${cost}${shared}`;
+}
+
+/** Why splits may share drives. */
+function reasonText({ reason }: PlanOverlap): string {
+	return reason === null ? "" : ` (shared drives: ${reason})`;
+}
+
+/** A warning with its place, as editors find it. */
+export function warningLine({ file, line, column, message }: PlanWarning): string {
+	return `warning: ${file}:${line}:${column} ${message}`;
 }
 
 /** How many settings differ from production's, and the first of them by name. */

@@ -4,7 +4,8 @@ import path from "node:path";
 import { renderComment } from "../lib/comment/comment.ts";
 import { InvalidFile, InvalidInput, type Problem } from "../lib/errors.ts";
 import { loadExperiment, nameOfFile } from "../lib/experiment/experiment.ts";
-import { namesIn } from "../lib/experiment/files.ts";
+import { namesIn, strayExperiments } from "../lib/experiment/files.ts";
+import { allWarningsOf } from "../lib/experiment/resolved.ts";
 import type { Tree } from "../lib/experiment/tree.ts";
 import { replaceFile } from "../lib/files.ts";
 import { judge } from "../lib/gate/gate.ts";
@@ -22,7 +23,7 @@ import { counted } from "../lib/text/counted.ts";
 import { liveLine, progressLine } from "../lib/train/progress.ts";
 import { followJobs, lookAtJobs, renewJobs, startJobs, stopJobs, unseenJobs } from "../lib/train/train.ts";
 import { commentFile, documentFile, read, readIfThere, readMade, relative, reportFile, write } from "./documents.ts";
-import { jobsText, planText, promotionText, verdictText } from "./lines.ts";
+import { jobsText, planText, promotionText, verdictText, warningLine } from "./lines.ts";
 
 export interface Context {
 	project: Project;
@@ -63,16 +64,24 @@ export async function validate(context: Context, files: string[]): Promise<Outco
 			? files
 			: (await namesIn(path.join(root, "experiments"))).map((name) => `experiments/${name}.yaml`);
 	const problems: Problem[] = [];
-	const check = async (load: Promise<unknown>) => {
-		await load.catch((error: unknown) => {
+	const warnings: Problem[] = [];
+	const check = async <T>(load: Promise<T>, take: (loaded: T) => void = () => {}) => {
+		await load.then(take, (error: unknown) => {
 			if (!(error instanceof InvalidFile)) throw error;
 			problems.push(...error.problems);
 		});
 	};
 	for (const file of chosen)
-		await check(loadExperiment(file, { root, state: context.project.state.folder, ...baseOf(context) }));
+		await check(loadExperiment(file, { root, state: context.project.state.folder, ...baseOf(context) }), (resolved) =>
+			warnings.push(...allWarningsOf(resolved)),
+		);
+	if (files.length === 0) problems.push(...(await strayExperiments(root)));
 	// What stands for experiments of later is checked with all of them.
-	if (files.length === 0) await check(loadProposals({ root, ...baseOf(context) }));
+	if (files.length === 0)
+		await check(loadProposals({ root, ...baseOf(context) }), (proposals) =>
+			warnings.push(...proposals.flatMap(({ resolved }) => allWarningsOf(resolved))),
+		);
+	for (const warning of distinctProblems(warnings)) context.say(warningLine(warning));
 	if (problems.length > 0) throw new InvalidFile(distinctProblems(problems));
 	return { document: { valid: chosen }, text: `${counted(chosen.length, "experiment")} valid` };
 }
@@ -84,6 +93,7 @@ export async function plan(context: Context, file: string): Promise<Outcome> {
 		context.say(`${written} has changes that aren't committed: a pull request would plan the committed file.`);
 	if (context.gates && (await isCommitted(context.project.root, document.policy.file)) === false)
 		context.say(`${document.policy.file} has changes that aren't committed: the committed policy applies.`);
+	for (const warning of document.warnings ?? []) context.say(warningLine(warning));
 	return { document, text: planText(document) };
 }
 

@@ -15,7 +15,7 @@ import { refuseReserved } from "./git/reserved.ts";
 import type { GitHubOptions } from "./github/connect.ts";
 import type { GitHub } from "./github/objects.ts";
 import { unpackPlan } from "./plan/packed_plan.ts";
-import { documentsOf, type PlanOptions } from "./plan/plan_files.ts";
+import { distinctProblems, documentsOf, type PlannedFiles, type PlanOptions } from "./plan/plan_files.ts";
 import { type OpenOptions, openProject, type Project } from "./project.ts";
 import { nearText } from "./report/noise.ts";
 import { plainLine, plainText } from "./text/plain.ts";
@@ -69,6 +69,13 @@ function showError(thrown: unknown): void {
 /** Puts a problem on its own line of the pull request. */
 function annotate(problem: Problem): void {
 	core.error(plainText(problem.message), { file: problem.file, startLine: problem.line, startColumn: problem.column });
+}
+
+/** Puts what plans warn of on the author's own lines. */
+export function showWarnings(plans: PlannedFiles["plans"]): void {
+	const warnings = distinctProblems(plans.flatMap(({ plan }) => plan.warnings ?? []));
+	for (const { file, line, column, message } of warnings)
+		core.warning(plainText(message), { title: "Is this meant?", file, startLine: line, startColumn: column });
 }
 
 /** An input that must be given; throws InvalidInput where it isn't. */

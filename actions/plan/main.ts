@@ -8,6 +8,7 @@ import {
 	numberInput,
 	openHead,
 	runAction,
+	showWarnings,
 } from "../lib/action.ts";
 import { summarisePlans } from "../lib/comment/summary.ts";
 import { packPlans, packRefused, runsOf } from "../lib/plan/packed_plan.ts";
@@ -21,6 +22,7 @@ await runAction(async () => {
 	const options = { ...(await gatesInput()), image: core.getInput("image"), known };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
+	showWarnings(planned.plans);
 
 	core.setOutput("plans", JSON.stringify(planned.plans.map(({ path }) => path)));
 	core.setOutput("count", planned.plans.length);

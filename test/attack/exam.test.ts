@@ -50,7 +50,11 @@ async function writeData(name: string, test: readonly Frame[], slices = `slices:
 			lanes: [],
 		}),
 	);
-	for (const split of ["train", "val"]) await writeFile(path.join(folder, `golden_${split}.manifest`), `${lines[0]}\n`);
+	for (const split of ["train", "val"]) {
+		const line = JSON.stringify({ ...JSON.parse(lines[0]!), "source-ref": `${split}.jpg` });
+		await writeFile(path.join(folder, `golden_${split}.manifest`), `${line}\n`);
+		await writeFile(path.join(folder, `${split}.jpg`), split);
+	}
 	await writeFile(path.join(folder, "golden_test.manifest"), `${lines.join("\n")}\n`);
 	for (const { name: frame, mask = "mask" } of test) {
 		await writeFile(path.join(folder, `${frame}.jpg`), frame);
@@ -94,7 +98,13 @@ describe("is seen", () => {
 		["a frame with other boxes", relabelled, undefined, { relabelled: 1 }, "1 frame relabelled"],
 		["a frame that leaves its slice", moved, undefined, { relabelled: 1 }, "1 frame relabelled"],
 		["a mask of the same name", masked, undefined, { relabelled: 1 }, "1 frame relabelled"],
-		["other frames", [{ name: "e" }], undefined, { removed: 4, added: [[0, 1]] }, "4 frames removed"],
+		[
+			"other frames",
+			[{ name: "e" }, { name: "f", time: "night" }],
+			undefined,
+			{ removed: 4, added: [[0, 2]] },
+			"4 frames removed",
+		],
 		["a slice that is gone", frames, `slices: [${day}]`, { slices: gone }, "without the slices night"],
 		["one renamed", frames, `slices: [${night.replace("night", "nacht")}, ${day}]`, { slices: gone }, "slices night"],
 		["one that is wider", frames, `slices: [${elsewhere}, ${day}]`, { slices: changed }, "in the slices night"],

@@ -138,7 +138,7 @@ describe("a dataset's", () => {
 		await leave();
 		await rm(inside("data/a.jpg"));
 		execFileSync("mkfifo", [inside("data/a.jpg")]);
-		expect(await messageOf(read())).toContain("it is no regular file");
+		expect(await messageOf(read())).toContain("golden_val.manifest:1:1 source-ref: the file a.jpg is no regular file");
 	});
 
 	test("manifest is refused by the line that no memory holds", async () => {
@@ -152,7 +152,8 @@ describe("a dataset's", () => {
 		const attributes = Object.fromEntries(keys.map((name) => [name, "polluted"]));
 		const detection = names.map((category) => ({ category, box: [0, 0, 1, 1] }));
 		await leave({ "golden_test.manifest": `${JSON.stringify(frame({ attributes, detection }))}\n` });
-		const dataset = await read();
+		const named = { ...recipe, categories: { detection: names, segmentation: [] } };
+		const dataset = await readDataset("data", named, inside("data"));
 		expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
 		expect(Object.keys(dataset.splits.test.attributes).sort()).toEqual([...keys].sort());
 		expect(Object.entries(dataset.splits.test.objects)).toEqual(names.map((name) => [name, 1]));

@@ -90,11 +90,14 @@ describe("a trainer that nobody has approved", () => {
 	test("isn't started to make shards either", async () => {
 		const data = (await readFile(path.join(home, "recipes/data/mini.yaml"), "utf8")).split("importer:")[0]!;
 		const there = await head({ ...own, "recipes/data/mini.yaml": `${data}shards: { megabytes: 64 }\n` });
-		const frame = `${JSON.stringify({ "source-ref": "frame.jpg", width: 96, height: 64, detection: [] })}\n`;
+		const frameOf = (split: string) =>
+			`${JSON.stringify({ "source-ref": `${split}.jpg`, width: 96, height: 64, detection: [] })}\n`;
 		await mkdir(state("data/mini"), { recursive: true });
-		for (const split of ["train", "val", "test"]) await writeFile(state(`data/mini/golden_${split}.manifest`), frame);
-		for (const [name, text] of Object.entries({ "slices.yaml": "slices: []\n", "frame.jpg": "x" }))
-			await writeFile(state("data/mini", name), text);
+		for (const split of ["train", "val", "test"]) {
+			await writeFile(state(`data/mini/golden_${split}.manifest`), frameOf(split));
+			await writeFile(state(`data/mini/${split}.jpg`), split);
+		}
+		await writeFile(state("data/mini/slices.yaml"), "slices: []\n");
 		await expect(planExperiment(there, "experiments/mine.yaml")).rejects.toThrow("python -m proving_ground shards");
 		expect(await started()).toEqual([path.join(home, "trainer")]);
 	});
@@ -159,10 +162,14 @@ describe("a data recipe that nobody has approved", () => {
 	});
 
 	test("but is planned with the data that are there, which are read alone", async () => {
-		const frame = `${JSON.stringify({ "source-ref": "frame.jpg", "segmentation-ref": "mask.png", width: 96, height: 64, detection: [], lanes: [] })}\n`;
+		const frameOf = (split: string) =>
+			`${JSON.stringify({ "source-ref": `${split}.jpg`, "segmentation-ref": "mask.png", width: 96, height: 64, detection: [], lanes: [] })}\n`;
 		await mkdir(state("data/other"), { recursive: true });
-		for (const split of ["train", "val", "test"]) await writeFile(state(`data/other/golden_${split}.manifest`), frame);
-		for (const [name, text] of Object.entries({ "slices.yaml": "slices: []\n", "frame.jpg": "x", "mask.png": "y" }))
+		for (const split of ["train", "val", "test"]) {
+			await writeFile(state(`data/other/golden_${split}.manifest`), frameOf(split));
+			await writeFile(state(`data/other/${split}.jpg`), split);
+		}
+		for (const [name, text] of Object.entries({ "slices.yaml": "slices: []\n", "mask.png": "y" }))
 			await writeFile(state("data/other", name), text);
 		const there = await head({ ...mine, "recipes/data/mini.yaml": await recipe("data/mini", "data/other") });
 		expect((await planExperiment(there, "experiments/mine.yaml")).data.splits.test.frames).toBe(1);

@@ -1,8 +1,8 @@
 // A stage's line in a terminal
 import { describe, expect, test } from "vitest";
-import { planText, promotionText } from "../../actions/cli/lines.ts";
+import { planText, promotionText, warningLine } from "../../actions/cli/lines.ts";
 import { makeJudged, makePromotion } from "../fixtures/judged.ts";
-import { makePlan } from "../fixtures/plan.ts";
+import { makeOverlap, makePlan } from "../fixtures/plan.ts";
 
 describe("says of a promotion", () => {
 	const promotion = { ...makePromotion(makeJudged()), model: "line", version: 2, replaced: 1 };
@@ -30,6 +30,25 @@ describe("says of a plan", () => {
 		expect(planText({ ...plan, changes: [first!] })).toContain(", 1 setting differs (data.name), about");
 		expect(planText({ ...plan, changes: [...plan.changes, first!, first!] })).toContain("detection.gamma and 2 more)");
 		expect(planText({ ...plan, changes: [] })).toContain(", 0 settings differ, about");
+	});
+
+	test("what its splits share, and why drives may be shared", () => {
+		const shared = (drives: number | null) =>
+			planText({ ...plan, data: { ...plan.data, overlap: makeOverlap(drives) } })
+				.split("\n")
+				.slice(1);
+		expect(shared(null)).toEqual([
+			"splits: 0 frames of test are also in train, 0 frames of val are also in train, 0 frames of test are also in val; no drive is named",
+		]);
+		expect(shared(1)).toEqual([
+			"splits: 0 frames and 1 drive of test are also in train, 0 frames and 1 drive of val are also in train, 0 frames and 1 drive of test are also in val (shared drives: one long drive is all there is)",
+		]);
+	});
+
+	test("what its author may want to mend, where editors find it", () => {
+		expect(warningLine({ file: "experiments/x.yaml", line: 3, column: 9, message: "it is cut" })).toBe(
+			"warning: experiments/x.yaml:3:9 it is cut",
+		);
 	});
 
 	test("what it costs where the machine has a price", () => {

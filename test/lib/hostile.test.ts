@@ -19,7 +19,7 @@ import { plainLine, plainText } from "../../actions/lib/text/plain.ts";
 import { showMarkdown } from "../../actions/lib/text/terminal.ts";
 import { makeScores } from "../fixtures/evaluation.ts";
 import { makeJudged, makeWaived } from "../fixtures/judged.ts";
-import { makeJob, makeJobs } from "../fixtures/plan.ts";
+import { makeJob, makeJobs, makeOverlap } from "../fixtures/plan.ts";
 import { EXTENSIONS } from "../screenshot.ts";
 import { count } from "../soak.ts";
 import { BOT, type GitHubServer, startGitHub } from "../system/github-server.ts";
@@ -89,7 +89,10 @@ const waived = makeWaived({ overall: 0.2 });
 const { data } = waived.plan;
 const slices = (["gone", "changed"] as const).map((is) => ({ name: is, category: null, is }));
 const change = { version: 1, known: true, removed: 1, relabelled: 1, added: [[0, 2]] as [number, number][], slices };
-const examined = makeJudged(makeScores(), { data: { ...data, test: { ...data.test, change } } });
+const examined = makeJudged(makeScores(), {
+	data: { ...data, test: { ...data.test, change }, overlap: makeOverlap(1) },
+	warnings: [{ file: "experiments/x.yaml", line: 3, column: 1, message: "it is cut" }],
+});
 const written = new Map<string, string[]>();
 
 /** All that a comment may say, with the text in the place of every other; a slice * is no name, but every slice. */

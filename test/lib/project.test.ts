@@ -12,15 +12,16 @@ import { makePlan } from "../fixtures/plan.ts";
 import { experiment, makeProject } from "../system/project.ts";
 
 let root: string;
-const frame = JSON.stringify({
-	"source-ref": "frame.jpg",
-	width: 96,
-	height: 64,
-	attributes: { timeofday: "night" },
-	detection: [{ category: "vehicle", box: [1, 1, 20, 40], crowd: false }],
-	"segmentation-ref": "frame.png",
-	lanes: [],
-});
+const frameOf = (split: string) =>
+	JSON.stringify({
+		"source-ref": `${split}.jpg`,
+		width: 96,
+		height: 64,
+		attributes: { timeofday: "night" },
+		detection: [{ category: "vehicle", box: [1, 1, 20, 40], crowd: false }],
+		"segmentation-ref": "frame.png",
+		lanes: [],
+	});
 
 beforeEach(async () => {
 	root = await makeProject({
@@ -33,9 +34,12 @@ categories: { detection: [vehicle], segmentation: [road] }
 	});
 	const data = path.join(root, ".proving-ground/data/mini");
 	await mkdir(data, { recursive: true });
-	for (const split of ["train", "val", "test"]) await writeFile(path.join(data, `golden_${split}.manifest`), frame);
+	for (const split of ["train", "val", "test"]) {
+		await writeFile(path.join(data, `golden_${split}.manifest`), frameOf(split));
+		await writeFile(path.join(data, `${split}.jpg`), split);
+	}
 	await writeFile(path.join(data, "slices.yaml"), "slices: []\n");
-	for (const file of ["frame.jpg", "frame.png"]) await writeFile(path.join(data, file), file);
+	await writeFile(path.join(data, "frame.png"), "mask");
 });
 afterEach(() => rm(root, { recursive: true }));
 

@@ -45,6 +45,8 @@ test("takes an experiment through every stage, and a second time adopts what is 
 	expect(again.err).toContain("train succeeded (adopted: already there), evaluate succeeded (adopted: already there)");
 	for (const file of ["report.json", "model_card.md", "promotion.json"])
 		await readFile(path.join(root, "reports/first", file));
+	const card = await readFile(path.join(root, "reports/first/model_card.md"), "utf8");
+	expect(card).toContain("## Splits\n\n0 frames of test are also in train");
 });
 
 test("stage by stage does the same, prints documents with --json, and ends in 1 where the gate fails", async () => {
@@ -250,8 +252,12 @@ test.each([
 test("validates every experiment, and ends in 2 with all problems where there are some", async () => {
 	expect(await run("validate")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d experiments valid\n$/) });
 	await writeFile(path.join(root, "experiments/wrong.yaml"), "model: Small\nrecipe: mini\n");
+	await writeFile(path.join(root, "experiments/third.yml"), experiment({}));
+	await writeFile(path.join(root, "experiments/cut.yaml"), experiment({}).replace("a test", "see #42"));
 	const ran = await run("validate");
 	expect(ran.code).toBe(2);
+	expect(ran.err).toContain("experiments/third.yml:1:1 an experiment's file ends in .yaml; rename it to third.yaml");
+	expect(ran.err).toContain("warning: experiments/cut.yaml:6:9 why: # begins a comment");
 	expect(ran.err.trim().split("\n").length).toBeGreaterThan(3);
 });
 

@@ -12,6 +12,7 @@ from proving_ground.errors import Refused
 from proving_ground.schema import SCHEMAS
 
 CASES = json.loads((Path(__file__).parents[1] / "contract/frames.json").read_text())
+MANIFESTS = json.loads((Path(__file__).parents[1] / "contract/manifests.json").read_text())
 FIRST = '{"id": "first", "tracks": []}'
 # What a schema can't say: numbers that depend on others, a day that is in no calendar, what is no JSON at all.
 BEYOND = {
@@ -63,7 +64,28 @@ def test_is_not_looked_for_in_a_folder(tmp_path: Path) -> None:
         list(read_lines(tmp_path / "golden.manifest", None))
 
 
-def test_is_no_text_of_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / "golden.manifest").write_bytes(FIRST.encode("utf-16"))
-    with pytest.raises(Refused, match=r"golden\.manifest, line 1: ."):
-        list(read_lines(tmp_path / "golden.manifest", None))
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_is_read_by_its_bytes_as_the_plan_reads_it(tmp_path: Path, name: str) -> None:
+    case, file = MANIFESTS[name], tmp_path / "golden.manifest"
+    file.write_bytes(case["text"].encode(case.get("encoding", "utf8")))
+    if "refused" in case:
+        with pytest.raises(Refused, match=rf"golden\.manifest, line {case['refused']}: ."):
+            list(read_lines(file, None))
+    else:
+        assert len(list(read_lines(file, None))) == case["frames"]
+
+
+def test_of_another_encoding_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "golden.manifest"
+    file.write_bytes(FIRST.encode("utf-16"))
+    with pytest.raises(Refused, match=r"line 1: the file is UTF-16 \(PowerShell writes that\); save it as UTF-8"):
+        list(read_lines(file, None))
+    file.write_bytes('{"id": "Köln", "tracks": []}'.encode("latin1"))
+    with pytest.raises(Refused, match=r"line 1: found bytes that are not UTF-8"):
+        list(read_lines(file, None))
+
+
+def test_line_is_handed_on_without_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "golden.manifest"
+    file.write_text("\ufeff" + FIRST, encoding="utf-8")
+    assert next(read_lines(file, None))[0] == FIRST.encode()

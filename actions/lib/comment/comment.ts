@@ -1,4 +1,5 @@
 // The documents of an experiment become one comment that a reviewer can decide from, and the check run beside it.
+import path from "node:path";
 import type { Problem } from "../errors.ts";
 import { foundText, outcomeWords, scoreText, worstFirst } from "../gate/check_words.ts";
 import { waiversSection } from "../gate/waived_checks.ts";
@@ -11,6 +12,7 @@ import { plainLine } from "../text/plain.ts";
 import { withoutPrivate } from "../text/private.ts";
 import { anchorLine } from "./anchor.ts";
 import { type Approval, approvalSentence } from "./approval_section.ts";
+import { overlapSection, warningsSection } from "./data_section.ts";
 import { addedSection, examSection } from "./exam_section.ts";
 import { nearSection } from "./near_bounds_section.ts";
 import { costSection, isStopping, progressText, runningSection, spentLine } from "./progress_section.ts";
@@ -179,6 +181,8 @@ function compose(documents: Documents, rows: number): string {
 		startSection(plan),
 		differenceSection(plan, table),
 		addedSection(plan, report, table),
+		overlapSection(plan),
+		warningsSection(plan),
 		state.is === "judged" ? checksSection(state.verdict, table) : "",
 		state.is === "judged" ? nearSection(state.verdict) : "",
 		state.is === "judged" ? waiversSection(state.verdict) : "",
@@ -268,7 +272,7 @@ export function checkRunOf(documents: Documents, sha: string): CheckRun {
 		conclusion,
 		title: text,
 		summary: renderComment(documents),
-		...(state.is === "judged" ? annotationsOf(state.verdict) : {}),
+		...annotationsOf(plan, state.is === "judged" ? state.verdict : undefined),
 	};
 }
 
@@ -295,8 +299,20 @@ export function isOfExperiment({ name, title }: { name: string; title: string })
 /** Annotations of rules; the check run says how many there would be. */
 const MOST_RULES = 250;
 
+/** What the plan warns of on the author's own lines, and with a verdict what the policy's lines have brought. */
+function annotationsOf({ warnings = [] }: Plan, verdict?: Verdict): Pick<CheckRun, "annotations" | "more"> {
+	// A dataset's own files are in no repository.
+	const written = warnings.filter(({ file }) => !path.isAbsolute(file));
+	const own = written.map(({ file, line, message }): Annotation => {
+		return { path: file, line, level: "warning", title: "Is this meant?", message };
+	});
+	if (!verdict) return own.length > 0 ? { annotations: own } : {};
+	const { annotations, more } = ruleAnnotations(verdict);
+	return { annotations: [...own, ...annotations], more };
+}
+
 /** Each rule that isn't met on its line of the policy, worst first, and each waiver without effect on its own. */
-function annotationsOf({ checks, policy, waivers }: Verdict): Required<Pick<CheckRun, "annotations" | "more">> {
+function ruleAnnotations({ checks, policy, waivers }: Verdict): Required<Pick<CheckRun, "annotations" | "more">> {
 	const open = worstFirst(checks.filter(({ outcome }) => outcome === "fail" || outcome === "inconclusive"));
 	const rules = open.slice(0, MOST_RULES).map((check): Annotation => {
 		const { line, why, blocking, waived } = check;

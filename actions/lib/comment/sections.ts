@@ -166,7 +166,8 @@ function allHoldText({ counts }: Verdict): string {
 	return counts.pass === 1 ? `the one${made} passed.` : `all ${counts.pass}${made} passed.`;
 }
 
-function cutList(items: string[], limit: number, rest: string): string {
+/** The first items of a list, and how many there are besides. */
+export function cutList(items: string[], limit: number, rest: string): string {
 	const left = items.length - limit;
 	return `${items.slice(0, limit).join("\n")}${left > 0 ? `\n- …and ${left} more, in ${rest}` : ""}`;
 }

@@ -8,14 +8,25 @@ import { InvalidFile, InvalidInput } from "../errors.ts";
 import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
 import { makeFolder, readRegularIfThere } from "../files.ts";
-import type { Data, PlanSlice, PlanSource, PlanSplit, RunData, RunWindow } from "../generated/documents.d.ts";
+import type {
+	Data,
+	PlanSlice,
+	PlanSource,
+	PlanSplit,
+	RunData,
+	RunWindow,
+	SliceFile,
+} from "../generated/documents.d.ts";
 import type { State } from "../state.ts";
 import { dayOf } from "../text/days.ts";
 import { parseYaml } from "../text/yaml.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
 import { fetchPinned, isFetched, isTrackedHere, sealPinned } from "./dvc.ts";
+import { pinFolder } from "./dvc_files.ts";
 import { knownPin, notePin, readPinned } from "./dvc_pin.ts";
+import { Faults } from "./faults.ts";
 import { type Frame, readManifest } from "./manifest.ts";
+import { type Members, membersOf } from "./overlap.ts";
 import { refuseOutside } from "./place.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
@@ -35,9 +46,13 @@ export interface Dataset {
 	splits: Record<Split, PlanSplit>;
 	/** Frames of the whole training manifest that say when they were captured; null where none does. */
 	captured: Captured | null;
+	/** What tells the frames and the drives of each split. */
+	members: Record<Split, Members>;
 	/** Frames that have labels of each head, by split. */
 	labelled: Record<Split, Record<(typeof HEADS)[number], number>>;
 	slices: PlanSlice[];
+	/** The file of the slices, as it is written. */
+	sliceFile: { file: string; text: string };
 	/** Frames of the test manifest, in its order. */
 	test: TestFrame[];
 }
@@ -117,7 +132,7 @@ async function isOfBase(
 function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { root: string; state: State }): string {
 	if (source === null) return path.resolve(state.folder, recipe.location);
 	if (isTrackedHere(state, source)) return path.resolve(root, recipe.location);
-	return path.resolve(state.folder, source.repository === null ? "dvc" : recipe.location, source.md5);
+	return path.resolve(state.folder, source.repository === null ? "dvc" : recipe.location, pinFolder(source.md5));
 }
 
 /** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */
@@ -147,7 +162,7 @@ async function importDataset(
 	return "imported";
 }
 
-/** Counts a dataset and takes its digest over every manifest, the slices and every file they refer to; throws InvalidFile. */
+/** Counts a dataset and takes its digest over every manifest, the slices and every file they refer to; throws InvalidFile with the problems of all manifests. */
 export async function readDataset(
 	name: string,
 	recipe: Data,
@@ -155,44 +170,33 @@ export async function readDataset(
 	{ source = null, window }: { source?: PlanSource | null; window?: RunWindow | undefined } = {},
 ): Promise<Dataset> {
 	const content = new Map<string, string>();
-	const splits = {} as Dataset["splits"];
-	const labelled = {} as Dataset["labelled"];
+	const faults = new Faults();
+	const frames = {} as Record<Split, Frame[]>;
 	const manifests = {} as RunData["manifests"];
-	let test: Frame[] = [];
-	let listed: TestFrame[] = [];
-	let captured: Captured | null = null;
 	for (const split of SPLITS) {
 		const file = `golden_${split}.manifest`;
-		const frames = await readManifest(path.join(location, file));
-		if (frames.length === 0)
-			throw new InvalidFile([
-				{ file: path.join(location, file), line: 1, column: 1, message: "the manifest has no frames" },
-			]);
-		const used = window && split === "train" ? frames.filter((frame) => isInside(frame.captured, window)) : frames;
-		splits[split] = countFrames(used);
-		labelled[split] = countLabelled(used);
-		manifests[split] = { file, sha256: await digestFile(path.join(location, file)), frames: frames.length };
-		content.set(file, manifests[split].sha256);
-		for (const frame of frames) {
-			for (const reference of [frame["source-ref"], frame["segmentation-ref"]]) {
-				if (typeof reference === "string" && !content.has(reference))
-					content.set(reference, await digestFile(path.join(location, reference)));
-			}
-		}
-		if (split === "test") [test, listed] = [frames, listFrames(frames, content)];
-		if (split === "train") captured = spanOf(frames);
+		frames[split] = await readSplit(path.join(location, file), recipe, content, faults);
+		const digest = await digestFile(path.join(location, file));
+		manifests[split] = { file, sha256: digest, frames: frames[split].length };
+		content.set(file, digest);
 	}
+	faults.refuse();
 	const slicesDigest = await digestFile(path.join(location, "slices.yaml"));
 	content.set("slices.yaml", slicesDigest);
 	const listing = [...content].sort(([a], [b]) => (a < b ? -1 : 1));
+	const isUsed = (frame: Frame) => !window || isInside(frame.captured, window);
+	const used = { ...frames, train: frames.train.filter(isUsed) };
+	const slices = await loadSlices(path.join(location, "slices.yaml"));
 	return {
 		location,
 		source,
-		splits,
-		captured,
-		labelled,
-		slices: countSlices(await loadSlices(path.join(location, "slices.yaml")), test),
-		test: listed,
+		splits: ofSplits((split) => countFrames(used[split])),
+		captured: spanOf(frames.train),
+		labelled: ofSplits((split) => countLabelled(used[split])),
+		members: ofSplits((split) => membersOf(used[split], content)),
+		slices: countSlices(slices.value.slices, frames.test),
+		sliceFile: { file: slices.source.file, text: slices.source.text },
+		test: listFrames(frames.test, content),
 		run: {
 			name,
 			version: sha256(JSON.stringify(listing)),
@@ -203,6 +207,37 @@ export async function readDataset(
 			tracks: recipe.tracks ?? null,
 		},
 	};
+}
+
+function ofSplits<T>(of: (split: Split) => T): Record<Split, T> {
+	return { train: of("train"), val: of("val"), test: of("test") };
+}
+
+/** The frames of a manifest, and the digest of each file that they name; what can't be taken is told as faults. */
+async function readSplit(
+	file: string,
+	{ categories, tracks }: Data,
+	content: Map<string, string>,
+	faults: Faults,
+): Promise<Frame[]> {
+	const frames: Frame[] = [];
+	for await (const { frame, number } of readManifest(
+		file,
+		{ detection: categories.detection, tracks: tracks ?? null },
+		faults,
+	)) {
+		frames.push(frame);
+		for (const key of ["source-ref", "segmentation-ref"] as const) {
+			const reference = frame[key];
+			if (typeof reference !== "string" || content.has(reference)) continue;
+			const digest = await digestFile(path.join(path.dirname(file), reference)).catch((error: unknown) => {
+				if (!(error instanceof Unreadable)) throw error;
+				faults.add(file, number, `${key}: the file ${reference} ${error.why}`);
+			});
+			if (digest) content.set(reference, digest);
+		}
+	}
+	return frames;
 }
 
 /** Frames by their names, each with the digest of its line and its files; of one that is listed twice each has a name of its own. */
@@ -256,7 +291,7 @@ function countFrames(frames: Frame[]): PlanSplit {
 	};
 }
 
-function countSlices(slices: Awaited<ReturnType<typeof loadSlices>>, frames: Frame[]): PlanSlice[] {
+function countSlices(slices: SliceFile["slices"], frames: Frame[]): PlanSlice[] {
 	return slices.map((slice) => {
 		const chosen = frames.filter((frame) =>
 			Object.entries(slice.where).every(([key, wanted]) =>
@@ -281,17 +316,26 @@ export function ownValue<T>(values: Record<string, T>, name: string): T | undefi
 	return Object.hasOwn(values, name) ? values[name] : undefined;
 }
 
+/** A file of a dataset that can't be digested. */
+class Unreadable extends InvalidInput {
+	/** What of the file keeps it from being read. */
+	readonly why: string;
+
+	constructor(file: string, why: string) {
+		super(`${file}: the dataset names this file, but it ${why}.`);
+		this.why = why;
+	}
+}
+
 async function digestFile(file: string): Promise<string> {
 	// A pipe or a device has no end.
-	if ((await stat(file).catch(() => null))?.isFile() === false)
-		throw new InvalidInput(`${file}: named by the dataset, and it is no regular file.`);
+	if ((await stat(file).catch(() => null))?.isFile() === false) throw new Unreadable(file, "is no regular file");
 	const hash = createHash("sha256");
 	try {
 		for await (const chunk of createReadStream(file)) hash.update(chunk);
 	} catch (error) {
-		throw new InvalidInput(
-			`${file}: the dataset names this file, but it can't be read (${(error as NodeJS.ErrnoException).code}).`,
-		);
+		const { code } = error as NodeJS.ErrnoException;
+		throw new Unreadable(file, code === "ENOENT" ? "isn't there" : `can't be read (${code})`);
 	}
 	return `sha256:${hash.digest("hex")}`;
 }

@@ -10,6 +10,7 @@ import { MINUTES, networkEnvironment, runCommand } from "../process.ts";
 import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { type Trainer, trainerEnvironment } from "../trainer/trainer.ts";
+import { insideOfPin } from "./dvc_files.ts";
 import { type DvcRecipe, type Note, readNote, repositoryPlace, writeNote } from "./dvc_pin.ts";
 
 export interface Fetching {
@@ -96,9 +97,9 @@ export function isTrackedHere(state: State, { repository }: PlanSource): boolean
 	return repository === null && state.isInside;
 }
 
-/** What a .dvc file tracks. */
-function folderOf({ path: file }: PlanSource): string {
-	return file.replace(/\.dvc$/, "");
+/** What a .dvc file tracks, or what of it the recipe takes. */
+function folderOf({ path: file, md5 }: PlanSource): string {
+	return path.posix.join(file.replace(/\.dvc$/, ""), insideOfPin(md5));
 }
 
 function revisionOf(root: string, { repository, path: tracked, commit }: PlanSource): string[] {

@@ -9,12 +9,10 @@ import { readRegular, replaceFile } from "../files.ts";
 import type { Data, PlanSource } from "../generated/documents.d.ts";
 import { type Ended, networkEnvironment, runCommand } from "../process.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
-import { parseYaml } from "../text/yaml.ts";
+import { insideOf, isPin, parseTracked, pinInside, pinOf } from "./dvc_files.ts";
 
 /** A .dvc file has a few lines. */
 const MOST_BYTES = 64 * 1024;
-/** How DVC names the content of a folder. */
-const PIN = /^[0-9a-f]{32}\.dir$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /** A recipe's `dvc`, as its schema lets it through. */
@@ -54,7 +52,7 @@ export async function readNote(file: string): Promise<Note | null> {
 	const text = await readFile(file, "utf8").catch(() => null);
 	try {
 		const note = JSON.parse(text ?? "null") as Note | null;
-		return PIN.test(note?.source?.md5 ?? "") ? note : null;
+		return isPin(note?.source?.md5 ?? "") ? note : null;
 	} catch {
 		return null;
 	}
@@ -91,9 +89,13 @@ async function localPin(root: string, data: Loaded<Data>, file: string): Promise
 	});
 	const text = bytes.toString("utf8");
 	const { folder, md5 } = parseTracked(file, text, path.posix.dirname(inside));
-	if (path.resolve(root, data.value.location) !== path.resolve(root, folder))
-		throw refuse("/location", `location: found ${data.value.location}; it must be ${folder}, which ${file} tracks`);
-	return { repository: null, path: file, revision: null, commit: null, md5 };
+	const taken = insideOf(path.resolve(root, folder), path.resolve(root, data.value.location));
+	if (taken === null)
+		throw refuse(
+			"/location",
+			`location: found ${data.value.location}; it must be ${folder}, which ${file} tracks, or a folder inside it`,
+		);
+	return { repository: null, path: file, revision: null, commit: null, md5: pinInside(md5, taken) };
 }
 
 async function repositoryPin(
@@ -118,7 +120,7 @@ async function repositoryPin(
 		const files = (await git.must(["ls-tree", "-r", "-z", "--name-only", commit])).split("\0");
 		const read = (file: string) => git.must(["cat-file", "blob", `${commit}:${file}`]);
 		const where = `${dvc.repository} at ${dvc.revision}`;
-		const md5 = await pinOf(tracked, new Set(files), read, where);
+		const md5 = await pinOf(tracked, { files: new Set(files), read, where });
 		if (md5 !== null) return { repository: dvc.repository, path: tracked, revision: dvc.revision, commit, md5 };
 		const known = files.filter((file) => file.endsWith(".dvc")).map((file) => file.slice(0, -".dvc".length));
 		throw refuse(
@@ -221,89 +223,4 @@ function lastLine(said: string): string {
 		lines.findLast((line) => line !== "") ??
 		"it printed nothing"
 	);
-}
-
-/** The pin of a path, from the .dvc file beside it or the dvc.lock of a pipeline that makes it; null where there is none. */
-async function pinOf(
-	tracked: string,
-	files: ReadonlySet<string>,
-	read: (file: string) => Promise<string>,
-	where: string,
-): Promise<string | null> {
-	const beside = `${tracked}.dvc`;
-	if (files.has(beside)) {
-		const { folder, md5 } = parseTracked(`${beside} of ${where}`, await read(beside), path.posix.dirname(beside));
-		if (folder === tracked) return md5;
-	}
-	for (let folder = path.posix.dirname(tracked); ; folder = path.posix.dirname(folder)) {
-		const lock = path.posix.join(folder, "dvc.lock");
-		if (files.has(lock)) {
-			const pipeline = path.posix.join(folder, "dvc.yaml");
-			const stages = files.has(pipeline) ? parse(`${pipeline} of ${where}`, await read(pipeline)) : {};
-			const md5 = lockedPin(tracked, folder, parse(`${lock} of ${where}`, await read(lock)), stages);
-			if (md5 !== undefined) return checkMd5(`${lock} of ${where}`, md5);
-		}
-		if (folder === ".") return null;
-	}
-}
-
-function lockedPin(tracked: string, folder: string, lock: unknown, pipeline: unknown): unknown {
-	const written = mapping(mapping(pipeline)["stages"]);
-	for (const [name, locked] of Object.entries(mapping(mapping(lock)["stages"]))) {
-		// A stage that is one of many is called name@item.
-		const stage = mapping(written[name.split("@")[0]!]);
-		const from = path.posix.join(folder, text(stage["wdir"]) ?? text(mapping(stage["do"])["wdir"]) ?? ".");
-		const outs = mapping(locked)["outs"];
-		const found = (Array.isArray(outs) ? outs : [])
-			.map(mapping)
-			.find((out) => path.posix.join(from, text(out["path"]) ?? "") === tracked);
-		if (found) return found["md5"] ?? null;
-	}
-	return undefined;
-}
-
-/** What another repository's file says is any YAML. */
-function mapping(value: unknown): Record<string, unknown> {
-	return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
-}
-
-function text(value: unknown): string | undefined {
-	return typeof value === "string" ? value : undefined;
-}
-
-/** The one folder that a .dvc file tracks, from the repository's root, and its pin. */
-function parseTracked(file: string, written: string, from: string): { folder: string; md5: string } {
-	const { outs, wdir } = mapping(parse(file, written));
-	const [first, ...others] = Array.isArray(outs) ? outs : [];
-	const out = mapping(first);
-	const folder = text(out["path"]);
-	if (folder === undefined || others.length > 0)
-		throw new InvalidFile([
-			{
-				file,
-				line: 1,
-				column: 1,
-				message: "this isn't the .dvc file of one folder: it must have exactly one item in outs",
-			},
-		]);
-	return { folder: path.posix.join(from, text(wdir) ?? ".", folder), md5: checkMd5(file, out["md5"]) };
-}
-
-function checkMd5(file: string, md5: unknown): string {
-	if (typeof md5 === "string" && PIN.test(md5)) return md5;
-	const found = typeof md5 === "string" ? md5 : "nothing";
-	throw new InvalidFile([
-		{
-			file,
-			line: 1,
-			column: 1,
-			message: `md5: found ${found}; it must be 32 hexadecimal digits and .dir, the pin of a folder`,
-		},
-	]);
-}
-
-function parse(file: string, text: string): unknown {
-	const source = parseYaml(file, text);
-	if (source.problems.length > 0) throw new InvalidFile(source.problems);
-	return source.value;
 }

@@ -1,24 +1,22 @@
 // Files that are each right become the problems of their combination: what one asks for and no other gives.
 import type { Problem } from "../errors.ts";
-import type { SliceFile } from "../generated/documents.d.ts";
 import { isLatency, isLowerBetter } from "../metrics.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { producedMetrics } from "./produced_metrics.ts";
-import type { Head, ResolvedExperiment } from "./resolved.ts";
+import { type DeclaredSlices, type Head, type ResolvedExperiment, settingAt } from "./resolved.ts";
 import { checkWaived } from "./waiver_file.ts";
 import { checkWindow } from "./window.ts";
 
-type Slice = SliceFile["slices"][number];
-
 /** Problems that no file has on its own; `slices` is null where the dataset is not there yet. */
-export function checkCombination(resolved: ResolvedExperiment, slices: readonly Slice[] | null): Problem[] {
+export function checkCombination(resolved: ResolvedExperiment, declared: DeclaredSlices | null): Problem[] {
+	const slices = declared?.list ?? null;
 	return [
 		...checkHeads(resolved),
 		...checkArchitecture(resolved),
 		...checkData(resolved),
 		...checkTraining(resolved),
 		...checkWindow(resolved),
-		...checkSlices(resolved, slices),
+		...checkSlices(resolved, declared),
 		...checkRules(resolved, slices),
 		...checkWaived(resolved, slices),
 	];
@@ -112,18 +110,12 @@ function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 		);
 }
 
-function checkTraining({ experiment, model, machine, train, heads }: ResolvedExperiment): Problem[] {
+function checkTraining(resolved: ResolvedExperiment): Problem[] {
+	const { experiment, model, machine, train, heads } = resolved;
 	const { processes } = machine.value;
 	const { global_batch, accumulation = 1 } = train;
 	const problems: Problem[] = [];
-	const at = (key: keyof typeof train, message: string) =>
-		problems.push(
-			problemAt(
-				experiment.value.train?.[key] !== undefined ? experiment.source : model.source,
-				`/train/${key}`,
-				message,
-			),
-		);
+	const at = (key: keyof typeof train, message: string) => problems.push(settingAt(resolved, key, message));
 	if (global_batch % (processes * accumulation) !== 0) {
 		const parts = accumulation === 1 ? "" : ` with ${accumulation} accumulated parts each`;
 		const message = `train.global_batch: found ${global_batch}; it must be a multiple of ${processes * accumulation}, for the ${processes} processes of ${machine.source.file}${parts}`;
@@ -163,19 +155,21 @@ function checkTraining({ experiment, model, machine, train, heads }: ResolvedExp
 	return problems;
 }
 
-function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | null): Problem[] {
+function checkSlices({ data }: ResolvedExperiment, declared: DeclaredSlices | null): Problem[] {
+	if (!declared) return [];
+	const { list, source } = declared;
 	const problems: Problem[] = [];
 	const names = new Set<string>();
-	for (const [index, slice] of (slices ?? []).entries()) {
-		const pointer = `/importer/slices/${index}`;
+	for (const [index, slice] of list.entries()) {
+		const pointer = `${declared.pointer}/${index}`;
 		if (names.has(slice.name))
-			problems.push(problemAt(data.source, `${pointer}/name`, `the slice ${slice.name} appears twice`));
+			problems.push(problemAt(source, `${pointer}/name`, `the slice ${slice.name} appears twice`));
 		names.add(slice.name);
 		const { detection } = data.value.categories;
 		if (slice.category !== undefined && !detection.includes(slice.category)) {
 			problems.push(
 				problemAt(
-					data.source,
+					source,
 					`${pointer}/category`,
 					`the slice ${slice.name}: found the category ${slice.category}, which the data doesn't have; ${notAmong(slice.category, detection)}`,
 				),
@@ -187,7 +181,7 @@ function checkSlices({ data }: ResolvedExperiment, slices: readonly Slice[] | nu
 
 function checkRules(
 	{ heads, data, gate, gate: { value } }: ResolvedExperiment,
-	slices: readonly Slice[] | null,
+	slices: DeclaredSlices["list"] | null,
 ): Problem[] {
 	const overall = producedMetrics(heads, data.value.categories, null);
 	const problems: Problem[] = [];

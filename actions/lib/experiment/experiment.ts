@@ -2,13 +2,23 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
-import type { Data, Experiment, Machine, Model, SliceFile } from "../generated/documents.d.ts";
+import type { Data, Experiment, Machine, Model } from "../generated/documents.d.ts";
 import { nearest, notAmong, problemAt } from "../text/problems.ts";
 import { checkCombination } from "./combination.ts";
-import { checkName, type FileKind, fileKinds, type Loaded, loadFile, loadSlices, NAME, namesIn } from "./files.ts";
+import {
+	checkName,
+	checkPlace,
+	type FileKind,
+	fileKinds,
+	type Loaded,
+	loadFile,
+	loadSlices,
+	NAME,
+	namesIn,
+} from "./files.ts";
 import { loadGate, loadWaivers } from "./gates.ts";
 import { policyOf } from "./policy.ts";
-import type { Head, ResolvedExperiment } from "./resolved.ts";
+import { type DeclaredSlices, type Head, importedSlices, type ResolvedExperiment, slicesOf } from "./resolved.ts";
 import { folderTree, type Tree } from "./tree.ts";
 import { waiversOf } from "./waiver_file.ts";
 
@@ -43,7 +53,8 @@ export async function loadExperiment(file: string, options: LoadOptions): Promis
 			throw error;
 		},
 	);
-	problems.push(...checkName(relative, name, "experiment", 40));
+	const misplaced = checkPlace(relative);
+	problems.push(...(misplaced.length > 0 ? misplaced : checkName(relative, name, "experiment", 40)));
 	return resolveExperiment({ name, file: relative, experiment, problems }, options);
 }
 
@@ -79,11 +90,13 @@ export async function resolveExperiment(
 		if (typeof named !== "string" || !NAME.test(named)) return undefined;
 		const files = await namesIn(path.join(from, folder));
 		if (!files.includes(named)) {
+			const isMisnamed = existsSync(path.join(from, folder, `${named}.yml`));
+			const hint = isMisnamed ? `, but ${named}.yml does: rename it to ${named}.yaml` : "";
 			problems.push(
 				problemAt(
 					experiment.source,
 					key === "replay" ? "/replay/data" : `/${key}`,
-					`${folder}/${named}.yaml doesn't exist; ${notAmong(named, files, "available")}`,
+					`${folder}/${named}.yaml doesn't exist${hint || `; ${notAmong(named, files, "available")}`}`,
 				),
 			);
 			return undefined;
@@ -145,14 +158,14 @@ function isMapping(value: unknown): value is Record<string, unknown> {
 }
 
 /** The slices that a dataset has or will have once it is imported; null where that is not known before it is there. */
-async function declaredSlices(state: string | undefined, data: Loaded<Data>): Promise<SliceFile["slices"] | null> {
-	const importer = data.value.importer as { slices?: SliceFile["slices"] } | undefined;
-	if (importer?.slices) return importer.slices;
+async function declaredSlices(state: string | undefined, data: Loaded<Data>): Promise<DeclaredSlices | null> {
+	const imported = importedSlices(data);
+	if (imported) return imported;
 	// What lies there may be of another revision.
 	if (data.value.dvc || state === undefined) return null;
 	const file = path.resolve(state, data.value.location, "slices.yaml");
 	try {
-		return await loadSlices(file);
+		return slicesOf(await loadSlices(file));
 	} catch (error) {
 		if (error instanceof InvalidInput) return null;
 		throw error;

@@ -53,12 +53,32 @@ export function checkName(file: string, name: string, what: string, most: number
 	return [{ file, line: 1, column: 1, message }];
 }
 
+/** A file that its author takes for an experiment, and that no workflow does, by its path from the root. */
+export function checkPlace(file: string): Problem[] {
+	const [folder, ...inside] = file.split("/");
+	const name = inside.at(-1) ?? file;
+	const meant = name.replace(/\.ya?ml(\.txt)?$/i, ".yaml");
+	if (folder === "experiments" && inside.length > 1) {
+		const message = `only the files of experiments/ itself are experiments; move it to experiments/${meant}`;
+		return [{ file, line: 1, column: 1, message }];
+	}
+	if (name.endsWith(".yaml")) return [];
+	return [{ file, line: 1, column: 1, message: `an experiment's file ends in .yaml; rename it to ${meant}` }];
+}
+
+/** Problems of the files of experiments/ that look like experiments, and that nothing reads. */
+export async function strayExperiments(root: string): Promise<Problem[]> {
+	const files = await readdir(path.join(root, "experiments"), { recursive: true }).catch(() => []);
+	const written = files.map((file) => file.split(path.sep).join("/")).filter((file) => /\.ya?ml(\.txt)?$/i.test(file));
+	return written.sort().flatMap((file) => checkPlace(`experiments/${file}`));
+}
+
 /** The slices of a dataset that lies in a folder; throws InvalidFile. */
-export async function loadSlices(file: string): Promise<NonNullable<SliceFile["slices"]>> {
+export async function loadSlices(file: string): Promise<Loaded<SliceFile>> {
 	const problems: Problem[] = [];
 	const loaded = await loadFile<SliceFile>(path.dirname(file), path.basename(file), fileKinds.slices, problems);
 	if (problems.length > 0) throw new InvalidFile(problems.map((problem) => ({ ...problem, file })));
-	return loaded.value.slices;
+	return { ...loaded, source: { ...loaded.source, file } };
 }
 
 /** Names of the YAML files in a folder, without their ending. */

@@ -18,7 +18,7 @@ export async function readProtection(base: Tree, recipe: string, state: string):
 /** The slices that lie with a dataset; none where they can't be read. */
 async function slicesOf(location: string): Promise<NonNullable<SliceFile["slices"]>> {
 	try {
-		return await loadSlices(path.join(location, "slices.yaml"));
+		return (await loadSlices(path.join(location, "slices.yaml"))).value.slices;
 	} catch (error) {
 		if (error instanceof InvalidFile || error instanceof InvalidInput) return [];
 		throw error;

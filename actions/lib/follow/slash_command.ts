@@ -38,10 +38,12 @@ const MAX_ARGUMENT = 200;
 /** The command on a comment's first line; null where there is none, the word where it's none of ours. */
 export function parseCommand(body: string): Command | string | null {
 	const [line = ""] = body.split(/\r?\n/);
-	const match = /^\/([a-z]+)(?:[ \t]+(.*))?$/.exec(line.trimEnd());
+	// A phone writes a capital, and a full stop behind; four spaces before it would be a block of code.
+	const match = /^ {0,3}\/([a-z]+)[.,;:!?…]*(?:\s+(.*))?$/i.exec(line.trimEnd());
 	if (!match) return null;
-	const name = COMMANDS.find((command) => command === match[1]);
-	return name ? { name, argument: (match[2] ?? "").trim().slice(0, MAX_ARGUMENT) } : match[1]!;
+	const word = match[1]!.toLowerCase();
+	const name = COMMANDS.find((command) => command === word);
+	return name ? { name, argument: (match[2] ?? "").trim().slice(0, MAX_ARGUMENT) } : word;
 }
 
 /** The digests that a comment approves: as many digits as it was shown, or more; none where anything else is among them. */

@@ -1167,6 +1167,7 @@ export interface Plan {
     slices: PlanSlice[];
     difference: null | PlanDifference;
     test: PlanTestSplit;
+    overlap?: PlanOverlap;
   };
   weights: null | PlanWeights;
   baseline: null | PlanBaseline;
@@ -1189,6 +1190,10 @@ export interface Plan {
     basis: string;
   };
   conditions: Conditions;
+  /**
+   * What the author may want to mend; absent if there is nothing.
+   */
+  warnings?: PlanWarning[];
   replay: null | {
     location: string;
     share: number;
@@ -1384,6 +1389,31 @@ export interface PlanTestChange {
   }[];
 }
 /**
+ * What the splits share; replayed data count as training data. Plans of before this was counted have none.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_overlap".
+ */
+export interface PlanOverlap {
+  frames: PlanShared;
+  sequences: PlanShared;
+  /**
+   * Why the data recipe lets splits share drives.
+   */
+  reason: string | null;
+}
+/**
+ * Counts by pair of splits; null if one of the two names no drive.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_shared".
+ */
+export interface PlanShared {
+  test_in_train: number | null;
+  val_in_train: number | null;
+  test_in_val: number | null;
+}
+/**
  * The weights training starts from, and which of them fit.
  *
  * This interface was referenced by `Documents`'s JSON-Schema
@@ -1498,6 +1528,18 @@ export interface PlanWaiver {
    * Why it can't count, where that is known of the branch's history.
    */
   refused?: string;
+}
+/**
+ * Something that is probably a mistake, and keeps nothing back.
+ *
+ * This interface was referenced by `Documents`'s JSON-Schema
+ * via the `definition` "plan_warning".
+ */
+export interface PlanWarning {
+  file: string;
+  line: number;
+  column: number;
+  message: string;
 }
 /**
  * What is known about an experiment's jobs; never a guess.
@@ -1660,6 +1702,7 @@ export interface Report {
       [k: string]: PlanSplit;
     };
     test?: PlanTestSplit;
+    overlap?: PlanOverlap;
   };
   parameters: {
     candidate: number;
@@ -3060,6 +3103,10 @@ export interface Data {
     name: "scenes" | "bdd100k" | "coco" | "tusimple" | "trajectories";
     [k: string]: unknown;
   };
+  /**
+   * Why drives may be in more than one of train, val and test. Without it such data are refused; the pull request's comment shows it.
+   */
+  shared_sequences?: string;
   /**
    * Train from tar files of many frames instead of single files. They are made once for each version of the data.
    */

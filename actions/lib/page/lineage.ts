@@ -1,6 +1,7 @@
 // Where a model comes from: what differs from production, its data, its exports, and every digest.
 import { type ComponentChild, h } from "preact";
-import type { Report, Verdict } from "../generated/documents.d.ts";
+import { overlapText } from "../data/overlap.ts";
+import type { PlanOverlap, Report, Verdict } from "../generated/documents.d.ts";
 import { figure } from "../text/markdown.ts";
 import { withoutPrivate } from "../text/private.ts";
 import { facts, fold, type Row, section, table } from "./parts.ts";
@@ -44,11 +45,17 @@ export function dataSection({ data }: Report): ComponentChild {
 	return section(
 		"data",
 		"Data",
+		data.overlap ? h("p", {}, `${overlapText(data.overlap)}.${reasonText(data.overlap)}`) : null,
 		fold(
 			`${data.name}: ${splits.map(([name, { frames }]) => `${frames} ${name}`).join(", ")} frames`,
 			table("Counts of the data", columns, rows),
 		),
 	);
+}
+
+/** Why splits may share drives. */
+function reasonText({ reason }: PlanOverlap): string {
+	return reason === null ? "" : ` Drives may be shared: ${reason}.`;
 }
 
 /** The files that the model is shipped as. */

@@ -2,7 +2,7 @@
 import type { Dataset } from "../data/dataset.ts";
 import { differenceFrom } from "../data/difference.ts";
 import { testSplitOf } from "../data/test_split.ts";
-import { InvalidFile, InvalidInput, type Problem } from "../errors.ts";
+import { InvalidFile, InvalidInput } from "../errors.ts";
 import type { Head, ResolvedExperiment } from "../experiment/resolved.ts";
 import type {
 	Conditions,
@@ -14,8 +14,8 @@ import type {
 	PlanWeights,
 	RunTrain,
 } from "../generated/documents.d.ts";
-import { problemAt } from "../text/problems.ts";
 import { changesFrom } from "./changes.ts";
+import { checkDataset, type Replay } from "./data_checks.ts";
 import { estimate } from "./estimate.ts";
 import { identify } from "./identity.ts";
 import type { Registry, Version } from "./registry.ts";
@@ -29,7 +29,7 @@ export interface PlanInputs {
 	/** What training starts from; null for random weights. */
 	start: Start | null;
 	/** Older data that stand in every batch. */
-	replay: { dataset: Dataset; share: number } | null;
+	replay: Replay | null;
 	/** How trainings are tracked, as the repository's configuration has it. */
 	tracking: Config["tracking"];
 	/** Digest of the trainer's code. */
@@ -44,7 +44,7 @@ export interface PlanInputs {
 /** Plans an experiment; throws InvalidFile where the data can't serve it. */
 export function planRun(inputs: PlanInputs): Plan {
 	const { resolved, dataset, start, replay, tracking, code, image, authors = [], history } = inputs;
-	const problems = checkLabels(resolved, dataset);
+	const { problems, warnings, overlap } = checkDataset(resolved, dataset, replay);
 	if (problems.length > 0) throw new InvalidFile(problems);
 	const { experiment, machine, heads } = resolved;
 	const { trajectory, ...architecture } = resolved.model.value.architecture;
@@ -107,6 +107,7 @@ export function planRun(inputs: PlanInputs): Plan {
 			slices: dataset.slices,
 			difference: baseline && differenceFrom(baseline.entry, dataset),
 			test: testSplitOf(dataset, baseline && { entry: baseline.entry, frames: null }),
+			overlap,
 		},
 		weights: start && { location: start.location, from: start.from, manifest: start.manifest, transfer: null },
 		replay: replay && {
@@ -119,6 +120,7 @@ export function planRun(inputs: PlanInputs): Plan {
 		changes: baseline ? changesFrom(baseline.entry, run, dataset.splits) : [],
 		policy: resolved.policy,
 		estimate: estimate(resolved, dataset, baseline?.entry ?? null),
+		...(warnings.length > 0 ? { warnings } : {}),
 	};
 }
 
@@ -136,16 +138,6 @@ function latencyLimits(policy: PlanPolicy): Conditions["latency"] {
 /** The registry's version as documents name it. */
 function describe({ entry, location }: Version): PlanBaseline {
 	return { version: entry.version, run: entry.run, manifest: entry.manifest, location };
-}
-
-function checkLabels({ experiment, model, data, heads }: ResolvedExperiment, dataset: Dataset): Problem[] {
-	return heads.flatMap((head) => {
-		const without = (["train", "test"] as const).filter((split) => dataset.labelled[split][head] === 0);
-		if (without.length === 0) return [];
-		const where = without.map((split) => dataset.run.manifests[split].file).join(" and ");
-		const message = `${model.source.file} has a ${head} head, but no frame in ${where} of ${data.source.file} has labels for it`;
-		return [problemAt(experiment.source, "/data", message)];
-	});
 }
 
 /** Production; for a run that was promoted before, what it replaced: judged again, it meets the same opponent. */

@@ -4,15 +4,15 @@ import { type Dataset, type Preparation, prepareDataset } from "../data/dataset.
 import { writeDocument } from "../documents.ts";
 import { InvalidFile, InvalidInput, type Problem, sentenceOf } from "../errors.ts";
 import { authorsOf, type Known } from "../experiment/author.ts";
-import { checkCombination } from "../experiment/combination.ts";
 import { loadExperiment } from "../experiment/experiment.ts";
 import type { ResolvedExperiment } from "../experiment/resolved.ts";
 import { folderTree, type Tree } from "../experiment/tree.ts";
 import { checkCaptured } from "../experiment/window.ts";
-import type { Config, Plan, RunWindow, SliceFile } from "../generated/documents.d.ts";
+import type { Config, Plan, RunWindow } from "../generated/documents.d.ts";
 import type { State } from "../state.ts";
 import { problemAt } from "../text/problems.ts";
 import { digestTrainer, type Trainer } from "../trainer/trainer.ts";
+import type { Replay } from "./data_checks.ts";
 import { examine } from "./examined.ts";
 import { approvalOf, shortApproval } from "./identity.ts";
 import { planRun } from "./plan.ts";
@@ -126,17 +126,13 @@ export async function planExperiment(project: PlanPorts, file: string, options: 
 	const resolved = await loadExperiment(file, {
 		root: options.head ?? root,
 		base: options.base ?? home,
-		state: project.state.folder,
 		...(options.gates ? { gates: options.gates } : {}),
 		...(options.waivers ? { waivers: options.waivers } : {}),
 	});
 	const dataset = await prepareOwn(project, resolved, options.onImport);
-	// What labels the data has is known only now, and so are slices of data that wasn't there before.
+	// What labels the data has is known only now.
 	const optional = resolved.model.value.optional_heads ?? [];
 	resolved.heads = resolved.heads.filter((head) => !optional.includes(head) || dataset.labelled.train[head] > 0);
-	const slices = dataset.slices.map(({ category, ...slice }) => (category === null ? slice : { ...slice, category }));
-	const problems = checkCombination(resolved, slices as SliceFile["slices"]);
-	if (problems.length > 0) throw new InvalidFile(problems);
 	if (!project.reachesModels && resolved.experiment.value.weights?.run !== undefined) {
 		const message = "this runner can't reach the store, so it sees no runs; use version or production instead";
 		throw new InvalidFile([problemAt(resolved.experiment.source, "/weights/run", `weights.run: ${message}`)]);
@@ -199,7 +195,7 @@ async function prepareReplay(
 	project: PlanPorts,
 	{ experiment, data, replay }: ResolvedExperiment,
 	onImport: PlanOptions["onImport"],
-): Promise<{ dataset: Dataset; share: number } | null> {
+): Promise<Replay | null> {
 	const wanted = experiment.value.replay;
 	if (!wanted || !replay) return null;
 	const refuse = (key: string, message: string) =>

@@ -49,7 +49,7 @@ export function readEvent(name: string, payload: Record<string, unknown>): Asked
 
 /** Checks what is said to be published; throws InvalidInput that tells everything that is wrong with it. */
 function checkPublication(value: Record<string, unknown>): Publication {
-	const source = { file: "", value, problems: [], placeOf: () => ({ line: 1, column: 1 }) };
+	const source = { file: "", text: "", value, problems: [], warnings: [], placeOf: () => ({ line: 1, column: 1 }) };
 	const problems = checkSchema(source, validatePublication, [publicationSchema]);
 	if (problems.length > 0) {
 		const event = EVENTS.find((known) => known === value["event"]) ?? "what was published";

@@ -8,6 +8,7 @@ import type { EvalReport, Figures, Jobs, Plan, Report } from "../generated/docum
 import type { RunId } from "../plan/identity.ts";
 import { evaluationKey, type Store } from "../plan/store.ts";
 import { isEvaluated } from "../train/train.ts";
+import { cardWithOverlap } from "./card.ts";
 import { findSeeds } from "./seeds.ts";
 
 /** The evaluation's documents, and the digests of those that became part of the report. */
@@ -67,9 +68,9 @@ async function readMeasured(plan: Plan, evaluation: RunId, store: Store): Promis
 	};
 }
 
-/** Digest of what a verdict rests on in a plan; what merely changes with the day (estimate, promotion) is left out. */
+/** Digest of what a verdict rests on in a plan; what merely changes with the day (estimate, promotion), or is told besides, is left out. */
 export function digestPlan(plan: Plan): string {
-	const { estimate: _, promoted: __, ...judged } = plan;
+	const { estimate: _, promoted: __, warnings: ___, ...judged } = withoutOverlap(plan);
 	return sha256(documentText(judged));
 }
 
@@ -96,7 +97,13 @@ export function makeReport(plan: Plan, jobs: Jobs, measured: Evaluation, root: s
 
 /** A report made again from the plan and the store; only times, cost and places, on which no verdict rests, are taken from the one at hand. */
 export async function makeReportAgain(plan: Plan, report: Report, store: Store): Promise<Report> {
-	return joinReport(plan, report, await readMeasured(plan, report.evaluation, store));
+	// A report of before it was counted has none.
+	const planned = report.data.overlap ? plan : withoutOverlap(plan);
+	return joinReport(planned, report, await readMeasured(plan, report.evaluation, store));
+}
+
+function withoutOverlap({ data: { overlap: _, ...data }, ...plan }: Plan): Plan {
+	return { ...plan, data };
 }
 
 function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluation): Report {
@@ -127,6 +134,7 @@ function joinReport(plan: Plan, circumstances: Circumstances, measured: Evaluati
 			dvc: plan.run.data.dvc,
 			splits: plan.data.splits,
 			test: plan.data.test,
+			...(plan.data.overlap ? { overlap: plan.data.overlap } : {}),
 		},
 		parameters: { candidate: evaluation.candidate.parameters, production: evaluation.production?.parameters ?? null },
 		slices: evaluation.slices.map((slice) => ({
@@ -168,7 +176,7 @@ export async function writeReport(
 ): Promise<{ report: string; card: string }> {
 	const folder = reportsOf(root, report.experiment.name);
 	const file = await writeDocument("report", report, path.join(folder, "report.json"));
-	await replaceFile(path.join(folder, "model_card.md"), card);
+	await replaceFile(path.join(folder, "model_card.md"), cardWithOverlap(card, report.data.overlap));
 	return { report: file, card: path.join(folder, "model_card.md") };
 }
 

@@ -175,6 +175,28 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			expect(location).toBe(path.join(state.folder, "data/whole", source!.md5));
 		});
 
+		test("from inside of a folder that is tracked, each part beside the other", async () => {
+			const part = (name: string) => at("v2", { path: `sets/${name}` });
+			const [small, smaller] = [await prepare(await part("small")), await prepare(await part("smaller"))];
+			expect([small, smaller].map(({ splits }) => splits.train.frames)).toEqual([3, 2]);
+			const { md5 } = await readPinned(root, state.folder, await at("v2", { path: "sets" }));
+			expect(small.run.dvc).toBe(`${md5}/small`);
+			expect(await prepare(await part("small"), forbidden)).toEqual(small);
+			expect(await look(await part("smaller"))).toEqual(smaller);
+			expect((await pins()).every((name) => name.startsWith(`${md5}-`))).toBe(true);
+		});
+
+		test("to where the .dvc file has it, of which the recipe takes a part", async () => {
+			run(base, "git", "clone", "--quiet", repository, root);
+			const data = await recipe({ file: "sets.dvc", remote: "storage" }, "location: sets/smaller\n");
+			expect((await prepare(data)).splits.train.frames).toBe(2);
+			expect((await prepare(data, forbidden)).splits.train.frames).toBe(2);
+			state = openState(root, path.join(base, `part-${path.basename(root)}`));
+			await rm(path.join(root, "sets"), { recursive: true });
+			expect((await prepare(data)).splits.train.frames).toBe(2);
+			expect((await look(data)).splits.train.frames).toBe(2);
+		});
+
 		test("from S3", async () => {
 			const dataset = await prepare(await at("v2", { remote: "cloud" }));
 			expect(dataset.splits.train.frames).toBe(3);
@@ -342,8 +364,8 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			}
 			messages.push(await messageOf(readPinned(root, state.folder, await recipe({ file: "../data/mini.dvc" }))));
 			expect(messages.join("\n")).toMatchInlineSnapshot(`
-				"InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/other; it must be data/mini, which data/mini.dvc tracks
-				InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/mini; it must be mini, which data/mini.dvc tracks
+				"InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/other; it must be data/mini, which data/mini.dvc tracks, or a folder inside it
+				InvalidFile: recipes/data/pinned.yaml:2:11 location: found data/mini; it must be mini, which data/mini.dvc tracks, or a folder inside it
 				InvalidFile: data/mini.dvc:1:1 md5: found d41d8cd98f00b204e9800998ecf8427e; it must be 32 hexadecimal digits and .dir, the pin of a folder
 				InvalidFile: data/mini.dvc:1:1 md5: found nothing; it must be 32 hexadecimal digits and .dir, the pin of a folder
 				InvalidFile: data/mini.dvc:1:1 this isn't the .dvc file of one folder: it must have exactly one item in outs
@@ -476,7 +498,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 				val: { frames: [1, 1], objects: { vehicle: [1, 1] } },
 				test: { frames: [1, 2], objects: { vehicle: [1, 2] } },
 			},
-			slices: { night: { frames: [0, 1] }, day: { frames: [null, 1] } },
+			slices: { night: { frames: [1, 1] }, day: { frames: [null, 1] } },
 		});
 		await writeDocument("plan", after, path.join(root, "plan.json"));
 

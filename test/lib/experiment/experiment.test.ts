@@ -1,11 +1,12 @@
 // An experiment file
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import { loadExperiment } from "../../../actions/lib/experiment/experiment.ts";
-import { namesIn } from "../../../actions/lib/experiment/files.ts";
+import { namesIn, strayExperiments } from "../../../actions/lib/experiment/files.ts";
+import { allWarningsOf, warningsOf } from "../../../actions/lib/experiment/resolved.ts";
 import { accepted } from "../../contract/refused.ts";
 
 const repository = path.resolve(import.meta.dirname, "../../..");
@@ -89,4 +90,58 @@ test("that isn't there is an input that can't be taken, with the one that was me
 			`${file}: the file can't be read (ENOENT). Did you mean experiments/more-night.yaml?`,
 		);
 	expect(await refusal("experiments")).toBe("experiments: this is a folder.");
+});
+
+describe("is known by its place", () => {
+	test.each([
+		["experiments/second.yml", "an experiment's file ends in .yaml; rename it to second.yaml"],
+		["experiments/second.YAML", "an experiment's file ends in .yaml; rename it to second.yaml"],
+		["experiments/second.yaml.txt", "an experiment's file ends in .yaml; rename it to second.yaml"],
+		[
+			"experiments/sub/second.yaml",
+			"only the files of experiments/ itself are experiments; move it to experiments/second.yaml",
+		],
+		[
+			"experiments/a/b/second.yml",
+			"only the files of experiments/ itself are experiments; move it to experiments/second.yaml",
+		],
+	])("and refused as %s, which no workflow reads", async (file, message) => {
+		await mkdir(path.dirname(path.join(root, file)), { recursive: true });
+		await writeFile(path.join(root, file), accepted);
+		expect(await problems(loadExperiment(file, { root }))).toBe(`${file}:1:1 ${message}`);
+		expect(await strayExperiments(root)).toEqual([{ file, line: 1, column: 1, message }]);
+	});
+
+	test("beside files that nobody takes for one", async () => {
+		for (const name of ["README.md", "experiment.schema.json", ".mine.yaml.swp", "mine.yaml~", "mine.yaml.orig"])
+			await writeFile(path.join(root, "experiments", name), "");
+		expect(await strayExperiments(root)).toEqual([]);
+		await rm(path.join(root, "experiments"), { recursive: true });
+		expect(await strayExperiments(root)).toEqual([]);
+	});
+});
+
+test("hands on what its author may want to mend, of its own files alone", async () => {
+	await writeFile(path.join(root, "experiments/mine.yaml"), accepted.replace(/why: .*/, "why: see #42"));
+	const recipe = path.join(root, "recipes/data/scenes.yaml");
+	await writeFile(recipe, (await readFile(recipe, "utf8")).replace(/description: .*/, "description: the bug of #7"));
+	const machine = path.join(root, "recipes/machines/laptop.yaml");
+	await writeFile(machine, (await readFile(machine, "utf8")).replace(/description: .*/, "description: desk #3"));
+	const warnings = warningsOf(await loadExperiment("experiments/mine.yaml", { root }));
+	expect(warnings.map(({ file, message }) => `${file} ${message.split(":")[0]}`)).toEqual([
+		"experiments/mine.yaml why",
+		"recipes/data/scenes.yaml description",
+	]);
+	const all = allWarningsOf(await loadExperiment("experiments/mine.yaml", { root }));
+	expect(all.at(-1)?.file).toBe("recipes/machines/laptop.yaml");
+});
+
+test("is told of a recipe whose file ends otherwise", async () => {
+	await rename(
+		path.join(root, "recipes/models/hydranet-small.yaml"),
+		path.join(root, "recipes/models/hydranet-small.yml"),
+	);
+	expect(await problems(loadExperiment("experiments/mine.yaml", { root }))).toContain(
+		"recipes/models/hydranet-small.yaml doesn't exist, but hydranet-small.yml does: rename it to hydranet-small.yaml",
+	);
 });

@@ -49,9 +49,8 @@ function problemsOf(rules: string): string[] {
 		train: { global_batch: 4 },
 		heads,
 	} as unknown as ResolvedExperiment;
-	return checkCombination(resolved, [{ name: "crowd", where: { density: "high" } }]).map(
-		({ line, message }) => `${line} ${message}`,
-	);
+	const slices = { list: [{ name: "crowd", where: { density: "high" } }], source, pointer: "/slices" };
+	return checkCombination(resolved, slices).map(({ line, message }) => `${line} ${message}`);
 }
 
 describe("are gated", () => {

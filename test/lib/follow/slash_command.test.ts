@@ -16,11 +16,22 @@ describe("is read", () => {
 		["/explain  map night ", { name: "explain", argument: "map night" }],
 		["/explain $(rm -rf /) `x`", { name: "explain", argument: "$(rm -rf /) `x`" }],
 		["/dance", "dance"],
-		["/STOP", null],
-		[" /stop", null],
+		["/Stop", { name: "stop", argument: "" }],
+		["/STOP!", { name: "stop", argument: "" }],
+		[" /stop", { name: "stop", argument: "" }],
+		["   /stop.", { name: "stop", argument: "" }],
+		["/stop…\r\nit costs too much", { name: "stop", argument: "" }],
+		["/stop, please", { name: "stop", argument: "please" }],
+		["/Explain: map Night", { name: "explain", argument: "map Night" }],
+		["/stop\u00a0please", { name: "stop", argument: "please" }],
+		["    /stop", null],
+		["\t/stop", null],
+		["> /stop", null],
+		["/stop/plan", null],
 		["please /stop", null],
 		["first\n/stop", null],
-		["/stopnow!", null],
+		["/stopnow!", "stopnow"],
+		["/Dance.", "dance"],
 		["/", null],
 		["", null],
 	])("%j", (body, command) => {
@@ -49,6 +60,7 @@ describe("approves", () => {
 		[`> /approve ${short}`, []],
 		[`lgtm\n/approve ${short}`, []],
 		[`/plan ${short}`, []],
+		[` /Approve ${short}`, [short]],
 	])("by %j the plans %j", (body, digests) => {
 		expect(approvalsIn(body)).toEqual(digests);
 	});

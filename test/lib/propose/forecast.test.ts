@@ -31,8 +31,10 @@ beforeEach(async () => {
 	await mkdir(folder, { recursive: true });
 	await writeFile(path.join(folder, "slices.yaml"), "slices: []\n");
 	for (const split of ["train", "val", "test"]) {
-		await writeFile(path.join(folder, `golden_${split}.manifest`), frame("a", "2026-11-21") + frame("b", "2026-11-01"));
-		for (const name of "ab") await writeFile(path.join(folder, `${name}.jpg`), name);
+		const names = [`${split}-a`, `${split}-b`];
+		const lines = [frame(names[0]!, "2026-11-21"), frame(names[1]!, "2026-11-01")];
+		await writeFile(path.join(folder, `golden_${split}.manifest`), lines.join(""));
+		for (const name of names) await writeFile(path.join(folder, `${name}.jpg`), name);
 	}
 });
 afterEach(() => rm(root, { recursive: true }));

@@ -10,7 +10,7 @@ import { digestPlan, makeReport, readEvaluation } from "../../../actions/lib/rep
 import { folder } from "../../../actions/lib/stores/folder.ts";
 import { makeEvaluation, makeScores } from "../../fixtures/evaluation.ts";
 import { makeMeasured, measuredFiles } from "../../fixtures/judged.ts";
-import { makeJob, makeJobs, makePlan } from "../../fixtures/plan.ts";
+import { makeJob, makeJobs, makeOverlap, makePlan } from "../../fixtures/plan.ts";
 
 const plan = makePlan();
 const jobs = makeJobs(plan);
@@ -64,7 +64,14 @@ describe("joins the documents", () => {
 	});
 
 	test("the same on another day: an estimate or a promotion changes no digest", () => {
-		const later = { ...plan, promoted: 3, estimate: { ...plan.estimate, seconds: 99 } };
+		const later = {
+			...plan,
+			promoted: 3,
+			estimate: { ...plan.estimate, seconds: 99 },
+			// What plans of before it was counted lack.
+			data: { ...plan.data, overlap: makeOverlap(0) },
+			warnings: [{ file: "x.yaml", line: 1, column: 1, message: "is this meant?" }],
+		};
 		expect(digestPlan(later)).toBe(digestPlan(plan));
 		expect(digestPlan({ ...plan, baseline: null })).not.toBe(digestPlan(plan));
 	});

@@ -1,5 +1,6 @@
 """Lines of a manifest become frames, strictly; an importer's frames become a dataset, whole or not at all."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -80,6 +81,11 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
         for number, line in enumerate(iter(lambda: lines.readline(MOST_LINE + 2), b""), start=1):
             if len(line.removesuffix(b"\n")) > MOST_LINE:
                 raise Refused(f"{file}, line {number}: the line has more than {MOST_LINE} bytes")
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+                # In UTF-16 every other byte of ASCII is zero, behind a mark or without one.
+                if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line[:2]:
+                    raise Refused(f"{file}, line 1: the file is UTF-16 (PowerShell writes that); save it as UTF-8")
             if not line.strip():
                 continue
             try:
@@ -93,6 +99,9 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
                             f"tracks[{at}]: found {found[0]} past and {found[1]} future points; "
                             f"the file's first track has {lengths[0]} and {lengths[1]}"
                         )
+            except UnicodeDecodeError as error:
+                reason = "found bytes that are not UTF-8 (they may be Latin-1); save the file as UTF-8"
+                raise Refused(f"{file}, line {number}: {reason}") from error
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
                 raise Refused(f"{file}, line {number}: {reason}") from error

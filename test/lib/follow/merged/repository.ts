@@ -58,17 +58,19 @@ export async function makeTemplate(): Promise<string> {
 /** One frame with every label in each split. */
 async function writeDataset(folder: string): Promise<void> {
 	await mkdir(folder, { recursive: true });
-	const frame = {
-		"source-ref": "frame.jpg",
+	const frameOf = (split: string) => ({
+		"source-ref": `${split}.jpg`,
 		"segmentation-ref": "classes.png",
 		width: 96,
 		height: 64,
 		detection: [{ category: "vehicle", box: [1, 2, 30, 40] }],
 		lanes: [],
-	};
-	for (const split of ["train", "val", "test"])
-		await writeFile(path.join(folder, `golden_${split}.manifest`), `${JSON.stringify(frame)}\n`);
-	for (const file of ["frame.jpg", "classes.png"]) await writeFile(path.join(folder, file), file);
+	});
+	const splits = ["train", "val", "test"];
+	for (const split of splits)
+		await writeFile(path.join(folder, `golden_${split}.manifest`), `${JSON.stringify(frameOf(split))}\n`);
+	for (const file of [...splits.map((split) => `${split}.jpg`), "classes.png"])
+		await writeFile(path.join(folder, file), file);
 	await writeFile(path.join(folder, "slices.yaml"), "slices: []\n");
 }
 
