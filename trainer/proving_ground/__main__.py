@@ -24,6 +24,10 @@ IMPORTERS = {
     "bdd100k": ("proving_ground.data.bdd100k", "import_bdd100k"),
     "coco": ("proving_ground.data.coco", "import_coco"),
     "tusimple": ("proving_ground.data.tusimple", "import_tusimple"),
+    "index": ("proving_ground.data.index", "import_index"),
+    "nuscenes": ("proving_ground.data.nuscenes", "import_nuscenes"),
+    "cityscapes": ("proving_ground.data.cityscapes", "import_cityscapes"),
+    "culane": ("proving_ground.data.culane", "import_culane"),
     "trajectories": ("proving_ground.data.trajectories", "import_trajectories"),
 }
 
