@@ -113,6 +113,26 @@ const each = (split: string) => `  splits: { train: ${split}, val: ${split}, tes
 const coco = `${goodData}importer:\n  name: coco\n${size}${each("{ images: a, annotations: b.json }")}${slices}`;
 const tusimple = `${goodData}importer:\n  name: tusimple\n${size}${each("{ images: a, labels: b.json }")}${slices}`;
 const trajectories = `${goodData}importer:\n  name: trajectories\n  past: 8\n  future: 12\n  step_seconds: 0.4\n${each("[a.txt, b.txt]")}${slices}`;
+const shares = "by: sequence, seed: 1, shares: { train: 0.8, val: 0.1, test: 0.1 }";
+const ofShares = (more = "") => `  splits: { ${shares}${more} }\n`;
+const index = `${goodData}importer:
+  name: index
+  file: a.jsonl
+  images: .
+${size}  columns:
+    image: file
+    boxes: { column: objects.box, categories: objects.label, form: xywh, unit: absolute }
+    sequence: drive
+${ofShares()}${slices}`;
+const nuscenes = `${goodData}importer:
+  name: nuscenes
+  root: a
+  version: v1.0-mini
+  cameras: [CAM_FRONT]
+  tracks: { past: 8, future: 12, step_seconds: 0.4, frame: ego }
+${size}${each("[scene-0061]")}${slices}`;
+const cityscapes = `${goodData}importer:\n  name: cityscapes\n  root: a\n${size}${each("{ split: val, cities: [aachen] }")}${slices}`;
+const culane = `${goodData}importer:\n  name: culane\n  root: a\n${size}${each("{ list: list/val.txt }")}${slices}`;
 const pinned = `${goodData}dvc:\n  repository: https://github.com/acme/driving-data\n  path: data/scenes\n  revision: v2\n`;
 const local = `${goodData}dvc: { file: data/mine.dvc }\n`;
 
@@ -124,6 +144,16 @@ export const acceptedData: Record<string, string> = {
 	"TuSimple's labels": tusimple,
 	"TuSimple's masks": tusimple.replaceAll("labels: b.json", "masks: b, frames: 3, skip: 1"),
 	"tables of positions": trajectories,
+	"an index by sequence": index,
+	"an index by a column": index.replace(ofShares(), "  splits: { column: fold, train: [a], val: [b], test: [c, d] }\n"),
+	"nuScenes by its scenes": nuscenes,
+	"Cityscapes by its cities": cityscapes,
+	"CULane by its lists": culane,
+	"CULane by sequence": culane.replace(each("{ list: list/val.txt }"), ofShares(", lists: [list/val.txt]")),
+	"COCO by sequence": coco.replace(
+		each("{ images: a, annotations: b.json }"),
+		ofShares(", images: a, annotations: b.json"),
+	),
 	"a revision that DVC pins": pinned,
 	"a .dvc file": local.replace("mine.dvc", "mine.dvc, remote: storage"),
 };
@@ -138,6 +168,18 @@ export const refusedData: Record<string, string> = {
 	"TuSimple with labels and masks": tusimple.replace("labels: b.json", "labels: b.json, masks: c"),
 	"TuSimple without either": tusimple.replace("train: { images: a, labels: b.json }", "train: { images: a }"),
 	"a split missing": coco.replace(", test: { images: a, annotations: b.json }", ""),
+	"an index without a form of its boxes": index.replace(", form: xywh", ""),
+	"an index without a path of its images": index.replace("    image: file\n", ""),
+	"shares without a seed": index.replace("seed: 1, ", ""),
+	"a share of nothing": index.replace("val: 0.1", "val: 0"),
+	"sequences of a split that has none": culane.replace(each("{ list: list/val.txt }"), ofShares()),
+	"Cityscapes' test, which has no labels": cityscapes.replace("test: { split: val", "test: { split: test"),
+	"nuScenes by its scenes and by sequence": nuscenes.replace("splits: { ", `splits: { ${shares}, `),
+	"nuScenes' tracks of another shape than the recipe's": nuscenes.replace(
+		"past: 8, future: 12, step_seconds: 0.4, f",
+		"past: 4, future: 6, step_seconds: 0.5, f",
+	),
+	"nuScenes' tracks, and none in the recipe": nuscenes.replace(/^tracks.*\n/m, ""),
 	"tables without a file": trajectories.replace("train: [a.txt, b.txt]", "train: []"),
 	"a table twice": trajectories.replace("train: [a.txt, b.txt]", "train: [a.txt, a.txt]"),
 	"a past of one point": trajectories.replaceAll("past: 8", "past: 1"),

@@ -1,6 +1,6 @@
 // Files that are each right become the problems of their combination: what one asks for and no other gives.
 import type { Problem } from "../errors.ts";
-import type { SliceFile } from "../generated/documents.d.ts";
+import type { Data, SliceFile } from "../generated/documents.d.ts";
 import { isLatency, isLowerBetter } from "../metrics.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { producedMetrics } from "./produced_metrics.ts";
@@ -97,17 +97,18 @@ function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 		const message = "a recipe gets its data from an importer or from DVC, not from both: remove importer or dvc";
 		return [problemAt(source, "/dvc", message, "key")];
 	}
-	if (importer?.name !== "trajectories") return [];
+	const made = (importer?.name === "trajectories" ? importer : importer?.["tracks"]) as Data["tracks"] | undefined;
+	if (!made) return [];
 	const shape = ["past", "future", "step_seconds"] as const;
-	const asked = shape.map((key) => `${key}: ${importer[key]}`).join(", ");
+	const asked = shape.map((key) => `${key}: ${made[key]}`).join(", ");
 	if (!tracks) return [problemAt(source, "/importer", `the importer makes tracks: add tracks: { ${asked} }`, "key")];
 	return shape
-		.filter((key) => tracks[key] !== importer[key])
+		.filter((key) => tracks[key] !== made[key])
 		.map((key) =>
 			problemAt(
 				source,
 				`/tracks/${key}`,
-				`tracks.${key}: found ${tracks[key]}, but the importer makes ${importer[key]}; they must be the same`,
+				`tracks.${key}: found ${tracks[key]}, but the importer makes ${made[key]}; they must be the same`,
 			),
 		);
 }
