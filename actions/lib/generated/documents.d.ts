@@ -256,41 +256,6 @@ export type MachineProxy = string;
  * via the `definition` "frame_path".
  */
 export type FramePath = string;
-/**
- * Another seed gives other sequences to each split.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_seed".
- */
-export type DataSeed = number;
-/**
- * What coordinates count: `absolute`, pixels of the image; `normalised`, from 0 to 1 across it.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_unit".
- */
-export type DataUnit = "absolute" | "normalised";
-/**
- * The source's column. A dot leads into an object, or into each object of a list.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_column".
- */
-export type DataColumn = string;
-/**
- * Size of a written frame, in pixels.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_width".
- */
-export type DataWidth = number;
-/**
- * Size of a written frame, in pixels.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_height".
- */
-export type DataHeight = number;
 
 export interface Documents {
   run?: Run;
@@ -3758,36 +3723,4 @@ export interface Config {
  */
 export interface FrameName {
   [k: string]: unknown;
-}
-/**
- * Share of the sequences in each split; they must sum to 1. Each split gets at least one.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_shares".
- */
-export interface DataShares {
-  /**
-   * Share of train.
-   */
-  train: number;
-  /**
-   * Share of val.
-   */
-  val: number;
-  /**
-   * Share of test.
-   */
-  test: number;
-}
-/**
- * The source's names for a category of the recipe. A category that isn't here has its own name there too.
- *
- * This interface was referenced by `Documents`'s JSON-Schema
- * via the `definition` "data_labels".
- */
-export interface DataLabels {
-  /**
-   * @minItems 1
-   */
-  [k: string]: [string, ...string[]];
 }

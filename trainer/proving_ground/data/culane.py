@@ -49,7 +49,6 @@ def import_culane(spec: dict[str, Any], out: Path) -> None:
         picture, name = chosen[split][at], f"{split}-{at:06d}"
         size = (spec["width"], spec["height"])
         own = write_resized(inside(root, picture.name, picture.place), folder / f"images/{name}.jpg", size)
-        record.write(split, "frames")
         fitted = [fit_lane(lane, own, size) for lane in read_lanes((root / picture.name).with_suffix(".lines.txt"))]
         lanes = [lane for lane in fitted if lane is not None]
         record.write(split, "lanes", len(lanes))
@@ -80,13 +79,14 @@ def choose_pictures(
     if is_by_sequence(splits):
         pictures = [picture for name in splits["lists"] for picture in read(name)]
         chosen = split_by_sequence(splits, pictures, lambda it: it.sequence, lambda it: it.place)
+        for split in SPLITS:
+            record.write(split, "frames", len(chosen[split]))
     else:
         chosen = {}
         for split in SPLITS:
             pictures = read(splits[split]["list"])
             chosen[split] = choose(pictures, split, splits[split], str(root / splits[split]["list"]))
-            left = len(pictures) - len(chosen[split])
-            record.leave(split, "frames", "before skip, or beyond frames", left)
+            record.choose(split, len(chosen[split]), len(pictures))
     first: dict[str, str] = {}
     for pictures in chosen.values():
         for picture in pictures:

@@ -16,6 +16,8 @@ from proving_ground.errors import Refused
 
 # Examples are kept, decoded and sized, up to this many bytes in each process.
 CACHE_BYTES = 1 << 30
+# Of a metre: what is left of a map's coordinates in float64. Wherever its origin is, a track is the same to the bit.
+TRACK_DECIMALS = 6
 
 
 class FrameDataset:
@@ -59,8 +61,7 @@ class FrameDataset:
         if "lanes" in heads and frame.lanes is not None:
             lanes = [np.array(lane, dtype=np.float32).reshape(-1, 2) * scale for lane in frame.lanes]
         if "trajectory" in heads and frame.tracks is not None:
-            past = self.tracks(frame, "past")
-            future = self.tracks(frame, "future")
+            past, future = (self.tracks(frame, part).astype(np.float32) for part in ("past", "future"))
         return Example(
             image=image,
             boxes=boxes,
@@ -79,14 +80,17 @@ class FrameDataset:
         return boxes, categories, np.array([bool(label.get("crowd", False)) for label in labels], dtype=bool)
 
     def tracks(self, frame: Frame, part: str) -> np.ndarray:
-        """The past or the future of a frame's tracks: [T, P or F, 2] float32; raises Refused for another length."""
+        """The past or the future of a frame's tracks, [T, P or F, 2] float64 metres from the frame's origin.
+
+        Raises Refused for another length.
+        """
         length = getattr(self.data.tracks, part)
         for track in frame.tracks or []:
             if len(track[part]) != length:
                 found = len(track[part])
                 raise Refused(f"{frame.source}: a track's {part} has {found} points; the data recipe says {length}")
         points = [track[part] for track in frame.tracks or []]
-        return np.array(points, dtype=np.float32).reshape(-1, length, 2)
+        return np.round(np.array(points).reshape(-1, length, 2) - origin_of(frame), TRACK_DECIMALS)
 
     def read_image(self, name: str, mode: str, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
         """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
@@ -139,7 +143,7 @@ class FrameDataset:
         if "lanes" in heads and frame.lanes is not None:
             lanes = [np.array(lane, dtype=np.float64).reshape(-1, 2) for lane in frame.lanes]
         if "trajectory" in heads and frame.tracks is not None:
-            tracks = self.tracks(frame, "future").astype(np.float64)
+            tracks = self.tracks(frame, "future")
         return Target(
             boxes=boxes,
             categories=categories,
@@ -147,9 +151,18 @@ class FrameDataset:
             segmentation=segmentation,
             lanes=lanes,
             tracks=tracks,
+            origin=origin_of(frame),
             width=frame.width,
             height=frame.height,
         )
+
+
+def origin_of(frame: Frame) -> np.ndarray:
+    """Where the first of a frame's tracks is at present, [2] float64 metres.
+
+    Tracks are seen from there: to float32 a place on a map, millions of metres from its origin, has no centimetres.
+    """
+    return np.array(frame.tracks[0]["past"][-1] if frame.tracks else (0, 0), dtype=np.float64)
 
 
 def read_image(

@@ -27,8 +27,8 @@ def attributes_of(entry: Mapping[str, Any], place: str) -> dict[str, str]:
     found = {} if found is None else found
     if not isinstance(found, dict):
         raise Refused(f"{place}: found the attributes {shorten(found)}; it must be an object of strings.")
-    cameras = [entry[key] for key in CAMERA if entry.get(key) is not None][:1]
-    whole = {**{"camera": camera for camera in cameras}, **found}
+    camera = next((entry[key] for key in CAMERA if entry.get(key) is not None), None)
+    whole = {"camera": camera, **found} if camera is not None else found
     return {name: text_of(value, name, place) for name, value in whole.items() if value is not None}
 
 
@@ -97,11 +97,12 @@ def refuse_absent(
     absent = [name for name in wanted if name not in there]
     if not absent:
         return
-    near = {name: synonyms[name] for name in absent if synonyms.get(name) in there}
+    near = []
     for name in absent:
-        matches = difflib.get_close_matches(name, there, n=1)
-        near |= {name: near.get(name) or match for match in matches}
-    hint = " Did you mean " + ", ".join(f"{match} for {name}" for name, match in near.items()) + "?" if near else ""
+        other = synonyms.get(name)
+        matches = [other] if other in there else difflib.get_close_matches(name, there, n=1)
+        near += [f"{match} for {name}" for match in matches]
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
     raise Refused(
         f"{where}: {setting} names {', '.join(absent)}, which they lack; they have {', '.join(there) or 'none'}.{hint}"
     )

@@ -306,5 +306,5 @@ def encode_line(line: dict[str, Any], categories: list[str], place: str) -> byte
 def note_picture(picture: str, pictures: set[str], record: Record, split: str) -> None:
     """Tell of a picture that a split has twice: the same evidence counts twice, and makes intervals too narrow."""
     if picture in pictures:
-        record.note(split, "frames show the same picture as an earlier one, which narrows the intervals")
+        record.note(split, "Frames that show the same picture as an earlier one")
     pictures.add(picture)

@@ -49,9 +49,10 @@ class Record:
         self.write(split, "frames", chosen)
         self.leave(split, "frames", "outside of frames and skip", total - chosen)
 
-    def note(self, split: str, text: str) -> None:
+    def note(self, split: str, text: str, number: int = 1) -> None:
         """Count what a person should know of a split."""
-        self.notes.setdefault(split, Counter())[text] += 1
+        if number:
+            self.notes.setdefault(split, Counter())[text] += number
 
     def counter(self, split: str, thing: str) -> Counter[str]:
         """The counts of a thing in a split."""
@@ -64,13 +65,13 @@ class Record:
     def sentences(self) -> Iterator[str]:
         """A line for each split: what was written, what was left out and why."""
         for split, things in self.counts.items():
-            written = ", ".join(f"{counts['written']} {thing}" for thing, counts in things.items())
+            written = ", ".join(f"{thing} {counts['written']}" for thing, counts in things.items())
             reasons = [
-                f"{number} {thing} ({reason})"
+                f"{thing} {number} ({reason})"
                 for thing, counts in things.items()
                 for reason, number in counts.items()
                 if reason != "written"
             ]
-            left = f" Left out: {', '.join(reasons)}." if reasons else ""
-            notes = "".join(f" {number} {text}." for text, number in self.notes.get(split, {}).items())
-            yield f"{split}: {written}.{left}{notes}"
+            left = f"; left out: {', '.join(reasons)}" if reasons else ""
+            notes = "".join(f" {text}: {number}." for text, number in self.notes.get(split, {}).items())
+            yield f"{split}: {written}{left}.{notes}"

@@ -17,6 +17,11 @@ def is_by_sequence(splits: Mapping[str, Any]) -> bool:
     return splits.get("by") == "sequence"
 
 
+def source_of(splits: Mapping[str, Any], split: str) -> Mapping[str, Any]:
+    """What a recipe says of the source of one of our splits: its own settings, or those of all where sequences are shared."""
+    return splits if is_by_sequence(splits) else splits[split]
+
+
 def split_by_sequence(
     splits: Mapping[str, Any],
     entries: Iterable[Entry],
