@@ -1,4 +1,4 @@
-"""A team's own index (JSON Lines or Parquet, a row for each image) becomes a dataset, as the recipe reads its columns."""
+"""A team's own index (JSON Lines or Parquet, a row for each image) becomes a dataset, read as the recipe says."""
 
 import posixpath
 from array import array
@@ -220,8 +220,8 @@ class Taker:
         captured = captured_of(said)
         if captured is None and said is not None:
             raise Refused(
-                f"{self.row.place}: {self.columns['captured']}: found {shorten(said)}; it must be a day or a time, such "
-                "as 2026-11-01 or 2026-11-01T08:30:00Z."
+                f"{self.row.place}: {self.columns['captured']}: found {shorten(said)}; it must be a day or a time, "
+                "such as 2026-11-01 or 2026-11-01T08:30:00Z."
             )
         return captured
 

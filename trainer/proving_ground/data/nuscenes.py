@@ -83,7 +83,7 @@ def stride_of(spec: dict[str, Any]) -> int | None:
     stride = round(step / KEYFRAME)
     if stride < 1 or abs(stride * KEYFRAME - step) > 1e-9:
         raise Refused(
-            f"tracks.step_seconds: found {step:g}; it must be a multiple of {KEYFRAME:g}, as nuScenes has boxes so often."
+            f"tracks.step_seconds: found {step:g}; nuScenes has boxes every {KEYFRAME:g} s; it must be a multiple."
         )
     return stride
 

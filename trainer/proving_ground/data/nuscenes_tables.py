@@ -36,7 +36,7 @@ class Pose:
 # With slots: the whole set has more than a million.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
-    """A box in the global frame, size: width, length and height in metres; visibility: 1 to 4, or 0 if nobody says it."""
+    """A box in the global frame. size: width, length, height in metres; visibility: 1 to 4, 0 if nobody says it."""
 
     instance: str
     category: str
@@ -73,7 +73,7 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """What is needed of the tables: scenes by token, images by scene, boxes and times by keyframe, categories' names."""
+    """What is needed of the tables: scenes by token, images by scene, boxes and times by keyframe, categories."""
 
     scenes: dict[str, Scene]
     frames: dict[str, list[CameraFrame]]

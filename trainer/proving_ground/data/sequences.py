@@ -18,7 +18,7 @@ def is_by_sequence(splits: Mapping[str, Any]) -> bool:
 
 
 def source_of(splits: Mapping[str, Any], split: str) -> Mapping[str, Any]:
-    """What a recipe says of the source of one of our splits: its own settings, or those of all where sequences are shared."""
+    """What a recipe says of a split's source: the split's own settings, or those of all where sequences are shared."""
     return splits if is_by_sequence(splits) else splits[split]
 
 
