@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from proving_ground.data.fields import text_of
-from proving_ground.data.manifest import MOST_LINE, refuse_constant
+from proving_ground.data.manifest import MOST_LINE, refuse_constant, shorten
 from proving_ground.errors import Refused
 
 # Rows of Parquet that are in memory at once.
@@ -26,22 +26,28 @@ class Row:
     columns: dict[str, Any]
 
     def read(self, path: str) -> Any:
-        """A column's value; None where it isn't there. A dot leads into an object, or into each one of a list."""
-        return descend(self.columns, [path] if path in self.columns else path.split("."))
+        """A column's value; None where it isn't there. A dot leads into an object, or into each one of a list.
+
+        Raises:
+            Refused: it leads into something else.
+        """
+        keys = [path] if path in self.columns else path.split(".")
+        return self.descend(self.columns, keys, path)
 
     def text(self, path: str) -> str:
         """A column's value as text, empty where there is none; raises Refused for a list or an object."""
         value = self.read(path)
         return "" if value is None else text_of(value, path, self.place)
 
-
-def descend(value: Any, path: list[str]) -> Any:
-    """What a path of keys leads to, through objects and lists of them; None where it leads nowhere."""
-    if not path:
-        return value.isoformat() if isinstance(value, date) else value
-    if isinstance(value, list):
-        return [descend(item, path) for item in value]
-    return descend(value.get(path[0]), path[1:]) if isinstance(value, dict) else None
+    def descend(self, value: Any, keys: list[str], path: str) -> Any:
+        """What keys lead to from a value of the path."""
+        if not keys or value is None:
+            return value.isoformat() if isinstance(value, date) else value
+        if isinstance(value, list):
+            return [self.descend(item, keys, path) for item in value]
+        if not isinstance(value, dict):
+            raise Refused(f"{self.place}: {path}: found {shorten(value)}; it must be an object, or a list of them.")
+        return self.descend(value.get(keys[0]), keys[1:], path)
 
 
 def read_rows(file: Path, columns: list[str], wanted: Callable[[int], bool]) -> Iterator[Row]:
