@@ -111,6 +111,10 @@ const slices = `  slices:
 const size = "  width: 192\n  height: 112\n";
 const each = (split: string) => `  splits: { train: ${split}, val: ${split}, test: ${split} }\n`;
 const coco = `${goodData}importer:\n  name: coco\n${size}${each("{ images: a, annotations: b.json }")}${slices}`;
+const bdd = `${goodData}importer:\n  name: bdd100k\n  labels: a.json\n  images: a\n${size}${each("{ split: train }")}${slices}`;
+const det20 = bdd
+	.replace("  labels: a.json\n  images: a\n", "")
+	.replaceAll("{ split: train }", "{ labels: a.json, images: a }");
 const tusimple = `${goodData}importer:\n  name: tusimple\n${size}${each("{ images: a, labels: b.json }")}${slices}`;
 const trajectories = `${goodData}importer:\n  name: trajectories\n  past: 8\n  future: 12\n  step_seconds: 0.4\n${each("[a.txt, b.txt]")}${slices}`;
 const shares = "by: sequence, seed: 1, shares: { train: 0.8, val: 0.1, test: 0.1 }";
@@ -141,6 +145,9 @@ export const acceptedData: Record<string, string> = {
 	"a folder alone": goodData,
 	"shards of a folder": `${goodData}shards: { megabytes: 256 }\n`,
 	"COCO's JSON": coco,
+	"BDD100K's list": bdd,
+	"BDD100K by sequence": bdd.replace(each("{ split: train }"), ofShares()),
+	"BDD100K's files, one for each split": det20,
 	"TuSimple's labels": tusimple,
 	"TuSimple's masks": tusimple.replaceAll("labels: b.json", "masks: b, frames: 3, skip: 1"),
 	"tables of positions": trajectories,
@@ -165,6 +172,15 @@ export const refusedData: Record<string, string> = {
 	"a setting of another importer": coco.replace("importer:\n", "importer:\n  labels: labels.json\n"),
 	"COCO without annotations": coco.replace("train: { images: a, annotations: b.json }", "train: { images: a }"),
 	"COCO at no size": coco.replace("width: 192", "width: 0"),
+	"BDD100K by sequence without labels": bdd
+		.replace(each("{ split: train }"), ofShares())
+		.replace("  labels: a.json\n", ""),
+	"BDD100K without labels": bdd.replace("  labels: a.json\n", ""),
+	"BDD100K without images in a split": det20.replace(
+		"train: { labels: a.json, images: a }",
+		"train: { labels: a.json }",
+	),
+	"BDD100K's frames of any split": bdd.replace("train: { split: train }", "train: { frames: 5 }"),
 	"TuSimple with labels and masks": tusimple.replace("labels: b.json", "labels: b.json, masks: c"),
 	"TuSimple without either": tusimple.replace("train: { images: a, labels: b.json }", "train: { images: a }"),
 	"a split missing": coco.replace(", test: { images: a, annotations: b.json }", ""),

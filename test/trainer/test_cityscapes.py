@@ -10,7 +10,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from importing import by_sequence, frames_of, mask_of, picture, refusal
+from imports import by_sequence, frames_of, mask_of, refusal, write_image
 from PIL import Image
 
 from proving_ground.data.cityscapes import import_cityscapes
@@ -23,7 +23,7 @@ LABELS = {"vehicle": ["car", "truck", "bus"]}
 def write(root: Path, name: str, ids: np.ndarray, split: str = "train") -> None:
     """An image and its masks: ids has the label's id, or id * 1000 + number of an instance."""
     city = name.split("_")[0]
-    picture(root / f"leftImg8bit/{split}/{city}/{name}_leftImg8bit.png", SIZE, len(name) * 3 + int(name[-2:]))
+    write_image(root / f"leftImg8bit/{split}/{city}/{name}_leftImg8bit.png", SIZE, len(name) * 3 + int(name[-2:]))
     folder = root / f"gtFine/{split}/{city}"
     folder.mkdir(parents=True, exist_ok=True)
     labels = np.where(ids >= 1000, ids // 1000, ids)
@@ -174,7 +174,7 @@ def mask_is(values: np.ndarray, ending: str = "labelIds") -> Callable[[Path, dic
             "no label is named rode (for rode)",
         ),
         (
-            lambda root, _: picture(root / "leftImg8bit/train/aachen/x_leftImg8bit.png", SIZE),
+            lambda root, _: write_image(root / "leftImg8bit/train/aachen/x_leftImg8bit.png", SIZE),
             "its name must be aachen_",
         ),
         (lambda _, spec: spec.update(root="elsewhere"), "elsewhere/leftImg8bit/"),

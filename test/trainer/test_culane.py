@@ -9,7 +9,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from importing import by_sequence, frames_of, picture, refusal
+from imports import by_sequence, frames_of, refusal, write_image
 
 from proving_ground.data.culane import import_culane
 
@@ -20,7 +20,7 @@ VIDEO = "driver_23_30frame/05151649_0422.MP4"
 def make(root: Path, images: dict[str, str]) -> None:
     """The files of a root: images with the text of their lines."""
     for number, (name, lines) in enumerate(images.items()):
-        picture(root / name, SIZE, number)
+        write_image(root / name, SIZE, number)
         (root / name).with_suffix(".lines.txt").write_text(lines)
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from importing import by_sequence, frames_of, picture, refusal
+from imports import by_sequence, frames_of, refusal, write_image
 
 from proving_ground.data.cuboid import corners_of, picture_box, rotation_of
 from proving_ground.data.nuscenes import import_nuscenes
@@ -98,7 +98,7 @@ def write(root: Path, tables: Tables) -> dict[str, Any]:
         (root / f"v1.0-mini/{name}.json").write_text(json.dumps(entries, indent=0))
     for shade, data in enumerate(tables["sample_data"]):
         if data["is_key_frame"] and data["width"]:
-            picture(root / data["filename"], SIZE, shade % 250)
+            write_image(root / data["filename"], SIZE, shade % 250)
     splits = {split: [f"scene-{number:04d}"] for number, split in enumerate(("train", "val", "test"))}
     spec = {"name": "nuscenes", "root": str(root), "version": "v1.0-mini", "cameras": ["CAM_FRONT"], "splits": splits}
     size = {"width": 2 * SIZE[0], "height": SIZE[1]}

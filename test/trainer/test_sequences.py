@@ -9,7 +9,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from importing import by_sequence, frames_of, picture, refusal
+from imports import by_sequence, frames_of, refusal, write_image
 
 from proving_ground.data.bdd100k import import_bdd100k
 from proving_ground.data.coco import import_coco
@@ -93,7 +93,7 @@ def spread(frames: dict[str, list[Any]]) -> dict[str, str]:
 
 def test_of_cocos_videos(tmp_path: Path) -> None:
     for number in range(10):
-        picture(tmp_path / f"images/{number}.png", (64, 48), number)
+        write_image(tmp_path / f"images/{number}.png", (64, 48), number)
     images = [{"id": at, "file_name": f"{at}.png", "width": 64, "height": 48, "video_id": at % 5} for at in range(10)]
     boxes = [{"id": at, "image_id": at, "category_id": 1, "bbox": [1, 2, 30, 20]} for at in range(10)]
     document = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "car"}]}
@@ -119,7 +119,7 @@ def test_of_bdd100ks_videos_whatever_split_they_were_of(tmp_path: Path) -> None:
     frames = []
     for number in range(10):
         split = "train" if number < 6 else "val"
-        picture(tmp_path / f"images/{split}/{number}.jpg", (64, 48), number)
+        write_image(tmp_path / f"images/{split}/{number}.jpg", (64, 48), number)
         label = {"category": "car", "box2d": {"x1": 1, "y1": 2, "x2": 30, "y2": 20}}
         frames.append({"name": f"{number}.jpg", "videoName": f"video-{number % 5}", "labels": [label]})
     (tmp_path / "labels.json").write_text(json.dumps(frames))

@@ -81,6 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     command.add_argument("dataset", type=Path, help="the dataset's folder; with --verify, the shards' folder")
     command.add_argument("out", type=Path, nargs="?", help="folder to make the shards in (all of them or nothing)")
     command.add_argument("--megabytes", type=int, default=256, help="largest size of a shard, in megabytes")
+    command.add_argument("--slices", default="slices.yaml", help="the dataset's file of slices")
     command.add_argument("--verify", action="store_true", help="only check every shard's digest")
     arguments = parser.parse_args()
     if arguments.command == "shards" and arguments.verify == (arguments.out is not None):
@@ -102,7 +103,7 @@ def make_shards(arguments: argparse.Namespace) -> None:
     if arguments.verify:
         print(f"{arguments.dataset}: {verify_shards(arguments.dataset)} shards, all as they were packed.")
     else:
-        print(pack(arguments.dataset, arguments.out, arguments.megabytes))
+        print(pack(arguments.dataset, arguments.out, arguments.megabytes, arguments.slices))
 
 
 def print_scores(arguments: argparse.Namespace) -> None:

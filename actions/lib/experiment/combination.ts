@@ -97,6 +97,7 @@ function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 		const message = "a recipe gets its data from an importer or from DVC, not from both: remove importer or dvc";
 		return [problemAt(source, "/dvc", message, "key")];
 	}
+	if (importer?.name === "bdd100k") return checkLabels(source, importer as unknown as Labelled);
 	const made = (importer?.name === "trajectories" ? importer : importer?.["tracks"]) as Data["tracks"] | undefined;
 	if (!made) return [];
 	const shape = ["past", "future", "step_seconds"] as const;
@@ -111,6 +112,29 @@ function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 				`tracks.${key}: found ${tracks[key]}, but the importer makes ${made[key]}; they must be the same`,
 			),
 		);
+}
+
+/** What BDD100K's importer is told of its files: of all splits, or of each. */
+type Labelled = Record<"labels" | "images", unknown> & { splits: Record<string, Record<string, unknown>> };
+
+/** Each split has labels and images, and its frames are told by `split` or by a label file of its own. */
+function checkLabels(source: ResolvedExperiment["data"]["source"], importer: Labelled): Problem[] {
+	if (importer.splits["by"] !== undefined)
+		return (["labels", "images"] as const)
+			.filter((key) => importer[key] === undefined)
+			.map((key) => problemAt(source, "/importer", `importer: it has no ${key}, which splits by sequence need`, "key"));
+	return Object.entries(importer.splits).flatMap(([split, own]) => {
+		const at = (message: string) =>
+			problemAt(source, `/importer/splits/${split}`, `splits.${split}: ${message}`, "key");
+		const problems = (["labels", "images"] as const)
+			.filter((key) => importer[key] === undefined && own[key] === undefined)
+			.map((key) => at(`it has no ${key}: write importer.${key} for all splits, or ${key} here`));
+		if (own["labels"] === undefined && own["split"] === undefined)
+			problems.push(
+				at("found neither split nor labels: write which frames of the label file it takes, or a label file"),
+			);
+		return problems;
+	});
 }
 
 function checkTraining({ experiment, model, machine, train, heads }: ResolvedExperiment): Problem[] {

@@ -81,7 +81,9 @@ def import_cityscapes(spec: dict[str, Any], out: Path) -> None:
     def take(split: str, at: int, folder: Path) -> dict[str, Any]:
         picture, name = chosen[split][at], f"{split}-{at:06d}"
         size = (spec["width"], spec["height"])
-        own = write_resized(image_of(root, picture), folder / f"images/{name}.jpg", size)
+        source = image_of(root, picture)
+        own = write_resized(source, folder / f"images/{name}.jpg", size)
+        record.see(source)
         record.write(split, "frames")
         line = {
             "source-ref": f"images/{name}.jpg",

@@ -48,8 +48,12 @@ def import_culane(spec: dict[str, Any], out: Path) -> None:
     def take(split: str, at: int, folder: Path) -> dict[str, Any]:
         picture, name = chosen[split][at], f"{split}-{at:06d}"
         size = (spec["width"], spec["height"])
-        own = write_resized(inside(root, picture.name, picture.place), folder / f"images/{name}.jpg", size)
-        fitted = [fit_lane(lane, own, size) for lane in read_lanes((root / picture.name).with_suffix(".lines.txt"))]
+        source = inside(root, picture.name, picture.place)
+        lines = source.with_suffix(".lines.txt")
+        own = write_resized(source, folder / f"images/{name}.jpg", size)
+        record.see(source)
+        record.read(lines)
+        fitted = [fit_lane(lane, own, size) for lane in read_lanes(lines)]
         lanes = [lane for lane in fitted if lane is not None]
         record.write(split, "lanes", len(lanes))
         record.leave(split, "lanes", "fewer than two points in the image", len(fitted) - len(lanes))

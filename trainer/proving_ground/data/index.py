@@ -186,6 +186,7 @@ class Taker:
         """Resize the image into the folder, under a name, and return its line of the manifest."""
         source = self.path(self.columns["image"])
         self.own = write_resized(source, folder / f"images/{name}.jpg", self.size)
+        self.record.see(source)
         self.record.write(self.split, "frames")
         sequence = self.row.text(self.columns["sequence"]) if "sequence" in self.columns else ""
         line = {
@@ -304,6 +305,7 @@ class Taker:
         if self.row.read(self.columns["mask"]) is None:
             return None
         file = self.path(self.columns["mask"])
+        self.record.read(file)
         values = read_indices(file, self.own)
         check_classes(file, values, self.spec["categories"]["segmentation"])
         return values

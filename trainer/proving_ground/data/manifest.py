@@ -268,6 +268,7 @@ def write_dataset(
     Raises:
         Refused: `make` refuses, or makes a line that a reader would refuse.
     """
+    categories = spec.get("categories", {}).get("detection")
     with whole_folder(out) as folder:
         for name in ("images", "masks"):
             (folder / name).mkdir()
@@ -276,7 +277,7 @@ def write_dataset(
             with (folder / f"golden_{split}.manifest").open("wb") as manifest:
                 for index in range(counts[split]):
                     line = make(split, index, folder)
-                    manifest.write(encode_line(line, spec["categories"]["detection"], place(split, index)) + b"\n")
+                    manifest.write(encode_line(line, categories, place(split, index)) + b"\n")
                     if record is not None and "source-ref" in line:
                         note_picture(digest(folder / line["source-ref"]), pictures, record, split)
         for name in ("images", "masks"):
@@ -290,7 +291,7 @@ def write_dataset(
         print("\n".join(record.sentences()))
 
 
-def encode_line(line: dict[str, Any], categories: list[str], place: str) -> bytes:
+def encode_line(line: dict[str, Any], categories: list[str] | None, place: str) -> bytes:
     """A line as a manifest has it; raises Refused, naming the source's entry, for one that a reader would refuse."""
     try:
         content = json.dumps(line, separators=(",", ":"), allow_nan=False).encode()

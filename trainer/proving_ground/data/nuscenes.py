@@ -54,6 +54,7 @@ def import_nuscenes(spec: dict[str, Any], out: Path) -> None:
         if own != frame.size:
             said = f"{frame.size[0]}x{frame.size[1]}"
             raise Refused(f"{frame.place}: {source} has {own[0]}x{own[1]} pixels; the entry says {said}.")
+        record.see(source)
         record.write(split, "frames")
         annotations = tables.annotations.get(frame.sample, [])
         line = {

@@ -53,7 +53,7 @@ def span(begin: float, length: float) -> slice:
 def pixels_of(segment: Segment, size: tuple[int, int]) -> np.ndarray:
     """The pixels of a segment, [H, W] bool; raises Refused for one of another size or form."""
     if isinstance(segment.value, list):
-        return draw_polygons(segment, size)
+        return fill_runs(outline_runs(segment, size), size)
     value = segment.value
     if not isinstance(value, dict) or value.get("size") != [size[1], size[0]]:
         raise Refused(
@@ -71,7 +71,11 @@ def pixels_of(segment: Segment, size: tuple[int, int]) -> np.ndarray:
             f"{segment.place}: found the counts {shorten(counts)}; they must be whole numbers that add up to "
             f"{size[0]}x{size[1]} pixels, or COCO's string of them."
         )
-    # Runs go down the columns, outside and inside by turns.
+    return fill_runs(runs, size)
+
+
+def fill_runs(runs: list[int], size: tuple[int, int]) -> np.ndarray:
+    """Pixels [H, W] bool from run lengths down the columns, outside and inside by turns."""
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, np.array(runs, dtype=np.int64))
     return inside.reshape(size).T
 
@@ -96,8 +100,8 @@ def decode_runs(text: str) -> list[int] | None:
     return None if length else runs
 
 
-def draw_polygons(segment: Segment, size: tuple[int, int]) -> np.ndarray:
-    """The pixels inside of any of a segment's polygons, [H, W] bool, as pycocotools draws them."""
+def outline_runs(segment: Segment, size: tuple[int, int]) -> list[int]:
+    """Run lengths of the pixels inside of any of a segment's polygons, as pycocotools draws them."""
     # Imported here: of all importers this one alone needs it, and only for polygons.
     from pycocotools import mask
 
@@ -115,4 +119,4 @@ def draw_polygons(segment: Segment, size: tuple[int, int]) -> np.ndarray:
                 f"in the image of {size[0]}x{size[1]} pixels."
             )
     outlines = mask.frPyObjects([[float(number) for number in polygon] for polygon in segment.value], size[1], size[0])
-    return mask.decode(mask.merge(outlines)).astype(bool)
+    return decode_runs(mask.merge(outlines)["counts"].decode()) or []
