@@ -50,7 +50,7 @@ def take_frame(spec: dict[str, Any], frame: dict[str, Any], name: str, folder: P
     """Resize one frame's image into the folder and return its line of the manifest."""
     size = (spec["width"], spec["height"])
     source = find_image(Path(spec["images"]), frame)
-    own = write_resized(source, folder / f"images/{name}.jpg", size)
+    own = write_resized(source, folder / f"images/{name}.jpg", size).size
     scale = (size[0] / own[0], size[1] / own[1])
     known = spec["categories"]["detection"]
     boxes = [scale_box(label, frame["name"], scale, size) for label in frame.get("labels") or []]

@@ -109,12 +109,10 @@ def take_frame(
     folder, name = target
     size = (spec["width"], spec["height"])
     place = f"{annotations.file}, image {entry['id']}"
-    own = write_resized(inside(images, entry.get("file_name"), place), folder / f"images/{name}.jpg", size)
-    said = (entry.get("width", own[0]), entry.get("height", own[1]))
-    if said != own:
-        raise Refused(
-            f"{place}: {entry['file_name']} has {own[0]}x{own[1]} pixels; the entry says {said[0]}x{said[1]}."
-        )
+    header = write_resized(inside(images, entry.get("file_name"), place), folder / f"images/{name}.jpg", size)
+    own = header.size
+    if differs := header.differs((entry.get("width", own[0]), entry.get("height", own[1])), "the entry"):
+        raise Refused(f"{place}: {entry['file_name']} {differs}.")
     attributes = entry.get("attributes") or {}
     if not isinstance(attributes, dict) or not all(isinstance(text, str) for text in attributes.values()):
         raise Refused(f"{place}: found the attributes {shorten(attributes)}; it must be an object of strings.")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from proving_ground.data.images import choose, inside, write_resized
+from proving_ground.data.decode import read_values
+from proving_ground.data.images import choose, inside, read_bytes, write_resized
 from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
 from proving_ground.errors import Refused
 
@@ -40,7 +40,7 @@ def import_tusimple(spec: dict[str, Any], out: Path) -> None:
         images, entry, name = Path(spec["splits"][split]["images"]), chosen[split][index], f"{split}-{index:06d}"
         size = (spec["width"], spec["height"])
         place = entry["place"]
-        own = write_resized(inside(images, entry["image"], place), folder / f"images/{name}.jpg", size)
+        own = write_resized(inside(images, entry["image"], place), folder / f"images/{name}.jpg", size).size
         if entry["lanes"] is None:
             lanes = mask_lanes(Path(place), own)
         else:
@@ -129,11 +129,7 @@ def names_in(folder: Path) -> Iterator[str]:
 
 def mask_lanes(file: Path, size: tuple[int, int]) -> list[np.ndarray]:
     """Lanes of a mask of an image's size: each [P, 2] float64 from near to far, the middle of its pixels in a row."""
-    try:
-        with Image.open(file) as image:
-            mask = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Refused(f"{file}: can't be read as a mask ({error}).") from error
+    mask = read_values(read_bytes(file, "a mask"), str(file))
     if mask.shape != (size[1], size[0]):
         raise Refused(
             f"{file}: the mask is {mask.shape}; it must have one value for each of {size[0]}x{size[1]} pixels."
