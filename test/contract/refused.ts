@@ -113,12 +113,16 @@ const each = (split: string) => `  splits: { train: ${split}, val: ${split}, tes
 const coco = `${goodData}importer:\n  name: coco\n${size}${each("{ images: a, annotations: b.json }")}${slices}`;
 const tusimple = `${goodData}importer:\n  name: tusimple\n${size}${each("{ images: a, labels: b.json }")}${slices}`;
 const trajectories = `${goodData}importer:\n  name: trajectories\n  past: 8\n  future: 12\n  step_seconds: 0.4\n${each("[a.txt, b.txt]")}${slices}`;
+const masks = (say: string) => `${goodData.replace("[road]", "[background, road]")}masks: { ${say} }\n`;
 const pinned = `${goodData}dvc:\n  repository: https://github.com/acme/driving-data\n  path: data/scenes\n  revision: v2\n`;
 const local = `${goodData}dvc: { file: data/mine.dvc }\n`;
 
 /** Good data recipes, which must be accepted. */
 export const acceptedData: Record<string, string> = {
 	"a folder alone": goodData,
+	"binary masks": masks("values: { background: 0, road: 255 }"),
+	"masks with a void": masks("ignore: [2, 65535]"),
+	"masks of colours, with a void": masks('values: { background: "#000000", road: "#804080" }, ignore: ["#FFFFFF"]'),
 	"shards of a folder": `${goodData}shards: { megabytes: 256 }\n`,
 	"COCO's JSON": coco,
 	"TuSimple's labels": tusimple,
@@ -150,6 +154,13 @@ export const refusedData: Record<string, string> = {
 	"shards of no size": `${goodData}shards: { megabytes: 0 }\n`,
 	"shards as a number": `${goodData}shards: 256\n`,
 	"shards with a fraction": `${goodData}shards: { megabytes: 0.5 }\n`,
+	"masks that name another class than there are, and leave one out": masks("values: { rode: 255 }"),
+	"masks with one value for two classes": masks("values: { background: 0, road: 0 }"),
+	"masks that ignore a class": masks("ignore: [1]"),
+	"masks of numbers and colours": masks('values: { background: 0, road: "#804080" }'),
+	"masks of more than 16 bits": masks("ignore: [65536]"),
+	"masks with a colour by its name": masks("values: { background: black, road: red }"),
+	"masks that say nothing": `${goodData}masks: {}\n`,
 	"an importer and DVC": `${coco}dvc: { file: data/mine.dvc }\n`,
 	"DVC from nowhere": `${goodData}dvc: {}\n`,
 	"a .dvc file and a repository": local.replace("file: data/mine.dvc", "file: data/mine.dvc, repository: ../data"),

@@ -174,7 +174,7 @@ def read_mask(storage: Storage, frame: Frame, masks: MaskReader) -> np.ndarray:
     height, width = mask.shape
     if (width, height) != (frame.width, frame.height):
         raise Refused(
-            f"{frame.segmentation} has {width}x{height} pixels; its image {frame.source} has "
-            f"{frame.width}x{frame.height}, and a mask must have as many."
+            f"{frame.segmentation} has {width}x{height} pixels; by the manifest its image {frame.source} has "
+            f"{frame.width}x{frame.height}, and a mask must be of its image's size."
         )
     return mask
