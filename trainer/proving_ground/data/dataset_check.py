@@ -30,7 +30,9 @@ def check_dataset(folder: Path, spec: dict[str, Any]) -> str:
     """
     check_spec(spec)
     categories = spec["categories"]
-    masks = MaskReader(categories["segmentation"], read_masks(spec.get("masks"))) if categories["segmentation"] else None
+    masks = (
+        MaskReader(categories["segmentation"], read_masks(spec.get("masks"))) if categories["segmentation"] else None
+    )
     storage, sets, others = open_storage(folder), [], []
     for split in SPLITS:
         try:

@@ -109,8 +109,8 @@ def read_values(content: bytes, name: str, *, colours: bool = False) -> np.ndarr
 
 
 def one_channel(image: Image.Image, name: str) -> np.ndarray:
-    """Values [H, W] of a mask that was saved with several channels, all the same; raises Refused for colours."""
-    if image.mode not in ("LA", "RGB", "RGBA"):
+    """Values [H, W] of an opaque mask whose channels are all the same; raises Refused for colours."""
+    if image.mode not in ("L", "RGB"):
         raise Refused(f"{name}: the mask has the mode {image.mode}; save it as an 8-bit PNG of class indices.")
     channels = np.asarray(image.convert("RGB"))
     coloured = (channels != channels[..., :1]).any(axis=-1)
