@@ -137,12 +137,16 @@ const nuscenes = `${goodData}importer:
 ${size}${each("[scene-0061]")}${slices}`;
 const cityscapes = `${goodData}importer:\n  name: cityscapes\n  root: a\n${size}${each("{ split: val, cities: [aachen] }")}${slices}`;
 const culane = `${goodData}importer:\n  name: culane\n  root: a\n${size}${each("{ list: list/val.txt }")}${slices}`;
+const masks = (say: string) => `${goodData.replace("[road]", "[background, road]")}masks: { ${say} }\n`;
 const pinned = `${goodData}dvc:\n  repository: https://github.com/acme/driving-data\n  path: data/scenes\n  revision: v2\n`;
 const local = `${goodData}dvc: { file: data/mine.dvc }\n`;
 
 /** Good data recipes, which must be accepted. */
 export const acceptedData: Record<string, string> = {
 	"a folder alone": goodData,
+	"binary masks": masks("values: { background: 0, road: 255 }"),
+	"masks with a void": masks("ignore: [2, 65535]"),
+	"masks of colours, with a void": masks('values: { background: "#000000", road: "#804080" }, ignore: ["#FFFFFF"]'),
 	"shards of a folder": `${goodData}shards: { megabytes: 256 }\n`,
 	"COCO's JSON": coco,
 	"BDD100K's list": bdd,
@@ -152,6 +156,9 @@ export const acceptedData: Record<string, string> = {
 	"TuSimple's masks": tusimple.replaceAll("labels: b.json", "masks: b, frames: 3, skip: 1"),
 	"tables of positions": trajectories,
 	"an index by sequence": index,
+	"an index with masks of other values": index
+		.replace("image: file\n", "image: file\n    mask: mask\n")
+		.replace("location:", "masks: { values: { road: 1 } }\nlocation:"),
 	"an index by a column": index.replace(ofShares(), "  splits: { column: fold, train: [a], val: [b], test: [c, d] }\n"),
 	"nuScenes by its scenes": nuscenes,
 	"Cityscapes by its cities": cityscapes,
@@ -167,6 +174,7 @@ export const acceptedData: Record<string, string> = {
 
 /** Every bad data recipe by the mistake that its author made. */
 export const refusedData: Record<string, string> = {
+	"masks of an importer that makes its own": `${coco}masks: { ignore: [11] }\n`,
 	"an importer misspelt": coco.replace("coco", "cocoa"),
 	"an importer without its settings": `${goodData}importer: { name: coco }\n`,
 	"a setting of another importer": coco.replace("importer:\n", "importer:\n  labels: labels.json\n"),
@@ -208,6 +216,13 @@ export const refusedData: Record<string, string> = {
 	"shards of no size": `${goodData}shards: { megabytes: 0 }\n`,
 	"shards as a number": `${goodData}shards: 256\n`,
 	"shards with a fraction": `${goodData}shards: { megabytes: 0.5 }\n`,
+	"masks that name another class than there are, and leave one out": masks("values: { rode: 255 }"),
+	"masks with one value for two classes": masks("values: { background: 0, road: 0 }"),
+	"masks that ignore a class": masks("ignore: [1]"),
+	"masks of numbers and colours": masks('values: { background: 0, road: "#804080" }'),
+	"masks of more than 16 bits": masks("ignore: [65536]"),
+	"masks with a colour by its name": masks("values: { background: black, road: red }"),
+	"masks that say nothing": `${goodData}masks: {}\n`,
 	"an importer and DVC": `${coco}dvc: { file: data/mine.dvc }\n`,
 	"DVC from nowhere": `${goodData}dvc: {}\n`,
 	"a .dvc file and a repository": local.replace("file: data/mine.dvc", "file: data/mine.dvc, repository: ../data"),

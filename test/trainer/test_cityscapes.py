@@ -147,8 +147,8 @@ def mask_is(values: np.ndarray, ending: str = "labelIds") -> Callable[[Path, dic
         (mask_is(np.full((32, 64), 40, dtype=np.uint8)), "labelIds.png: found the ids 40; Cityscapes' go from 0 to 33"),
         (mask_is(np.zeros((16, 64), dtype=np.uint8)), "labelIds.png: the mask has 64x16 pixels; its image has 64x32"),
         (
-            mask_is(np.zeros((32, 64, 3), dtype=np.uint8)),
-            "labelIds.png: found the mode RGB; a mask must have one whole",
+            mask_is(np.full((32, 64, 3), (9, 8, 7), dtype=np.uint8)),
+            "labelIds.png: the mask has colours",
         ),
         (
             lambda _, spec: spec["splits"]["test"].update(split="test"),

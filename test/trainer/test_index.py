@@ -19,7 +19,9 @@ from imports import by_sequence, frames_of, mask_of, refusal, write_image
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from proving_ground.config import read_masks
 from proving_ground.data.index import import_index
+from proving_ground.data.masks import MaskReader
 from proving_ground.data.rows import read_rows
 
 TRAINER = Path(__file__).parents[2] / "trainer"
@@ -140,7 +142,37 @@ def test_has_masks_as_files_of_class_indices(tmp_path: Path) -> None:
     assert frames["val"][0].segmentation is None
     Image.fromarray((values + 1).astype(np.uint8)).save(tmp_path / "mask.png")
     said = refusal(import_index, spec, tmp_path / "again")
-    assert "mask.png: found the values 3; a mask has 0 to 2 for the 3 classes, and 255 for what is ignored" in said
+    assert "mask.png: the mask has the value 3 in " in said
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "written"),
+    [
+        ({"background": 0, "road": 255, "car": 7}, "L", [0, 255, 7]),
+        ({"background": 0, "road": 300, "car": 65535}, "I;16", [0, 300, 65535]),
+        ({"background": "#000000", "road": "#804080", "car": "#00008e"}, "RGB", [0, 0x804080, 0x8E]),
+    ],
+)
+def test_has_masks_whose_values_mean_what_the_recipe_says(
+    tmp_path: Path, values: dict[str, Any], mode: str, written: list[int]
+) -> None:
+    rows = rows_of()
+    indices = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE[1], SIZE[0]) % 3
+    pixels = np.array(written)[indices]
+    if mode == "RGB":
+        pixels = np.stack([pixels >> 16, pixels >> 8 & 255, pixels & 255], axis=-1)
+    Image.fromarray(pixels.astype(np.uint16 if mode == "I;16" else np.uint8)).save(tmp_path / "mask.png")
+    for row in rows:
+        row["mask"] = "mask.png"
+    spec = {**write(tmp_path, rows), "masks": {"values": values}}
+    spec["columns"]["mask"] = "mask"
+    import_index(spec, tmp_path / "out")
+    frame = frames_of(tmp_path / "out", DETECTION)["val"][0]
+    reader = MaskReader(CLASSES, read_masks({"values": values}))
+    read = reader.read((tmp_path / "out" / str(frame.segmentation)).read_bytes(), "mask")
+    assert (read[:, ::2] == indices).all()
+    spec["masks"] = {"values": {**values, "car": "#123456" if mode == "RGB" else 8}}
+    assert "mask.png: the mask has the value" in refusal(import_index, spec, tmp_path / "again")
 
 
 def square(x: int, y: int, side: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The command line of the job: train, evaluate, rescore, describe, import, shards.
+"""The command line of the job: train, evaluate, rescore, describe, import, check, shards.
 
 Parses, calls, and exits with a code that says who can act:
 0 done, 65 data or a document is refused, 70 a loss is not finite, 71 a process was lost, 74 something could not be
@@ -77,6 +77,14 @@ def parse_arguments() -> argparse.Namespace:
         "--spec", type=argparse.FileType(), required=True, help="the importer's settings as JSON; - for stdin"
     )
     command.add_argument("--out", type=Path, required=True, help="folder to make the dataset in (all of it or nothing)")
+    command = commands.add_parser("check")
+    command.add_argument("dataset", type=Path, help="the dataset's folder")
+    command.add_argument(
+        "--spec",
+        type=argparse.FileType(),
+        required=True,
+        help="the data recipe's categories, and its masks if it has any, as JSON; - for stdin",
+    )
     command = commands.add_parser("shards")
     command.add_argument("dataset", type=Path, help="the dataset's folder; with --verify, the shards' folder")
     command.add_argument("out", type=Path, nargs="?", help="folder to make the shards in (all of them or nothing)")
@@ -94,6 +102,13 @@ def import_dataset(arguments: argparse.Namespace) -> None:
     spec = json.load(arguments.spec)
     module, function = IMPORTERS[arguments.importer]
     getattr(importlib.import_module(module), function)(spec, arguments.out)
+
+
+def check_dataset(arguments: argparse.Namespace) -> None:
+    """Check every manifest, image and mask of a dataset, and say how many there are."""
+    from proving_ground.data.dataset_check import check_dataset
+
+    print(check_dataset(arguments.dataset, json.load(arguments.spec)))
 
 
 def make_shards(arguments: argparse.Namespace) -> None:
@@ -165,6 +180,8 @@ def main() -> int:
     try:
         if arguments.command == "import":
             import_dataset(arguments)
+        elif arguments.command == "check":
+            check_dataset(arguments)
         elif arguments.command == "shards":
             make_shards(arguments)
         elif arguments.command == "rescore":

@@ -35,6 +35,8 @@ export interface Dataset {
 	/** Where DVC has it from; null where the recipe names no `dvc`. */
 	source: PlanSource | null;
 	run: RunData;
+	/** Digest of the manifests, the slices and every file that they name: the run's version, but for what the recipe says of masks. */
+	content: string;
 	splits: Record<Split, PlanSplit>;
 	/** Frames of the whole training manifest that say when they were captured; null where none does. */
 	captured: Captured | null;
@@ -90,7 +92,7 @@ export async function prepareDataset(
 		);
 	}
 	const dataset = await readDataset(name, recipe, location, { source, window, slices });
-	if (fetching) await sealPinned(fetching, dataset.run.version);
+	if (fetching) await sealPinned(fetching, dataset.content);
 	if (fetching && isKnown) await notePin(state.folder, fetching.source);
 	// A job may outlive the checkout whose link leads there.
 	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
@@ -170,12 +172,14 @@ export async function readDataset(
 					content.set(reference, await digestFile(path.join(location, reference)));
 			}
 		}
-		if (split === "test") [test, listed] = [frames, listFrames(frames, content)];
+		if (split === "test") [test, listed] = [frames, listFrames(frames, content, recipe.masks)];
 		if (split === "train") captured = spanOf(frames);
 	}
 	const slicesDigest = await digestFile(path.join(location, slices));
 	content.set(SLICES, slicesDigest);
 	const listing = [...content].sort(([a], [b]) => (a < b ? -1 : 1));
+	const digest = sha256(JSON.stringify(listing));
+	const { masks } = recipe;
 	return {
 		location,
 		source,
@@ -186,25 +190,29 @@ export async function readDataset(
 		test: listed,
 		run: {
 			name,
-			version: sha256(JSON.stringify(listing)),
+			// Masks that mean something else are other data: nothing that was measured on them before is taken for them.
+			version: masks ? sha256(JSON.stringify([digest, masks])) : digest,
 			dvc: source?.md5 ?? (await readPin(location)),
 			manifests,
 			slices: { file: slices, sha256: slicesDigest },
 			categories: recipe.categories,
 			tracks: recipe.tracks ?? null,
+			...(masks && { masks }),
 		},
+		content: digest,
 	};
 }
 
-/** Frames by their names, each with the digest of its line and its files; of one that is listed twice each has a name of its own. */
-function listFrames(frames: readonly Frame[], content: ReadonlyMap<string, string>): TestFrame[] {
+/** Frames by their names, each with the digest of its line, its files and what its mask means; of one that is listed twice each has a name of its own. */
+function listFrames(frames: readonly Frame[], content: ReadonlyMap<string, string>, masks: Data["masks"]): TestFrame[] {
 	const seen = new Map<string, number>();
 	return frames.map((frame) => {
 		const name = frame["source-ref"] ?? frame.id ?? "";
 		const times = (seen.get(name) ?? 0) + 1;
 		seen.set(name, times);
 		const files = [frame["source-ref"], frame["segmentation-ref"]].map((file) => content.get(file ?? "") ?? null);
-		return [times === 1 ? name : `${name}#${times}`, sha256(JSON.stringify([frame, ...files]))];
+		const meaning = masks && frame["segmentation-ref"] ? [masks] : [];
+		return [times === 1 ? name : `${name}#${times}`, sha256(JSON.stringify([frame, ...files, ...meaning]))];
 	});
 }
 

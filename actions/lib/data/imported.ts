@@ -92,7 +92,9 @@ function slicesText(slices: unknown): string {
 
 /** What an importer is told. */
 function settingsOf(recipe: Data): Record<string, unknown> {
-	return { ...recipe.importer, categories: recipe.categories };
+	const { importer, categories, masks } = recipe;
+	// Masks of an index keep their values, and are looked at as the recipe reads them.
+	return { ...importer, categories, ...(masks && importer?.name === "index" && { masks }) };
 }
 
 /** How a dataset was made; null where nothing says so: somebody else has put it there. */

@@ -16,6 +16,7 @@ export function checkCombination(resolved: ResolvedExperiment, slices: readonly 
 		...checkHeads(resolved),
 		...checkArchitecture(resolved),
 		...checkData(resolved),
+		...checkMasks(resolved),
 		...checkTraining(resolved),
 		...checkWindow(resolved),
 		...checkSlices(resolved, slices),
@@ -135,6 +136,40 @@ function checkLabels(source: ResolvedExperiment["data"]["source"], importer: Lab
 			);
 		return problems;
 	});
+}
+
+function checkMasks({ data: { source, value } }: ResolvedExperiment): Problem[] {
+	const { importer, masks } = value;
+	const columns = (importer?.["columns"] ?? {}) as Record<string, unknown>;
+	if (masks && importer && columns["mask"] === undefined) {
+		const message = "masks: the importer makes masks of class indices, or none; remove masks";
+		return [problemAt(source, "/masks", message, "key")];
+	}
+	const classes = value.categories.segmentation;
+	const { values, ignore = [] } = masks ?? {};
+	const problems: Problem[] = [];
+	for (const name of Object.keys(values ?? {}).filter((name) => !classes.includes(name))) {
+		const message = `masks.values: found ${name}; ${notAmong(name, classes, "the classes of categories.segmentation")}`;
+		problems.push(problemAt(source, "/masks/values", message, "key"));
+	}
+	const missing = values ? classes.filter((name) => !Object.hasOwn(values, name)) : [];
+	if (missing.length > 0) {
+		const message = `masks.values: no value for ${missing.join(", ")}; each class of categories.segmentation needs one`;
+		problems.push(problemAt(source, "/masks/values", message, "key"));
+	}
+	const every = [...(values ? Object.values(values) : classes.keys()), ...ignore].map((it) =>
+		typeof it === "string" ? it.toLowerCase() : it,
+	);
+	if (new Set(every.map((it) => typeof it)).size > 1) {
+		const message = `masks: found ${every.join(", ")}; they must be all numbers, or all colours with a colour for each class in masks.values`;
+		problems.push(problemAt(source, "/masks", message, "key"));
+	}
+	const twice = every.find((it, at) => every.indexOf(it) !== at);
+	if (twice !== undefined) {
+		const message = `masks: the value ${twice} has two meanings; each value must have one`;
+		problems.push(problemAt(source, "/masks", message, "key"));
+	}
+	return problems;
 }
 
 function checkTraining({ experiment, model, machine, train, heads }: ResolvedExperiment): Problem[] {

@@ -176,7 +176,7 @@ def take_frame(
         raise Refused(f"splits.{split}: it has no images; write images for all splits, or splits.{split}.images.")
     own_folders = SPLITS if is_by_sequence(spec["splits"]) else (split,)
     source = find_image(Path(images), entry, [frame.get("split"), wanted.get("split"), *own_folders])
-    own = write_resized(source, folder / f"images/{name}.jpg", size)
+    own = write_resized(source, folder / f"images/{name}.jpg", size).size
     record.see(source)
     scale = (size[0] / own[0], size[1] / own[1])
     sequence = sequence_of(frame, *VIDEO)

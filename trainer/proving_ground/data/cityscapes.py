@@ -10,7 +10,8 @@ import numpy as np
 from proving_ground.data.fields import fields
 from proving_ground.data.images import fit_box, write_resized
 from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
-from proving_ground.data.masks import IGNORED, read_indices, write_mask
+from proving_ground.data.source_masks import read_mask, write_mask
+from proving_ground.data.masks import IGNORED
 from proving_ground.data.naming import check_labels, map_names
 from proving_ground.data.record import Record
 from proving_ground.data.sequences import is_by_sequence, split_by_sequence
@@ -82,7 +83,7 @@ def import_cityscapes(spec: dict[str, Any], out: Path) -> None:
         picture, name = chosen[split][at], f"{split}-{at:06d}"
         size = (spec["width"], spec["height"])
         source = image_of(root, picture)
-        own = write_resized(source, folder / f"images/{name}.jpg", size)
+        own = write_resized(source, folder / f"images/{name}.jpg", size).size
         record.see(source)
         record.write(split, "frames")
         line = {
@@ -165,8 +166,8 @@ def pictures_of(root: Path, split: str) -> Iterator[Picture]:
 
 
 def read_ids(file: Path, size: tuple[int, int]) -> np.ndarray:
-    """The label ids of a mask of an image's size, [H, W] int64; raises Refused for one that Cityscapes doesn't have."""
-    ids = read_indices(file, size)
+    """The label ids of a mask of an image's size, [H, W]; raises Refused for one that Cityscapes doesn't have."""
+    ids = read_mask(file, size)
     strange = np.unique(ids[(ids > LAST_ID) & (ids != IGNORED)]).tolist()
     if strange:
         raise Refused(f"{file}: found the ids {', '.join(map(str, strange[:10]))}; Cityscapes' go from 0 to {LAST_ID}.")
@@ -201,7 +202,7 @@ def boxes_of(
 
 def instances_of(file: Path, size: tuple[int, int]) -> Iterator[tuple[str, bool, list[float]]]:
     """Label, whether it is a group, and box of each instance in a mask of them."""
-    ids = read_indices(file, size)
+    ids = read_mask(file, size)
     by_id = {number: name for name, number in LABELS.items() if name in INSTANCES}
     for value in np.unique(ids).tolist():
         label = by_id.get(value // PER_LABEL if value >= PER_LABEL else value)

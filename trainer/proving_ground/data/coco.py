@@ -203,13 +203,11 @@ def take_frame(
     size = (spec["width"], spec["height"])
     place = f"{annotations.file}, image {entry['id']}"
     source = inside(Path(source_of(spec["splits"], split)["images"]), entry.get("file_name"), place)
-    own = write_resized(source, folder / f"images/{name}.jpg", size)
+    header = write_resized(source, folder / f"images/{name}.jpg", size)
     record.see(source)
-    said = (entry.get("width", own[0]), entry.get("height", own[1]))
-    if said != own:
-        raise Refused(
-            f"{place}: {entry['file_name']} has {own[0]}x{own[1]} pixels; the entry says {said[0]}x{said[1]}."
-        )
+    own = header.size
+    if differs := header.differs((entry.get("width", own[0]), entry.get("height", own[1])), "the entry"):
+        raise Refused(f"{place}: {entry['file_name']} {differs}.")
     line = {
         "source-ref": f"images/{name}.jpg",
         "width": size[0],

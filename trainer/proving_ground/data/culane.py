@@ -50,7 +50,7 @@ def import_culane(spec: dict[str, Any], out: Path) -> None:
         size = (spec["width"], spec["height"])
         source = inside(root, picture.name, picture.place)
         lines = source.with_suffix(".lines.txt")
-        own = write_resized(source, folder / f"images/{name}.jpg", size)
+        own = write_resized(source, folder / f"images/{name}.jpg", size).size
         record.see(source)
         record.read(lines)
         fitted = [fit_lane(lane, own, size) for lane in read_lanes(lines)]

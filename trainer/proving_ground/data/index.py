@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from proving_ground.config import read_masks
 from proving_ground.data.fields import captured_of, fields, text_of
 from proving_ground.data.images import fit_box, inside, write_resized
 from proving_ground.data.lines import fit_lane
 from proving_ground.data.manifest import SPLITS, check_points, is_number, shorten, write_dataset
-from proving_ground.data.masks import check_classes, read_indices, write_mask
+from proving_ground.data.masks import MaskReader
 from proving_ground.data.naming import check_labels, map_names
 from proving_ground.data.record import Record
 from proving_ground.data.rows import Row, read_rows
 from proving_ground.data.segments import BACKGROUND, Segment, draw_mask
 from proving_ground.data.sequences import assign_sequences, is_by_sequence
+from proving_ground.data.source_masks import read_mask, write_mask
 from proving_ground.errors import Refused
 
 # The split of a row that belongs to none.
@@ -39,6 +41,7 @@ class Index:
     columns: list[str]
     splits: array
     names: dict[str, dict[str, str]]
+    masks: MaskReader
 
     def rows(self, split: str) -> Iterator[Row]:
         """Rows of a split, in the file's order."""
@@ -111,7 +114,8 @@ def look_through(spec: dict[str, Any], record: Record) -> Index:
     check_labels(labels, spec["categories"])
     wanted = {"boxes": spec["categories"]["detection"], "segments": spec["categories"]["segmentation"]}
     names = {head: map_names(drawn(head, wanted[head]), labels, found, str(file)) for head, found in known.items()}
-    return Index(file=file, columns=columns, splits=chooser.finish(file, record), names=names)
+    masks = MaskReader(spec["categories"]["segmentation"], read_masks(spec.get("masks")))
+    return Index(file=file, columns=columns, splits=chooser.finish(file, record), names=names, masks=masks)
 
 
 def drawn(head: str, categories: list[str]) -> list[str]:
@@ -185,7 +189,7 @@ class Taker:
     def take(self, folder: Path, name: str) -> dict[str, Any]:
         """Resize the image into the folder, under a name, and return its line of the manifest."""
         source = self.path(self.columns["image"])
-        self.own = write_resized(source, folder / f"images/{name}.jpg", self.size)
+        self.own = write_resized(source, folder / f"images/{name}.jpg", self.size).size
         self.record.see(source)
         self.record.write(self.split, "frames")
         sequence = self.row.text(self.columns["sequence"]) if "sequence" in self.columns else ""
@@ -199,7 +203,8 @@ class Taker:
         line.update({key: value for key, value in labels.items() if value is not None})
         mask = self.mask() if "mask" in self.columns else self.segments()
         if mask is not None:
-            write_mask(mask, folder / f"masks/{name}.png", self.size)
+            colours = "mask" in self.columns and self.index.masks.colours
+            write_mask(mask, folder / f"masks/{name}.png", self.size, colours=colours)
             line["segmentation-ref"] = f"masks/{name}.png"
         return line
 
@@ -301,13 +306,14 @@ class Taker:
         return found
 
     def mask(self) -> np.ndarray | None:
-        """The classes of a mask file [H, W]; None where the row names none."""
+        """The values of a mask file [H, W], which mean what the recipe says; None where the row names none."""
         if self.row.read(self.columns["mask"]) is None:
             return None
         file = self.path(self.columns["mask"])
         self.record.read(file)
-        values = read_indices(file, self.own)
-        check_classes(file, values, self.spec["categories"]["segmentation"])
+        values = read_mask(file, self.own, colours=self.index.masks.colours)
+        # The trainer reads them as the recipe says: here it is only seen that it can.
+        self.index.masks.index(values, str(file))
         return values
 
     def segments(self) -> np.ndarray | None:

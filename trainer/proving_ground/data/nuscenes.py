@@ -50,10 +50,9 @@ def import_nuscenes(spec: dict[str, Any], out: Path) -> None:
         name = f"{split}-{at:06d}"
         size = (spec["width"], spec["height"])
         source = inside(Path(spec["root"]), frame.file, frame.place)
-        own = write_resized(source, target / f"images/{name}.jpg", size)
-        if own != frame.size:
-            said = f"{frame.size[0]}x{frame.size[1]}"
-            raise Refused(f"{frame.place}: {source} has {own[0]}x{own[1]} pixels; the entry says {said}.")
+        header = write_resized(source, target / f"images/{name}.jpg", size)
+        if differs := header.differs(frame.size, "the entry"):
+            raise Refused(f"{frame.place}: {source} {differs}.")
         record.see(source)
         record.write(split, "frames")
         annotations = tables.annotations.get(frame.sample, [])

@@ -1,46 +1,33 @@
-"""A source's mask becomes a frame's: the index of a class for each pixel, or 255."""
+"""A source's mask becomes a frame's: of the frame's size, its values as they were."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from proving_ground.data.decode import read_values
+from proving_ground.data.images import read_bytes
 from proving_ground.errors import Refused
 
-IGNORED = 255
-# Modes of Pillow whose values are indices, as they are.
-MODES = ("1", "L", "P", "I;16", "I")
 
-
-def read_indices(file: Path, size: tuple[int, int]) -> np.ndarray:
-    """The values of a mask of an image's size (width, height): [H, W] int64.
+def read_mask(file: Path, size: tuple[int, int], *, colours: bool = False) -> np.ndarray:
+    """The values of a mask of an image's size (width, height), [H, W] integers as read_values gives them.
 
     Raises:
-        Refused: it can't be read, has colours instead of indices, or another size.
+        Refused: it can't be read as a mask, or has another size.
     """
-    try:
-        with Image.open(file) as image:
-            found, mode = image.size, image.mode
-            values = np.asarray(image).astype(np.int64) if mode in MODES and found == size else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Refused(f"{file}: can't be read as a mask ({error}).") from error
-    if found != size:
-        raise Refused(f"{file}: the mask has {found[0]}x{found[1]} pixels; its image has {size[0]}x{size[1]}.")
-    if values is None:
-        raise Refused(f"{file}: found the mode {mode}; a mask must have one whole number for each pixel, not colours.")
+    values = read_values(read_bytes(file, "a mask"), str(file), colours=colours)
+    if values.shape != size[::-1]:
+        found = f"{values.shape[1]}x{values.shape[0]}"
+        raise Refused(f"{file}: the mask has {found} pixels; its image has {size[0]}x{size[1]}.")
     return values
 
 
-def check_classes(file: Path, values: np.ndarray, classes: list[str]) -> None:
-    """Refuse values of a mask that are the index of no class, nor 255."""
-    strange = sorted(set(np.unique(values).tolist()) - {*range(len(classes)), IGNORED})
-    if strange:
-        raise Refused(
-            f"{file}: found the values {', '.join(map(str, strange[:10]))}; a mask has 0 to {len(classes) - 1} for the "
-            f"{len(classes)} classes, and {IGNORED} for what is ignored."
-        )
-
-
-def write_mask(indices: np.ndarray, target: Path, size: tuple[int, int]) -> None:
-    """Write class indices [H, W] at a size (width, height) as an 8-bit PNG; the nearest pixel gives the class."""
-    Image.fromarray(indices.astype(np.uint8)).resize(size, Image.Resampling.NEAREST).save(target)
+def write_mask(values: np.ndarray, target: Path, size: tuple[int, int], *, colours: bool = False) -> None:
+    """Write values [H, W] at a size (width, height) as PNG, of 8 bits where they fit; the nearest pixel gives each."""
+    # By the middle of each pixel, as Pillow's own nearest does, which not every mode has.
+    rows, columns = ((np.arange(new) + 0.5) * (old / new) for new, old in zip(size[::-1], values.shape, strict=True))
+    values = values[rows.astype(np.int64)[:, None], columns.astype(np.int64)]
+    if colours:
+        values = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1)
+    Image.fromarray(values.astype(np.uint8 if colours or values.max() < 256 else np.uint16)).save(target)

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from proving_ground.data.decode import read_values
 from proving_ground.data.fields import attributes_of, fields
-from proving_ground.data.images import choose, inside, write_resized
+from proving_ground.data.images import choose, inside, read_bytes, write_resized
 from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
 from proving_ground.data.record import Record
 from proving_ground.errors import Refused
@@ -55,7 +55,7 @@ def take_frame(
     record, split = told
     place = entry["place"]
     source = inside(images, entry["image"], place)
-    own = write_resized(source, target, size)
+    own = write_resized(source, target, size).size
     record.see(source)
     if entry["lanes"] is None:
         record.read(Path(place))
@@ -150,11 +150,7 @@ def names_in(folder: Path) -> Iterator[str]:
 
 def mask_lanes(file: Path, size: tuple[int, int]) -> list[np.ndarray]:
     """Lanes of a mask of an image's size: each [P, 2] float64 from near to far, the middle of its pixels in a row."""
-    try:
-        with Image.open(file) as image:
-            mask = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Refused(f"{file}: can't be read as a mask ({error}).") from error
+    mask = read_values(read_bytes(file, "a mask"), str(file))
     if mask.shape != (size[1], size[0]):
         raise Refused(
             f"{file}: the mask is {mask.shape}; it must have one value for each of {size[0]}x{size[1]} pixels."
