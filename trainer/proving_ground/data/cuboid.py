@@ -39,13 +39,20 @@ def picture_box(corners: np.ndarray, intrinsic: np.ndarray, size: tuple[int, int
     # Each point as (x z, y z, z) with x and y in pixels: what the image shows lies on one side of five planes.
     seen = corners @ intrinsic.T
     planes = np.array([[0, 0, 1], [1, 0, 0], [-1, 0, size[0]], [0, 1, 0], [0, -1, size[1]]], dtype=np.float64)
-    pieces = []
-    for face in FACES:
-        piece = seen[list(face)]
-        for plane, least in zip(planes, (NEAR, 0, 0, 0, 0), strict=True):
-            piece = cut(piece, piece @ plane - least)
-        pieces.append(piece)
-    points = np.concatenate(pieces)
+    least = np.array([NEAR, 0, 0, 0, 0])
+    outside = seen @ planes.T < least
+    # Most cuboids are wholly beyond a plane, or wholly inside: those need no cutting.
+    if outside.all(axis=0).any():
+        return None
+    points = seen
+    if outside.any():
+        pieces = []
+        for face in FACES:
+            piece = seen[list(face)]
+            for plane, bound in zip(planes, least, strict=True):
+                piece = cut(piece, piece @ plane - bound)
+            pieces.append(piece)
+        points = np.concatenate(pieces)
     if not len(points):
         return None
     pixels = points[:, :2] / points[:, 2:]
