@@ -117,8 +117,8 @@ def one_channel(image: Image.Image, name: str) -> np.ndarray:
     if coloured.any():
         red, green, blue = channels[coloured][0]
         raise Refused(
-            f"{name}: the mask has colours, such as #{red:02x}{green:02x}{blue:02x}; it must have one value a pixel, or "
-            "a data recipe must name each class's colour in masks.values."
+            f"{name}: the mask has colours, such as #{red:02x}{green:02x}{blue:02x}; it must have one value a pixel, "
+            "or a data recipe must name each class's colour in masks.values."
         )
     return channels[..., 0]
 
