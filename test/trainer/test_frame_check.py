@@ -88,8 +88,8 @@ def test_and_masks_that_are_binary_are_not_taken_for_ignored(data: Path) -> None
         write_mask(data, file.stem, 0, 255)
     assert refusal(data, **binary) == [
         "All masks have only the values 0 and 255, and 255 is ignored; the 2 classes are 0 (background), 1 (road). If "
-        "255 is a class, name it in the data recipe, as in masks: { values: { background: 0, road: 255 } }; if it is to be "
-        "ignored, masks: { ignore: [255] }."
+        "255 is a class, name it in the data recipe, as in masks: { values: { background: 0, road: 255 } }; if it is to "
+        "be ignored, masks: { ignore: [255] }."
     ]
     check_dataset(data, {**binary, "masks": {"values": {"background": 0, "road": 255}}})
     check_dataset(data, {**binary, "masks": {"ignore": [255]}})
@@ -134,10 +134,12 @@ def test_with_the_recipes_masks_and_by_a_job_that_goes_on_no_more(data: Path, tm
     document = train_document(data, epochs=1) | {"processes": 1}
     document["data"]["masks"] = {"ignore": [11]}
     assert run_job("train", tmp_path / "job", document, data, script=WEIGHTS_ALONE)[0] == 0
-    # All that is left of the training is its export, of the first frames.
-    write_mask(data, "val-000005", 0, 7)
-    assert run_job("train", tmp_path / "job", document, data, script=WEIGHTS_ALONE)[0] == 0
-    assert run_job("train", tmp_path / "new", document, data, script=WEIGHTS_ALONE)[0] == 65
+    for name in ("val-000004", "val-000005"):
+        write_mask(data, name, 0, 7)
+    # What is left of the training is to validate, which ends with the first of them.
+    for folder, faults in (("job", 1), ("new", 2)):
+        assert run_job("train", tmp_path / folder, document, data, script=WEIGHTS_ALONE)[0] == 65
+        assert len(failure_of(tmp_path / folder)[1]) == faults
 
 
 def test_of_an_evaluation_too(data: Path, trained: Path, tmp_path: Path) -> None:
