@@ -88,8 +88,8 @@ def test_and_masks_that_are_binary_are_not_taken_for_ignored(data: Path) -> None
         write_mask(data, file.stem, 0, 255)
     assert refusal(data, **binary) == [
         "All masks have only the values 0 and 255, and 255 is ignored; the 2 classes are 0 (background), 1 (road). If "
-        "255 is a class, name it in the data recipe, as in masks: { values: { background: 0, road: 255 } }; if it is to "
-        "be ignored, masks: { ignore: [255] }."
+        "255 is a class, name it in the data recipe, as in masks: { values: { background: 0, road: 255 } }; if it is "
+        "to be ignored, masks: { ignore: [255] }."
     ]
     check_dataset(data, {**binary, "masks": {"values": {"background": 0, "road": 255}}})
     check_dataset(data, {**binary, "masks": {"ignore": [255]}})

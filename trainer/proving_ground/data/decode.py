@@ -92,7 +92,7 @@ def read_values(content: bytes, name: str, *, colours: bool = False) -> np.ndarr
         if image.format not in MASK_FORMATS or image.info.get("compression") == "jpeg":
             raise Refused(f"{name}: the mask is {image.format}, which may change values; save it as PNG.")
         if raw.endswith(";I"):
-            raise Refused(f"{name}: the mask is a TIFF whose values are inverted (white is 0); save it as PNG.")
+            raise Refused(f"{name}: the mask's file has its values inverted (white is 0); save it as PNG.")
         if image.mode in ("RGB", "RGBA") and "16" in raw:
             raise Refused(f"{name}: the mask has colours of 16 bits, which can't be read exactly; save it with 8.")
         image = upright(image, header_of(image, content))

@@ -37,7 +37,7 @@ class MaskReader:
     def read(self, content: bytes, name: str) -> np.ndarray:
         """Class indices of a mask's bytes; raises Refused naming the file and the values that are no class's."""
         values = read_values(content, name, colours=self.colours)
-        indices = self.table[values]
+        indices = self.table.take(values)
         if indices.min() == UNKNOWN:
             raise Refused(f"{name}: {self.describe_unknown(values[indices == UNKNOWN])}")
         return indices.astype(np.uint8)
