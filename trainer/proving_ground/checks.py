@@ -35,7 +35,7 @@ def files_of(dataset: FrameDataset) -> FrameFiles:
 
 def check_files(job: Job[Any], sets: Sequence[FrameFiles]) -> None:
     """Check the images and masks of frames, each rank its share; raises Refused on every rank with what all found."""
-    group, stage = job.group, "check frames"
+    group = job.group
     places = places_of(sets, CHECKED_FRAMES)
     total = sum(len(files.frames) for files in sets)
     if group.is_first and len(places) < total:
@@ -44,10 +44,10 @@ def check_files(job: Job[Any], sets: Sequence[FrameFiles]) -> None:
         sets,
         places[group.rank :: group.size],
         max(job.conditions.loader["workers"], 1),
-        lambda done, count: job.progress.show(stage, done, count),
+        lambda done, count: job.progress.show("check frames", done, count),
         lambda: group.stop_requested,
     )
-    group.check_stop(f"before the first step ({stage})")
+    group.check_stop("while it checked the frames")
     parts = group.gather(found)
     for part in parts[1:]:
         found.add(part)

@@ -67,7 +67,7 @@ describe("of tracks alone", () => {
 
 describe("with masks that mean something else than their values", () => {
 	const folder = ".proving-ground/data/walkers";
-	const withMasks = (ignore: number[]) => read({ ...recipe, masks: { ignore } });
+	const withMasks = (ignored: number) => read({ ...recipe, masks: { ignore: [ignored] } });
 
 	test("is another dataset of the same content, and its masked test frames are others", async () => {
 		await write(`${folder}/a.png`, "image");
@@ -77,7 +77,7 @@ describe("with masks that mean something else than their values", () => {
 			`${folder}/golden_test.manifest`,
 			line({ ...frame, "segmentation-ref": "m.png" }) + line({ id: "t", tracks: [track] }),
 		);
-		const [plain, one, other] = await Promise.all([read(), withMasks([11]), withMasks([12])]);
+		const [plain, one, other] = await Promise.all([read(), withMasks(11), withMasks(12)]);
 		expect(plain.run).not.toHaveProperty("masks");
 		expect(plain.run.version).toBe(plain.content);
 		expect(one.run.masks).toEqual({ ignore: [11] });

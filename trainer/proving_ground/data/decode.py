@@ -92,7 +92,7 @@ def read_values(content: bytes, name: str, *, colours: bool = False) -> np.ndarr
         if image.format not in MASK_FORMATS or image.info.get("compression") == "jpeg":
             raise Refused(f"{name}: the mask is {image.format}, which may change values; save it as PNG.")
         if raw.endswith(";I"):
-            raise Refused(f"{name}: the mask is a TIFF whose values are inverted (white is 0); save it as PNG.")
+            raise Refused(f"{name}: the mask's file has its values inverted (white is 0); save it as PNG.")
         if image.mode in ("RGB", "RGBA") and "16" in raw:
             raise Refused(f"{name}: the mask has colours of 16 bits, which can't be read exactly; save it with 8.")
         image = upright(image, header_of(image, content))
@@ -117,8 +117,8 @@ def one_channel(image: Image.Image, name: str) -> np.ndarray:
     if coloured.any():
         red, green, blue = channels[coloured][0]
         raise Refused(
-            f"{name}: the mask has colours, such as #{red:02x}{green:02x}{blue:02x}; it must have one value a pixel, or "
-            "a data recipe must name each class's colour in masks.values."
+            f"{name}: the mask has colours, such as #{red:02x}{green:02x}{blue:02x}; it must have one value a pixel, "
+            "or a data recipe must name each class's colour in masks.values."
         )
     return channels[..., 0]
 

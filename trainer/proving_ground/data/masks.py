@@ -40,7 +40,7 @@ class MaskReader:
 
     def index(self, values: np.ndarray, name: str) -> np.ndarray:
         """Class indices of a mask's values [H, W]; raises Refused as `read` does."""
-        indices = self.table[values]
+        indices = self.table.take(values)
         if indices.min() == UNKNOWN:
             raise Refused(f"{name}: {self.describe_unknown(values[indices == UNKNOWN])}")
         return indices.astype(np.uint8)
