@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from proving_ground.data.dataset_check import check_dataset
 from proving_ground.data.manifest import Frame, read_manifest
 
 SPLITS = ("train", "val", "test")
@@ -51,6 +52,15 @@ def write_json(file: Path, value: object) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value))
     return str(file)
+
+
+def problems_of(folder: Path, spec: dict[str, Any]) -> str:
+    """What the trainer's own check says of a dataset that an importer has written; empty where it has no problem."""
+    try:
+        check_dataset(folder, {name: spec[name] for name in ("categories", "masks") if name in spec})
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def mask_of(folder: Path, frame: Frame) -> np.ndarray:

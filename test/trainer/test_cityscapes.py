@@ -10,7 +10,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import by_sequence, frames_of, mask_of, refusal, write_image
+from imports import by_sequence, frames_of, mask_of, problems_of, refusal, write_image
 from PIL import Image
 
 from proving_ground.data.cityscapes import import_cityscapes
@@ -68,7 +68,9 @@ def small(root: Path) -> dict[str, Any]:
 
 
 def test_labels_become_classes_and_what_does_not_count_is_ignored(tmp_path: Path) -> None:
-    import_cityscapes(small(tmp_path), tmp_path / "out")
+    spec = small(tmp_path)
+    import_cityscapes(spec, tmp_path / "out")
+    assert problems_of(tmp_path / "out", spec) == ""
     frame = frames_of(tmp_path / "out", CATEGORIES["detection"])["val"][0]
     expected = np.full((SIZE[1], SIZE[0]), 255)
     expected[16:] = 0

@@ -9,7 +9,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import by_sequence, frames_of, refusal, write_image
+from imports import by_sequence, frames_of, problems_of, refusal, write_image
 
 from proving_ground.data.culane import import_culane
 
@@ -64,6 +64,7 @@ def test_lines_become_lanes_from_near_to_far_inside_the_image(tmp_path: Path) ->
     file.write_text("-5.5 58 10 59 20.25 40 \n30 1 170 20 40 30\n\n-9 4 -1 5\n20 20\n")
     import_culane(spec, tmp_path / "out")
     frames = frames_of(tmp_path / "out")
+    assert problems_of(tmp_path / "out", spec) == ""
     assert frames["train"][0].lanes == [[[20, 118], [40.5, 80]], [[80, 60], [60, 2]]]
     assert frames["val"][0].lanes == [[[122, 118], [100, 60], [81, 2]]]
     assert (frames["test"][0].sequence, frames["test"][0].detection) == (VIDEO, None)

@@ -15,7 +15,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import by_sequence, frames_of, mask_of, refusal, write_image
+from imports import by_sequence, frames_of, mask_of, problems_of, refusal, write_image
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -171,6 +171,7 @@ def test_has_masks_whose_values_mean_what_the_recipe_says(
     reader = MaskReader(CLASSES, read_masks({"values": values}))
     read = reader.read((tmp_path / "out" / str(frame.segmentation)).read_bytes(), "mask")
     assert (read[:, ::2] == indices).all()
+    assert problems_of(tmp_path / "out", spec) == ""
     spec["masks"] = {"values": {**values, "car": "#123456" if mode == "RGB" else 8}}
     assert "mask.png: the mask has the value" in refusal(import_index, spec, tmp_path / "again")
 

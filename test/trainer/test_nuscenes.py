@@ -12,7 +12,7 @@ import pytest
 from conftest import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import by_sequence, frames_of, refusal, write_image
+from imports import by_sequence, frames_of, problems_of, refusal, write_image
 
 from proving_ground.data.cuboid import corners_of, picture_box, rotation_of
 from proving_ground.data.nuscenes import import_nuscenes
@@ -140,7 +140,9 @@ def turned(points: np.ndarray, quaternion: list[float]) -> np.ndarray:
 
 def test_boxes_in_space_become_boxes_of_the_picture(tmp_path: Path) -> None:
     tables = tables_of()
-    import_nuscenes(write(tmp_path, tables), tmp_path / "out")
+    spec = write(tmp_path, tables)
+    import_nuscenes(spec, tmp_path / "out")
+    assert problems_of(tmp_path / "out", spec) == ""
     frames = frames_of(tmp_path / "out", ["vehicle", "human.adult"])
     assert [len(some) for some in frames.values()] == [4, 4, 4]
     cars = [box for box in tables["sample_annotation"] if box["token"].endswith(":car")]

@@ -10,11 +10,11 @@ import numpy as np
 from proving_ground.data.fields import fields
 from proving_ground.data.images import fit_box, write_resized
 from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
-from proving_ground.data.source_masks import read_mask, write_mask
 from proving_ground.data.masks import IGNORED
 from proving_ground.data.naming import check_labels, map_names
 from proving_ground.data.record import Record
 from proving_ground.data.sequences import is_by_sequence, split_by_sequence
+from proving_ground.data.source_masks import read_mask, write_mask
 from proving_ground.errors import Refused
 from proving_ground.files import read_json
 
