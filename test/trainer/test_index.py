@@ -230,7 +230,7 @@ def test_tells_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[
     rows[0]["objects"] += [{"box": [3, 3, 3.2, 9], "label": "car"}, {"box": [3, 3, 9, 9], "label": "cat"}]
     import_index(write(tmp_path, rows), tmp_path / "out")
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "no split: frames 0; left out: frames 1 (their fold is draft), frames 1 (their fold is empty).",
+        "no split: frames 0; left out: frames 2 (their fold is draft or empty).",
         "train: frames 1, boxes 2, lanes 1; left out: boxes 1 (less than a pixel wide or high in the frame), "
         "boxes 1 (of categories that the recipe leaves out), lanes 1 (fewer than two points in the image).",
     ]

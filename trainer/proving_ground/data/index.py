@@ -26,6 +26,8 @@ from proving_ground.errors import Refused
 
 # The split of a row that belongs to none.
 NO_SPLIT = len(SPLITS)
+# Of the values of a column so many are told.
+MOST_TOLD = 10
 # A normalised coordinate beyond this is none: what is cut off at an edge lies a little outside.
 FARTHEST = 2
 
@@ -155,9 +157,9 @@ class Chooser:
         numbers = Counter(self.rows)
         frames = {value: numbers[number] for value, number in self.values.items()}
         owner = assign_sequences(self.wanted, frames) if self.is_by_sequence else self.owners(file, frames)
-        for value, count in frames.items():
-            if value not in owner:
-                record.leave("no split", "frames", f"their {self.column} is {value or 'empty'}", count)
+        left = {value or "empty": count for value, count in frames.items() if value not in owner}
+        shown = " or ".join(sorted(left)[:MOST_TOLD]) + (" or another" if len(left) > MOST_TOLD else "")
+        record.leave("no split", "frames", f"their {self.column} is {shown}", sum(left.values()))
         splits = [SPLITS.index(owner[value]) if value in owner else NO_SPLIT for value in self.values]
         return array("B", (splits[number] for number in self.rows))
 
@@ -170,7 +172,9 @@ class Chooser:
                     raise Refused(f"splits: {value} is in both {owner[value]} and {split}; a value is one split's.")
                 owner[value] = split
             if not any(value in frames for value in self.wanted[split]):
-                there = ", ".join(f"{value or 'nothing'} ({count})" for value, count in sorted(frames.items())[:20])
+                there = ", ".join(
+                    f"{value or 'nothing'} ({count})" for value, count in sorted(frames.items())[:MOST_TOLD]
+                )
                 raise Refused(
                     f"{file}: no row's {self.column} is {' or '.join(self.wanted[split])} (splits.{split}); "
                     f"there are {there}."
