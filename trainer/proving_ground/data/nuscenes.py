@@ -172,11 +172,12 @@ def tracks_of(
     samples = tables.scenes[scene].samples
     past, future = wanted["past"], wanted["future"]
     present = samples.index(frame.sample)
-    first = present - stride * (past - 1)
-    around = samples[first : present + stride * future + 1 : stride] if first >= 0 else []
+    steps = range(present - stride * (past - 1), present + stride * future + 1, stride)
+    if steps[0] < 0 or steps[-1] >= len(samples):
+        return []
+    around = [samples[step] for step in steps]
     times = np.array([tables.times[sample] for sample in around]) / 1e6
-    late = np.abs(np.diff(times) - wanted["step_seconds"]) > JITTER * KEYFRAME
-    if len(around) < past + future or late.any():
+    if (np.abs(np.diff(times) - wanted["step_seconds"]) > JITTER * KEYFRAME).any():
         return []
     boxes = [{box.instance: box for box in tables.annotations.get(sample, [])} for sample in around]
     tracks = []
