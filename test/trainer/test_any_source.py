@@ -13,12 +13,14 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from imports import SPLITS, imported
 from PIL import Image
+from test_fuzz import holders_of, names, values
 
 from proving_ground.data.bdd100k import import_bdd100k
 from proving_ground.data.coco import import_coco
 from proving_ground.data.scenes import import_scenes
 from proving_ground.data.trajectories import import_trajectories
 from proving_ground.data.tusimple import import_tusimple
+from proving_ground.errors import Refused
 
 sizes = st.tuples(st.integers(16, 64), st.integers(16, 64))
 scalars = st.text(max_size=5) | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6) | st.none()
@@ -294,3 +296,79 @@ def test_of_scenes_keeps_boxes_in_the_frame_and_masks_of_its_size(number: int, s
             with Image.open(Path(name) / "out" / frames[0].segmentation) as mask:
                 assert mask.size == size
                 assert np.asarray(mask).max() < len(spec["categories"]["segmentation"])
+
+
+@st.composite
+def broken(draw: st.DrawFn, good: Any) -> Any:
+    """A document in which somebody has replaced, renamed or taken out a few things."""
+    document = json.loads(json.dumps(good))
+    for _ in range(draw(st.integers(1, 3))):
+        holders = list(holders_of(document))
+        holder, name = holders[draw(st.integers(0, len(holders) - 1))]
+        if draw(st.booleans()):
+            holder[name] = draw(values)
+        elif isinstance(holder, dict):
+            holder[draw(names)] = holder.pop(name)
+        else:
+            del holder[name]
+    return document
+
+
+BOX = {"category": "car", "box2d": {"x1": 1, "y1": 1, "x2": 9, "y2": 9}, "attributes": {"crowd": False}}
+BDD = {
+    "frames": [
+        {"name": "0.jpg", "split": "train", "videoName": "v", "timestamp": 1, "attributes": {"a": 1}, "labels": [BOX]}
+    ],
+    "config": {"categories": [{"name": "car"}]},
+}
+COCO = {
+    "images": [
+        {"id": 0, "file_name": "0.jpg", "width": 16, "height": 16, "video_id": 1, "date_captured": "2026-11-01"}
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 0, "category_id": 0, "bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 9, 1, 9, 9]]},
+        {
+            "image_id": 0,
+            "category_id": 0,
+            "bbox": [1, 1, 8, 8],
+            "segmentation": {"size": [16, 16], "counts": [100, 156]},
+        },
+    ],
+    "categories": [{"id": 0, "name": "car"}],
+    "videos": [{"id": 1, "name": "v"}],
+}
+TUSIMPLE = {"lanes": [[1, 2, -2]], "h_samples": [1, 2, 3], "raw_file": "0.jpg", "attributes": {"a": True}}
+
+
+@given(
+    drawn=st.sampled_from([(import_bdd100k, BDD), (import_coco, COCO), (import_tusimple, TUSIMPLE)]).flatmap(
+        lambda pair: st.tuples(st.just(pair[0]), broken(pair[1]))
+    )
+)
+@random_sources
+def test_reads_what_somebody_broke_or_says_where(drawn: tuple[Any, Any]) -> None:
+    importer, document = drawn
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paint(folder / "0.jpg", (16, 16), [])
+        # Also what JSON has no name for, and half characters, as a careless writer leaves them.
+        (folder / "labels.json").write_bytes(json.dumps(document).encode("utf-8", "surrogatepass"))
+        file = str(folder / "labels.json")
+        split = {"images": name, "annotations" if importer is import_coco else "labels": file}
+        if importer is import_bdd100k:
+            split["split"] = "train"
+        classes = ["background", "car"] if importer is import_coco else []
+        spec = {
+            "width": 32,
+            "height": 32,
+            "splits": dict.fromkeys(SPLITS, split),
+            "slices": [],
+            "categories": {"detection": [] if importer is import_tusimple else ["car"], "segmentation": classes},
+        }
+        try:
+            imported(importer, spec, folder / "out")
+        except Refused as error:
+            assert str(error).startswith(name)
+            # A message is shown in a log: text that can be encoded.
+            str(error).encode()
+            assert not (folder / "out").exists()

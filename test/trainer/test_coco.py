@@ -174,6 +174,8 @@ def test_scales_masks_as_it_scales_boxes(tmp_path: Path) -> None:
         ({"size": [HEIGHT, WIDTH], "counts": ""}, 'found the counts ""'),
         ({"size": [HEIGHT, WIDTH], "counts": "zzzzzzzzzzzz"}, 'found the counts "zzzzzzzzzzzz"'),
         ({"size": [HEIGHT, WIDTH], "counts": "\u00e9"}, "found the counts"),
+        # A number of a million digits.
+        ({"size": [HEIGHT, WIDTH], "counts": "o" * 1_000_000}, 'found the counts "ooooo'),
         ("polygon", 'found the segmentation "polygon"'),
         ([[1, 2, 3, 4]], "found the polygon [1, 2, 3, 4]; it must be x1, y1, x2, y2, x3, y3"),
         ([[1, 2, 3, 4, 5, 6, 7]], "found the polygon [1, 2, 3, 4, 5, 6, 7]"),

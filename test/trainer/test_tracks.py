@@ -37,14 +37,14 @@ def spec_of(folder: Path, rows: np.ndarray, name: str = "walk") -> dict[str, Any
     }
 
 
-def walk(agents: int, steps: int, jitter: float = 0, step: int = 100, drift: float = 0) -> np.ndarray:
+def walk(agents: int, steps: int, jitter: float = 0, step: int = 100, exact: int = 2) -> np.ndarray:
     """Rows of agents that walk straight on; the clock of all but the first two jitters by up to a share of a step."""
     rng = np.random.default_rng(5)
     rows = []
     for agent in range(agents):
         at = np.arange(steps)
-        late = rng.uniform(-jitter, jitter, steps) * (agent >= 2)
-        frame = np.round(step * (at + late + drift * at.cumsum() * (agent >= 2)))
+        late = rng.uniform(-jitter, jitter, steps) * (agent >= exact)
+        frame = np.round(step * (at + late))
         rows += [(time, agent, 0.4 * k + agent, 0.2 * k) for k, time in zip(at, frame, strict=True)]
     return np.array(rows)
 
@@ -64,6 +64,16 @@ def test_keep_every_whole_window_of_a_clock_that_jitters(tmp_path: Path, jitter:
     assert [len(frame.tracks) for frame in read["train"]] == [20] * 23
     assert kept["counts"]["train"] == {"tracks": {"written": 460}, "rows": {"written": 600}, "frames": {"written": 23}}
     assert ("clock that jitters" in printed) == (round(jitter * step) > 0)
+
+
+def test_have_the_step_around_which_most_are(tmp_path: Path) -> None:
+    rows = walk(20, 30, 0.08, 1000, exact=0)
+    steps = np.diff(rows[:, 0])[np.diff(rows[:, 1]) == 0]
+    # By chance the most common of all is far from the true one.
+    rows[(rows[:, 1] == 0), 0] = np.arange(30) * 860
+    assert (np.diff(rows[rows[:, 1] == 0, 0]) == 860).sum() > np.unique(steps, return_counts=True)[1].max()
+    read = imported(import_trajectories, spec_of(tmp_path, rows), tmp_path / "out")[0]
+    assert windows_of(read["train"]) == 20 * 23
 
 
 def test_are_left_out_and_told_where_a_clock_jitters_too_much(tmp_path: Path) -> None:

@@ -135,11 +135,12 @@ async function look(file: string, was: string | number): Promise<string | number
 	return `sha256:${hash.digest("hex")}`;
 }
 
-/** Names of all files in a folder, in the order of their bytes, a line each, as the trainer digests them. */
+/** Names of all files in a folder, hidden ones apart, in the order of their bytes, a line each, as the trainer digests them. */
 async function namesIn(folder: string): Promise<Buffer[]> {
 	const entries = await readdir(folder, { recursive: true, withFileTypes: true });
 	const names: Buffer[] = [];
 	for (const entry of entries) {
+		if (entry.name.startsWith(".")) continue;
 		const file = path.join(entry.parentPath, entry.name);
 		if ((await stat(file).catch(() => null))?.isFile())
 			names.push(Buffer.from(path.relative(folder, file).split(path.sep).join("/")));

@@ -81,6 +81,20 @@ test("is another one as soon as a source has changed, beside the old one", async
 	expect(await folders()).toHaveLength(2);
 });
 
+test("is refused where it isn't what its sources were when it was made", async () => {
+	await prepare(recipeOf());
+	await writeFile(path.join(root, "walk.txt"), `${rows}40 1 4 0\n`);
+	const { location } = await prepare(recipeOf());
+	const file = path.join(location, "importer.json");
+	const text = await readFile(file, "utf8");
+	await writeFile(file, text.replace(/sha256:\w+/, `sha256:${"0".repeat(64)}`));
+	await expect(prepare(recipeOf())).rejects.toThrow(
+		`${location}: ${path.join(root, "walk.txt")} changed while the dataset was made from it. Delete the folder`,
+	);
+	await writeFile(file, "{");
+	await expect(prepare(recipeOf())).rejects.toThrow(`${file}: not JSON`);
+});
+
 test("is not made anew for a recipe that nobody has approved", async () => {
 	await prepare(recipeOf());
 	await writeFile(path.join(root, "walk.txt"), `${rows}40 1 4 0\n`);
@@ -166,6 +180,8 @@ test("knows masks by their digests, and a folder of labels by the names in it", 
 		},
 	} as unknown as Data;
 	const first = await prepare(lanes);
+	expect((await prepare(lanes)).location).toBe(first.location);
+	await writeFile(path.join(masks, ".DS_Store"), "hidden");
 	expect((await prepare(lanes)).location).toBe(first.location);
 	await draw("b.png", 21);
 	const second = await prepare(lanes);

@@ -83,14 +83,21 @@ def read_labels(labels: Path, record: Record) -> Labels:
         record.read(file)
         value = read_json(file)
         frames += [Entry(frame=frame, place=f"{file}, frame {frame['name']}") for frame in frames_in(value, file)]
-        declared = (value.get("config") or {}).get("categories") if isinstance(value, dict) else None
-        categories |= {item["name"] for item in declared or [] if isinstance(item, dict) and "name" in item}
+        categories |= declared_in(value)
     for entry in frames:
         listed = entry.frame.get("labels") or []
         if not isinstance(listed, list) or not all(isinstance(label, dict) for label in listed):
             raise Refused(f"{entry.place}: found the labels {shorten(listed)}; it must be a list of objects.")
         categories |= {str(label.get("category")) for label in listed if label.get("box2d") is not None}
     return Labels(frames=frames, categories=categories)
+
+
+def declared_in(value: object) -> set[str]:
+    """Names of the categories that a Scalabel file declares, whether or not a label has them."""
+    config = value.get("config") if isinstance(value, dict) else None
+    declared = config.get("categories") if isinstance(config, dict) else None
+    items = [item for item in declared if isinstance(item, dict)] if isinstance(declared, list) else []
+    return {item["name"] for item in items if isinstance(item.get("name"), str)}
 
 
 def frames_in(value: object, file: Path) -> list[dict[str, Any]]:
@@ -240,5 +247,6 @@ def scale_box(
     clipped = fit_box(sides, scale, size)
     if clipped is None:
         return None
-    crowd = bool((label.get("attributes") or {}).get("crowd", False))
+    said = label.get("attributes")
+    crowd = bool(said.get("crowd", False)) if isinstance(said, dict) else False
     return {"category": category, "box": clipped, "crowd": crowd}

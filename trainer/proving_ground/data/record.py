@@ -27,8 +27,9 @@ class Record:
         self.sources[str(file.absolute())] = digest(file)
 
     def list_names(self, folder: Path) -> None:
-        """Note the names of all files in a folder of labels: one more is another source."""
-        names = sorted(path.relative_to(folder).as_posix().encode() for path in folder.rglob("*") if path.is_file())
+        """Note the names of all files in a folder of labels, hidden ones apart: one more is another source."""
+        files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        names = sorted(path.relative_to(folder).as_posix().encode() for path in files)
         self.sources[str(folder.absolute())] = digest_bytes(b"\n".join(names))
 
     def see(self, image: Path) -> None:
