@@ -1,9 +1,11 @@
 """A file's bytes ..."""
 
 import io
+import json
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from proving_ground.config import Masks
+from proving_ground.data.coco import import_coco
 from proving_ground.data.decode import check_picture, read_picture, read_values
 from proving_ground.data.masks import MaskReader
 from proving_ground.errors import Refused
@@ -85,6 +88,44 @@ def test_of_a_turned_picture_say_so_where_a_size_is_that_before_it_was_turned() 
         "must be those of the upright picture, as viewers show it"
     )
     assert header.differs((10, 96), "the entry") == "has 96x160 pixels; the entry says 10x96"
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_of_an_importers_image_are_written_upright_with_boxes_that_fit(tmp_path: Path, orientation: int) -> None:
+    # What is red upright lies elsewhere in the file.
+    upright = np.zeros((48, 96, 3) if orientation < 5 else (96, 48, 3), dtype=np.uint8)
+    upright[:16, :32] = 255, 0, 0
+    stored = {1: upright, 3: upright[::-1, ::-1], 6: upright.swapaxes(0, 1)[::-1]}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    height, width = upright.shape[:2]
+    entry = {"id": 1, "file_name": "a.jpg", "width": width, "height": height}
+    split = {"images": str(tmp_path), "annotations": str(tmp_path / "a.json")}
+    spec = {
+        "width": width,
+        "height": height,
+        "splits": {"train": split, "val": split, "test": split},
+        "slices": [],
+        "categories": {"detection": ["car"], "segmentation": []},
+    }
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 32, 16]}
+    document = {"images": [entry], "annotations": [annotation], "categories": [{"id": 1, "name": "car"}]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    import_coco(spec, tmp_path / "out")
+    line = json.loads((tmp_path / "out/golden_train.manifest").read_text())
+    pixels = np.asarray(Image.open(tmp_path / "out" / line["source-ref"])).astype(int)
+    assert pixels.shape[:2] == (height, width)
+    x1, y1, x2, y2 = map(round, line["detection"][0]["box"])
+    # Near its edges JPEG's colours run.
+    assert np.abs(pixels[y1 : y2 - 4, x1 : x2 - 4] - (255, 0, 0)).max() < 30
+    assert np.abs(pixels - upright).mean() < 4
+    if orientation >= 5:
+        entry |= {"width": height, "height": width}
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        assert "a.jpg has 48x96 pixels; the entry says 96x48, its size before the EXIF orientation (6) turns it" in (
+            refusal(import_coco, spec, tmp_path / "again")
+        )
 
 
 def test_of_a_picture_with_an_exif_that_makes_no_sense_are_read_as_they_lie() -> None:
