@@ -54,7 +54,7 @@ def split_entries(lock: str) -> list[str]:
 
 
 def main() -> None:
-    """Write the seven lock files."""
+    """Write the eight lock files."""
     header = "# Locked by trainer/lock.py from {}.\n"
     cuda = resolve("requirements.in", "requirements-cuda.txt")
     (HERE / "requirements-cuda.txt").write_text(header.format("requirements.in, with the CUDA build of torch") + cuda)
@@ -71,7 +71,7 @@ def main() -> None:
     text = "\n".join(f"{on_linux}\n{elsewhere}" if entry is torch else entry for entry in entries)
     (HERE / "requirements.txt").write_text(header.format("requirements.in, with the CPU build of torch") + text + "\n")
     # Each after those whose versions it takes.
-    for name in ("data", "dvc", "dev", "bench", "audit"):
+    for name in ("data", "dvc", "parquet", "dev", "bench", "audit"):
         source, locked = f"requirements-{name}.in", f"requirements-{name}.txt"
         # torch is there already, in the build that the machine takes.
         entries = [entry for entry in split_entries(resolve(source, locked)) if not BUILD.match(entry)]

@@ -111,11 +111,14 @@ function setUpStage(stage) {
 	});
 }
 
+// What data recipes may need beside a stage's packages.
+const EXTRAS = { dvc: "DVC", parquet: "Packages to read Parquet" };
+
 function setUpPython(development, stage = "train", more = []) {
 	setUpStage(stage);
-	if (more.includes("dvc")) {
-		const lock = "trainer/requirements-dvc.txt";
-		once("DVC", [lock], path.join(environment, ".lock-dvc"), () => installPython([lock]));
+	for (const extra of more.filter((name) => name in EXTRAS)) {
+		const lock = `trainer/requirements-${extra}.txt`;
+		once(EXTRAS[extra], [lock], path.join(environment, `.lock-${extra}`), () => installPython([lock]));
 	}
 	if (development) {
 		const lock = "trainer/requirements-dev.txt";
@@ -135,7 +138,7 @@ pathlib.Path(sys.argv[1]).write_text(sys.argv[2])`;
  */
 function compilePython() {
 	const stamp = path.join(environment, ".compiled");
-	const locks = [".lock", ".lock-data", ".lock-dvc", ".lock-dev"]
+	const locks = [".lock", ".lock-data", ...Object.keys(EXTRAS).map((extra) => `.lock-${extra}`), ".lock-dev"]
 		.map((name) => path.join(environment, name))
 		.filter(existsSync);
 	const wanted = locks.map((lock) => readFileSync(lock, "utf8")).join(" ");

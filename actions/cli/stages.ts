@@ -270,7 +270,8 @@ async function checkReport(context: Context, file: string, report: Report): Prom
 
 /** The plan of an experiment as it is now, written nowhere. */
 async function planOf(context: Context, file: string, options: Pick<PlanOptions, "transfer"> = {}): Promise<Plan> {
-	const onImport = (name: string) => context.say(`${nameOfFile(file)}: making the dataset ${name} …`);
+	const onImport = (name: string, said?: string) =>
+		context.say(said ?? `${nameOfFile(file)}: making the dataset ${name} …`);
 	const known = context.author ? { named: context.author } : {};
 	return planExperiment(context.project, file, { ...options, ...baseOf(context), known, onImport });
 }

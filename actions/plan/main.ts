@@ -19,7 +19,8 @@ await runAction(async () => {
 	const files = await chosenFiles(project, core.getMultilineInput("experiments"), core.getInput("since"));
 
 	const known = await knownAuthors(numberInput("pull-request"));
-	const options = { ...(await gatesInput()), image: core.getInput("image"), known };
+	const onImport = (name: string, said?: string) => core.info(said ?? `Making the dataset ${name}`);
+	const options = { ...(await gatesInput()), image: core.getInput("image"), known, onImport };
 	const planned = await planAll(project, files, options);
 	await core.summary.addRaw(summarisePlans(planned)).write();
 	showWarnings(planned.plans);

@@ -56,6 +56,15 @@ test.each(["recipes/data", "head/recipes/data"])(
 	},
 );
 
+test("installs once what reads Parquet where a recipe names such a file", async () => {
+	await writeFile(
+		path.join(workspace, "recipes/data/fleet.yaml"),
+		"importer: { name: index, file: /data/fleet/frames.parquet }\n",
+	);
+	for (let time = 0; time < 2; time += 1) expect((await setUp({ for: "plan" })).code).toBe(0);
+	expect(await installed()).toEqual([SMALL, "trainer/requirements-parquet.txt"]);
+});
+
 test("leaves it to the plan to say what is wrong with a recipe", async () => {
 	await mkdir(path.join(workspace, "recipes/data/folder.yaml"));
 	await writeFile(path.join(workspace, "recipes/data/broken.yaml"), "description: no dvc: here\n  - {");

@@ -111,33 +111,99 @@ const slices = `  slices:
 const size = "  width: 192\n  height: 112\n";
 const each = (split: string) => `  splits: { train: ${split}, val: ${split}, test: ${split} }\n`;
 const coco = `${goodData}importer:\n  name: coco\n${size}${each("{ images: a, annotations: b.json }")}${slices}`;
+const bdd = `${goodData}importer:\n  name: bdd100k\n  labels: a.json\n  images: a\n${size}${each("{ split: train }")}${slices}`;
+const det20 = bdd
+	.replace("  labels: a.json\n  images: a\n", "")
+	.replaceAll("{ split: train }", "{ labels: a.json, images: a }");
 const tusimple = `${goodData}importer:\n  name: tusimple\n${size}${each("{ images: a, labels: b.json }")}${slices}`;
 const trajectories = `${goodData}importer:\n  name: trajectories\n  past: 8\n  future: 12\n  step_seconds: 0.4\n${each("[a.txt, b.txt]")}${slices}`;
+const shares = "by: sequence, seed: 1, shares: { train: 0.8, val: 0.1, test: 0.1 }";
+const ofShares = (more = "") => `  splits: { ${shares}${more} }\n`;
+const index = `${goodData}importer:
+  name: index
+  file: a.jsonl
+  images: .
+${size}  columns:
+    image: file
+    boxes: { column: objects.box, categories: objects.label, form: xywh, unit: absolute }
+    sequence: drive
+${ofShares()}${slices}`;
+const nuscenes = `${goodData}importer:
+  name: nuscenes
+  root: a
+  version: v1.0-mini
+  cameras: [CAM_FRONT]
+  tracks: { past: 8, future: 12, step_seconds: 0.4, frame: ego }
+${size}${each("[scene-0061]")}${slices}`;
+const cityscapes = `${goodData}importer:\n  name: cityscapes\n  root: a\n${size}${each("{ split: val, cities: [aachen] }")}${slices}`;
+const culane = `${goodData}importer:\n  name: culane\n  root: a\n${size}${each("{ list: list/val.txt }")}${slices}`;
+const masks = (say: string) => `${goodData.replace("[road]", "[background, road]")}masks: { ${say} }\n`;
 const pinned = `${goodData}dvc:\n  repository: https://github.com/acme/driving-data\n  path: data/scenes\n  revision: v2\n`;
 const local = `${goodData}dvc: { file: data/mine.dvc }\n`;
 
 /** Good data recipes, which must be accepted. */
 export const acceptedData: Record<string, string> = {
 	"a folder alone": goodData,
+	"binary masks": masks("values: { background: 0, road: 255 }"),
+	"masks with a void": masks("ignore: [2, 65535]"),
+	"masks of colours, with a void": masks('values: { background: "#000000", road: "#804080" }, ignore: ["#FFFFFF"]'),
 	"shards of a folder": `${goodData}shards: { megabytes: 256 }\n`,
 	"COCO's JSON": coco,
+	"BDD100K's list": bdd,
+	"BDD100K by sequence": bdd.replace(each("{ split: train }"), ofShares()),
+	"BDD100K's files, one for each split": det20,
 	"TuSimple's labels": tusimple,
 	"TuSimple's masks": tusimple.replaceAll("labels: b.json", "masks: b, frames: 3, skip: 1"),
 	"tables of positions": trajectories,
+	"an index by sequence": index,
+	"an index with masks of other values": index
+		.replace("image: file\n", "image: file\n    mask: mask\n")
+		.replace("location:", "masks: { values: { road: 1 } }\nlocation:"),
+	"an index by a column": index.replace(ofShares(), "  splits: { column: fold, train: [a], val: [b], test: [c, d] }\n"),
+	"nuScenes by its scenes": nuscenes,
+	"Cityscapes by its cities": cityscapes,
+	"CULane by its lists": culane,
+	"CULane by sequence": culane.replace(each("{ list: list/val.txt }"), ofShares(", lists: [list/val.txt]")),
+	"COCO by sequence": coco.replace(
+		each("{ images: a, annotations: b.json }"),
+		ofShares(", images: a, annotations: b.json"),
+	),
 	"a revision that DVC pins": pinned,
 	"a .dvc file": local.replace("mine.dvc", "mine.dvc, remote: storage"),
 };
 
 /** Every bad data recipe by the mistake that its author made. */
 export const refusedData: Record<string, string> = {
+	"masks of an importer that makes its own": `${coco}masks: { ignore: [11] }\n`,
 	"an importer misspelt": coco.replace("coco", "cocoa"),
 	"an importer without its settings": `${goodData}importer: { name: coco }\n`,
 	"a setting of another importer": coco.replace("importer:\n", "importer:\n  labels: labels.json\n"),
 	"COCO without annotations": coco.replace("train: { images: a, annotations: b.json }", "train: { images: a }"),
 	"COCO at no size": coco.replace("width: 192", "width: 0"),
+	"BDD100K by sequence without labels": bdd
+		.replace(each("{ split: train }"), ofShares())
+		.replace("  labels: a.json\n", ""),
+	"BDD100K without labels": bdd.replace("  labels: a.json\n", ""),
+	"BDD100K without images in a split": det20.replace(
+		"train: { labels: a.json, images: a }",
+		"train: { labels: a.json }",
+	),
+	"BDD100K's frames of any split": bdd.replace("train: { split: train }", "train: { frames: 5 }"),
 	"TuSimple with labels and masks": tusimple.replace("labels: b.json", "labels: b.json, masks: c"),
 	"TuSimple without either": tusimple.replace("train: { images: a, labels: b.json }", "train: { images: a }"),
 	"a split missing": coco.replace(", test: { images: a, annotations: b.json }", ""),
+	"an index without a form of its boxes": index.replace(", form: xywh", ""),
+	"an index without a path of its images": index.replace("    image: file\n", ""),
+	"shares without a seed": index.replace("seed: 1, ", ""),
+	"a share of nothing": index.replace("val: 0.1", "val: 0"),
+	"sequences of a split that has none": culane.replace(each("{ list: list/val.txt }"), ofShares()),
+	"Cityscapes' test, which has no labels": cityscapes.replace("test: { split: val", "test: { split: test"),
+	"nuScenes by its scenes and by sequence": nuscenes.replace("splits: { ", `splits: { ${shares}, `),
+	"nuScenes' tracks of another shape than the recipe's": nuscenes.replace(
+		"past: 8, future: 12, step_seconds: 0.4, f",
+		"past: 4, future: 6, step_seconds: 0.5, f",
+	),
+	"nuScenes' tracks, and none in the recipe": nuscenes.replace(/^tracks.*\n/m, ""),
 	"tables without a file": trajectories.replace("train: [a.txt, b.txt]", "train: []"),
 	"a table twice": trajectories.replace("train: [a.txt, b.txt]", "train: [a.txt, a.txt]"),
 	"a past of one point": trajectories.replaceAll("past: 8", "past: 1"),
@@ -150,6 +216,13 @@ export const refusedData: Record<string, string> = {
 	"shards of no size": `${goodData}shards: { megabytes: 0 }\n`,
 	"shards as a number": `${goodData}shards: 256\n`,
 	"shards with a fraction": `${goodData}shards: { megabytes: 0.5 }\n`,
+	"masks that name another class than there are, and leave one out": masks("values: { rode: 255 }"),
+	"masks with one value for two classes": masks("values: { background: 0, road: 0 }"),
+	"masks that ignore a class": masks("ignore: [1]"),
+	"masks of numbers and colours": masks('values: { background: 0, road: "#804080" }'),
+	"masks of more than 16 bits": masks("ignore: [65536]"),
+	"masks with a colour by its name": masks("values: { background: black, road: red }"),
+	"masks that say nothing": `${goodData}masks: {}\n`,
 	"an importer and DVC": `${coco}dvc: { file: data/mine.dvc }\n`,
 	"DVC from nowhere": `${goodData}dvc: {}\n`,
 	"a .dvc file and a repository": local.replace("file: data/mine.dvc", "file: data/mine.dvc, repository: ../data"),

@@ -110,7 +110,7 @@ def test_where_a_frame_is_no_image_it_names_the_frame(dataset: Path, tmp_path: P
     assert code != 0
     failure = failure_of(tmp_path)
     assert failure["kind"] == "invalid_data"
-    assert failure["message"].startswith("images/train-000007.jpg: the frame can't be read as an image")
+    assert failure["message"].startswith("images/train-000007.jpg: can't be read as an image")
 
 
 def test_where_a_line_of_the_manifest_is_bad_it_names_the_line(dataset: Path, tmp_path: Path) -> None:

@@ -139,5 +139,4 @@ def test_of_an_importer() -> None:
     collect(schema["properties"]["importer"])
     # The attributes of the scenes and the slices' own keys are read in files of their own.
     assert len(names) > 15
-    # A table of tracks has no seconds: the plan holds what is written against the recipe's own tracks.
-    assert names - strings_of("data") == {"step_seconds"}
+    assert names - strings_of("data") == set()

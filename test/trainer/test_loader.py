@@ -177,7 +177,7 @@ def test_and_a_frame_that_is_no_image_is_named(tmp_path: Path, dataset: Path, lo
             (copy / file.relative_to(dataset)).write_bytes(file.read_bytes())
     (copy / "images/train-000003.jpg").write_bytes(b"no image")
     frames, whole = open_training(planned(copy, tmp_path), Places(data=copy, work=tmp_path))
-    message = r"images/train-000003\.jpg: the frame can't be read as an image: cannot identify image file"
+    message = r"images/train-000003\.jpg: can't be read as an image: its 8 bytes begin with"
     with pytest.raises(Refused, match=message):
         list(training_batches(frames, whole, range(6), (0, 1, 1), loader))
 

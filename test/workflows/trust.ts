@@ -41,6 +41,11 @@ export const READERS: Reader[] = [
 		can: "decide the data's version and numbers. Regular files inside the dataset are counted and digested",
 	},
 	{
+		files: "an imported dataset's `importer.json`, and the sources that it names",
+		module: "data/imported.ts",
+		can: "have the dataset made anew beside the old one. Written by an importer; sources are only compared with what they were",
+	},
+	{
 		files: "`*.dvc`, `dvc.yaml`, `dvc.lock`",
 		module: "data/dvc_pin.ts",
 		can: "name the digest of the data that is fetched",

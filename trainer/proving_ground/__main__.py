@@ -1,4 +1,4 @@
-"""The command line of the job: train, evaluate, rescore, describe, import, shards.
+"""The command line of the job: train, evaluate, rescore, describe, import, check, shards.
 
 Parses, calls, and exits with a code that says who can act:
 0 done, 65 data or a document is refused, 70 a loss is not finite, 71 a process was lost, 74 something could not be
@@ -24,6 +24,10 @@ IMPORTERS = {
     "bdd100k": ("proving_ground.data.bdd100k", "import_bdd100k"),
     "coco": ("proving_ground.data.coco", "import_coco"),
     "tusimple": ("proving_ground.data.tusimple", "import_tusimple"),
+    "index": ("proving_ground.data.index", "import_index"),
+    "nuscenes": ("proving_ground.data.nuscenes", "import_nuscenes"),
+    "cityscapes": ("proving_ground.data.cityscapes", "import_cityscapes"),
+    "culane": ("proving_ground.data.culane", "import_culane"),
     "trajectories": ("proving_ground.data.trajectories", "import_trajectories"),
 }
 
@@ -73,10 +77,19 @@ def parse_arguments() -> argparse.Namespace:
         "--spec", type=argparse.FileType(), required=True, help="the importer's settings as JSON; - for stdin"
     )
     command.add_argument("--out", type=Path, required=True, help="folder to make the dataset in (all of it or nothing)")
+    command = commands.add_parser("check")
+    command.add_argument("dataset", type=Path, help="the dataset's folder")
+    command.add_argument(
+        "--spec",
+        type=argparse.FileType(),
+        required=True,
+        help="the data recipe's categories, and its masks if it has any, as JSON; - for stdin",
+    )
     command = commands.add_parser("shards")
     command.add_argument("dataset", type=Path, help="the dataset's folder; with --verify, the shards' folder")
     command.add_argument("out", type=Path, nargs="?", help="folder to make the shards in (all of them or nothing)")
     command.add_argument("--megabytes", type=int, default=256, help="largest size of a shard, in megabytes")
+    command.add_argument("--slices", default="slices.yaml", help="the dataset's file of slices")
     command.add_argument("--verify", action="store_true", help="only check every shard's digest")
     arguments = parser.parse_args()
     if arguments.command == "shards" and arguments.verify == (arguments.out is not None):
@@ -91,6 +104,13 @@ def import_dataset(arguments: argparse.Namespace) -> None:
     getattr(importlib.import_module(module), function)(spec, arguments.out)
 
 
+def check_dataset(arguments: argparse.Namespace) -> None:
+    """Check every manifest, image and mask of a dataset, and say how many there are."""
+    from proving_ground.data.dataset_check import check_dataset
+
+    print(check_dataset(arguments.dataset, json.load(arguments.spec)))
+
+
 def make_shards(arguments: argparse.Namespace) -> None:
     """Make shards of a dataset, or check those that are there, and say what was done."""
     from proving_ground.data.shards import pack, verify_shards
@@ -98,7 +118,7 @@ def make_shards(arguments: argparse.Namespace) -> None:
     if arguments.verify:
         print(f"{arguments.dataset}: {verify_shards(arguments.dataset)} shards, all as they were packed.")
     else:
-        print(pack(arguments.dataset, arguments.out, arguments.megabytes))
+        print(pack(arguments.dataset, arguments.out, arguments.megabytes, arguments.slices))
 
 
 def print_scores(arguments: argparse.Namespace) -> None:
@@ -160,6 +180,8 @@ def main() -> int:
     try:
         if arguments.command == "import":
             import_dataset(arguments)
+        elif arguments.command == "check":
+            check_dataset(arguments)
         elif arguments.command == "shards":
             make_shards(arguments)
         elif arguments.command == "rescore":

@@ -1,4 +1,4 @@
-"""Checks before GPU hours are spent: one batch of the largest shapes, the harness against itself."""
+"""Checks before GPU hours are spent: the frames' files, one batch of the largest shapes, the harness against itself."""
 
 import copy
 from collections.abc import Sequence
@@ -7,12 +7,53 @@ from typing import Any
 import torch
 
 from proving_ground.config import Training
+from proving_ground.data.dataset import FrameDataset
+from proving_ground.data.frame_check import FrameFiles, check_frames, places_of, refusal
 from proving_ground.data.loader import Batch, Failure, TrainingFrames, collate_training
 from proving_ground.errors import NonFiniteLoss, Refused
+from proving_ground.job import Job
 from proving_ground.step import Session
 
 # Largest relative difference between two runs of the same steps. A CPU repeats to the bit; some of a GPU's sums don't.
 BANDS = {"cpu": 0.0, "cuda": 1e-3}
+# Of more frames so many, spread evenly, are checked before the first step: at some milliseconds each, a matter of
+# minutes. The rest are checked when they are read.
+CHECKED_FRAMES = 100_000
+
+
+def files_of(dataset: FrameDataset) -> FrameFiles:
+    """The files of a dataset that its architecture's heads need."""
+    heads = dataset.architecture.heads
+    return FrameFiles(
+        dataset=dataset.data.name,
+        storage=dataset.storage,
+        frames=dataset.frames,
+        images=dataset.architecture.width > 0,
+        masks=dataset.masks if "segmentation" in heads else None,
+    )
+
+
+def check_files(job: Job[Any], sets: Sequence[FrameFiles]) -> None:
+    """Check the images and masks of frames, each rank its share; raises Refused on every rank with what all found."""
+    group = job.group
+    places = places_of(sets, CHECKED_FRAMES)
+    total = sum(len(files.frames) for files in sets)
+    if group.is_first and len(places) < total:
+        print(f"{len(places)} of {total} frames are checked now, the others when they are read", flush=True)
+    found = check_frames(
+        sets,
+        places[group.rank :: group.size],
+        max(job.conditions.loader["workers"], 1),
+        lambda done, count: job.progress.show("check frames", done, count),
+        lambda: group.stop_requested,
+    )
+    group.check_stop("while it checked the frames")
+    parts = group.gather(found)
+    for part in parts[1:]:
+        found.add(part)
+    refused = group.broadcast(refusal(found, sets) if group.is_first else None)
+    if refused is not None:
+        raise refused
 
 
 def check_sanity(session: Session, frames: TrainingFrames, part: tuple[int, int, int], config: Training) -> None:

@@ -89,6 +89,17 @@ class Manifest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Masks:
+    """What the values of masks mean, where they aren't the classes' indices: whole numbers, or colours as #rrggbb."""
+
+    values: dict[str, int | str] | None
+    """Each class's value; None where it is the class's index."""
+
+    ignore: tuple[int | str, ...]
+    """Values of pixels that aren't compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """The dataset: its name and version, its files by digest, the names behind the labels."""
 
@@ -99,6 +110,7 @@ class Data:
     detection: tuple[str, ...]
     segmentation: tuple[str, ...]
     tracks: Tracks | None
+    masks: Masks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +228,13 @@ def read_data(value: dict[str, Any]) -> Data:
         detection=tuple(value["categories"]["detection"]),
         segmentation=tuple(value["categories"]["segmentation"]),
         tracks=value["tracks"] and Tracks(**value["tracks"]),
+        masks=read_masks(value.get("masks")),
     )
+
+
+def read_masks(value: dict[str, Any] | None) -> Masks | None:
+    """What masks mean, from its document form."""
+    return value and Masks(values=value.get("values"), ignore=tuple(value.get("ignore", ())))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from proving_ground.card import render_card
+from proving_ground.checks import check_files, files_of
 from proving_ground.config import EvaluateRun, read_architecture
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.data.loader import EVALUATION_BATCH, evaluation_loader, watch
@@ -88,14 +89,19 @@ def evaluate(job: Job[EvaluateRun], places: Places) -> None:
     if ("production" in places.models) != (run.production is not None):
         raise Refused("the run names a production model and the job was given none, or the other way round")
     models = {name: open_model(folder, getattr(run, name)["manifest"], run) for name, folder in places.models.items()}
+    datasets = {
+        name: FrameDataset(split.data, split.frames, run.data, read_architecture(model.document["architecture"]))
+        for name, model in models.items()
+        if name not in places.earlier
+    }
+    check_files(job, list({files.needs: files for files in map(files_of, datasets.values())}.values()))
     measured: dict[str, Measured] = {}
     for name, model in models.items():
         if folder := places.earlier.get(name):
             measured[name] = read_measured(folder, run, getattr(run, name)["manifest"], group.is_first)
             continue
         network = open_network(model, run).to(group.device, memory_format=torch.channels_last)
-        architecture = read_architecture(model.document["architecture"])
-        dataset = FrameDataset(split.data, split.frames, run.data, architecture)
+        dataset = datasets[name]
         batches = evaluation_loader(dataset, (group.rank, group.size), job.conditions.loader)
         measured[name] = Measured(measure(job, network, dataset, batches, f"evaluate {name}"), run.id)
     if group.is_first:

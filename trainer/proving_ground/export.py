@@ -286,7 +286,8 @@ def describe_io(architecture: Architecture, data: Data) -> dict[str, Any]:
         inputs["past"] = {
             "shape": [1, TRACKS, data.tracks.past, 2],
             "type": "float32",
-            "before": f"metres on the ground, a point each {data.tracks.step_seconds:g} s, the present last",
+            "before": f"metres on the ground, a point each {data.tracks.step_seconds:g} s, the present last; from an "
+            "origin near by: float32 has no centimetres millions of metres away",
         }
         inputs["track"] = {"shape": [1, TRACKS], "type": "bool", "before": "false for padding"}
         outputs["trajectory"] = {

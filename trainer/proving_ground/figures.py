@@ -98,7 +98,7 @@ def thumbnail(storage: Storage, frame: Frame) -> str:
     """A frame's picture as a JPEG in base64, within its budget; raises Refused for a file that is no image."""
     width = min(THUMBNAIL_WIDTH, frame.width)
     size = (width, max(1, round(frame.height * width / frame.width)))
-    small = read_image(storage, frame.source, "RGB", size, Image.Resampling.BICUBIC)
+    small = read_image(storage, frame, size, Image.Resampling.BICUBIC)
     for quality in QUALITIES:
         file = io.BytesIO()
         small.save(file, "JPEG", quality=quality, optimize=True)

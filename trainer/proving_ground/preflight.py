@@ -1,15 +1,17 @@
-"""Before anything is spent: the network between the ranks, the data against production's, latency against the gate."""
+"""Before anything is spent: the frames' files, the network between the ranks, drift, latency against the gate."""
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from proving_ground.attempt import Places
+from proving_ground.attempt import Places, open_frames
 from proving_ground.checkpoint import State, checkpoints
+from proving_ground.checks import check_files, files_of
 from proving_ground.config import Conditions, TrainRun
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.data.loader import NEW_ORDER, permutation
@@ -50,18 +52,24 @@ class Preflight:
         }
 
 
-def preflight(job: Job[TrainRun], places: Places, dataset: FrameDataset) -> Preflight:
+def preflight(job: Job[TrainRun], places: Places, datasets: Sequence[FrameDataset]) -> Preflight:
     """Check what can be checked before GPU hours are spent; raises Refused on every rank where a check says no.
 
     A training that goes on from a checkpoint was checked before: only its network is measured again.
+
+    Args:
+        datasets: what is trained on, the run's own data first.
     """
     run, group, conditions, production = job.run, job.group, job.conditions, places.production
     found = Preflight(network=check_network(group, conditions))
+    begun = group.broadcast(any(checkpoints(folder) for folder in places.checkpoints))
+    dataset = datasets[0]
+    if not begun:
+        check_files(job, [*map(files_of, datasets), files_of(open_frames(run, places.data, "val"))])
     refused = None
     if group.is_first:
         try:
             write_profile(run, dataset, places.work / PROFILE)
-            begun = any(checkpoints(folder) for folder in places.checkpoints)
             mode = "warn" if begun and conditions.drift == "abort" else conditions.drift
             found.drift = watch_drift(places.work, production, mode)
             if not begun and conditions.latency:

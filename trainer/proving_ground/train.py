@@ -29,7 +29,7 @@ def train_and_export(job: Job[TrainRun], places: Places, output: Path) -> None:
     """Train, then export on rank 0 into the folder `output`, the manifest last. Raises what the loop raises."""
     opened = open_training(job.run, places)
     training = opened[0].datasets[0]
-    found = preflight(job, places, training)
+    found = preflight(job, places, opened[0].datasets)
     tracking = open_tracking(job.run, job.conditions.tracking, places.work, job.group.is_first)
     meter, ended = Meter(), "failed"
     try:

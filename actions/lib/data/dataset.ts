@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
-import { documentText, sha256 } from "../documents.ts";
+import { sha256 } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
@@ -25,12 +25,15 @@ import { fetchPinned, isFetched, isTrackedHere, sealPinned } from "./dvc.ts";
 import { pinFolder } from "./dvc_files.ts";
 import { knownPin, notePin, readPinned } from "./dvc_pin.ts";
 import { Faults } from "./faults.ts";
+import { findImported, findSlices, isFolder, makeImported, writeSlices } from "./imported.ts";
 import { type Frame, readManifest } from "./manifest.ts";
 import { type Members, membersOf } from "./overlap.ts";
 import { refuseOutside } from "./place.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
 type Split = (typeof SPLITS)[number];
+
+const SLICES = "slices.yaml";
 
 const HEADS = ["detection", "segmentation", "lanes", "trajectory"] as const;
 
@@ -43,6 +46,8 @@ export interface Dataset {
 	/** Where DVC has it from; null where the recipe names no `dvc`. */
 	source: PlanSource | null;
 	run: RunData;
+	/** Digest of the manifests, the slices and every file that they name: the run's version, but for what the recipe says of masks. */
+	content: string;
 	splits: Record<Split, PlanSplit>;
 	/** Frames of the whole training manifest that say when they were captured; null where none does. */
 	captured: Captured | null;
@@ -58,8 +63,8 @@ export interface Dataset {
 }
 
 export interface Preparation {
-	/** Called when the dataset is about to be fetched or made, which takes a while. */
-	onMake?: (name: string) => void;
+	/** Called when the dataset is about to be fetched or made, which takes a while, and with what an importer says at its end. */
+	onMake?: (name: string, said?: string) => void;
 	/** Days of which the training frames are counted; all of them where it is left out. */
 	window?: RunWindow;
 }
@@ -79,27 +84,38 @@ export async function prepareDataset(
 	await refuseOutside(data, { root, state });
 	const source = recipe.dvc ? await (isKnown ? readPinned : knownPin)(root, state.folder, data) : null;
 	if (recipe.dvc && !source) throw new NotMadeYet(data.source.file);
-	const location = locationOf(recipe, source, { root, state });
+	let location = locationOf(recipe, source, { root, state });
+	let slices = SLICES;
 	const fetching = source && { root, state, location, data, source };
 	if (fetching && isKnown) await fetchPinned(fetching, trainer, () => onMake(name));
 	else if (fetching) {
 		if (!(await isFetched(fetching))) throw new NotMadeYet(data.source.file);
-	} else {
-		if (recipe.importer && !(await isFolder(location))) {
+	} else if (recipe.importer) {
+		const found = await findImported(name, recipe, location);
+		location = found.location;
+		if (!found.isThere) {
 			if (!isKnown) throw new NotMadeYet(data.source.file);
 			onMake(name);
+			onMake(name, await makeImported(recipe, location, trainer));
 		}
-		await importDataset(name, recipe, location, trainer);
+		const known = await findSlices(recipe, location);
+		if (known === null && !isKnown) throw new NotMadeYet(data.source.file);
+		slices = known ?? (await writeSlices(recipe, location));
+	} else if (!(await isFolder(location))) {
+		throw new InvalidInput(
+			`${location}: the dataset of the data recipe ${name} isn't there, and the recipe names no importer to make it.`,
+		);
 	}
-	const dataset = await readDataset(name, recipe, location, { source, window });
-	if (fetching) await sealPinned(fetching, dataset.run.version);
+	const dataset = await readDataset(name, recipe, location, { source, window, slices });
+	if (fetching) await sealPinned(fetching, dataset.content);
 	if (fetching && isKnown) await notePin(state.folder, fetching.source);
 	// A job may outlive the checkout whose link leads there.
 	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
 	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
 	const shards = path.join(state.folder, "shards", `${name}-${digest}`);
 	await makeFolder(path.dirname(shards));
-	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes)], "");
+	const own = slices === SLICES ? [] : ["--slices", slices];
+	await runTrainer(trainer, ["shards", location, shards, "--megabytes", String(recipe.shards.megabytes), ...own], "");
 	return { ...dataset, location: await realpath(shards) };
 }
 
@@ -135,39 +151,16 @@ function locationOf(recipe: Data, source: PlanSource | null, { root, state }: { 
 	return path.resolve(state.folder, source.repository === null ? "dvc" : recipe.location, pinFolder(source.md5));
 }
 
-/** Makes the dataset where a recipe has an importer and its folder is absent; safe to repeat. */
-async function importDataset(
-	name: string,
-	recipe: Data,
-	location: string,
-	trainer: Trainer,
-): Promise<"there" | "imported"> {
-	const spec = recipe.importer && documentText({ ...recipe.importer, categories: recipe.categories });
-	if (await isFolder(location)) {
-		const made = (await readRegularIfThere(location, "importer.json", MOST_BYTES))?.toString("utf8") ?? null;
-		if (spec && made !== null && made !== spec) {
-			throw new InvalidInput(
-				`${location} was made with other importer settings than the data recipe ${name} has now. Delete the folder to make it again, or give the recipe another location.`,
-			);
-		}
-		return "there";
-	}
-	if (!spec || !recipe.importer) {
-		throw new InvalidInput(
-			`${location}: the dataset of the data recipe ${name} isn't there, and the recipe names no importer to make it.`,
-		);
-	}
-	await makeFolder(path.dirname(location));
-	await runTrainer(trainer, ["import", recipe.importer.name, "--spec", "-", "--out", location], spec);
-	return "imported";
-}
-
 /** Counts a dataset and takes its digest over every manifest, the slices and every file they refer to; throws InvalidFile with the problems of all manifests. */
 export async function readDataset(
 	name: string,
 	recipe: Data,
 	location: string,
-	{ source = null, window }: { source?: PlanSource | null; window?: RunWindow | undefined } = {},
+	{
+		source = null,
+		window,
+		slices = SLICES,
+	}: { source?: PlanSource | null; window?: RunWindow | undefined; slices?: string } = {},
 ): Promise<Dataset> {
 	const content = new Map<string, string>();
 	const faults = new Faults();
@@ -181,12 +174,14 @@ export async function readDataset(
 		content.set(file, digest);
 	}
 	faults.refuse();
-	const slicesDigest = await digestFile(path.join(location, "slices.yaml"));
-	content.set("slices.yaml", slicesDigest);
+	const slicesDigest = await digestFile(path.join(location, slices));
+	content.set(SLICES, slicesDigest);
 	const listing = [...content].sort(([a], [b]) => (a < b ? -1 : 1));
+	const digest = sha256(JSON.stringify(listing));
+	const { masks } = recipe;
 	const isUsed = (frame: Frame) => !window || isInside(frame.captured, window);
 	const used = { ...frames, train: frames.train.filter(isUsed) };
-	const slices = await loadSlices(path.join(location, "slices.yaml"));
+	const sliceFile = await loadSlices(path.join(location, slices));
 	return {
 		location,
 		source,
@@ -194,18 +189,21 @@ export async function readDataset(
 		captured: spanOf(frames.train),
 		labelled: ofSplits((split) => countLabelled(used[split])),
 		members: ofSplits((split) => membersOf(used[split], content)),
-		slices: countSlices(slices.value.slices, frames.test),
-		sliceFile: { file: slices.source.file, text: slices.source.text },
-		test: listFrames(frames.test, content),
+		slices: countSlices(sliceFile.value.slices, frames.test),
+		sliceFile: { file: sliceFile.source.file, text: sliceFile.source.text },
+		test: listFrames(frames.test, content, masks),
 		run: {
 			name,
-			version: sha256(JSON.stringify(listing)),
+			// Masks that mean something else are other data: nothing that was measured on them before is taken for them.
+			version: masks ? sha256(JSON.stringify([digest, masks])) : digest,
 			dvc: source?.md5 ?? (await readPin(location)),
 			manifests,
-			slices: { file: "slices.yaml", sha256: slicesDigest },
+			slices: { file: slices, sha256: slicesDigest },
 			categories: recipe.categories,
 			tracks: recipe.tracks ?? null,
+			...(masks && { masks }),
 		},
+		content: digest,
 	};
 }
 
@@ -240,15 +238,16 @@ async function readSplit(
 	return frames;
 }
 
-/** Frames by their names, each with the digest of its line and its files; of one that is listed twice each has a name of its own. */
-function listFrames(frames: readonly Frame[], content: ReadonlyMap<string, string>): TestFrame[] {
+/** Frames by their names, each with the digest of its line, its files and what its mask means; of one that is listed twice each has a name of its own. */
+function listFrames(frames: readonly Frame[], content: ReadonlyMap<string, string>, masks: Data["masks"]): TestFrame[] {
 	const seen = new Map<string, number>();
 	return frames.map((frame) => {
 		const name = frame["source-ref"] ?? frame.id ?? "";
 		const times = (seen.get(name) ?? 0) + 1;
 		seen.set(name, times);
 		const files = [frame["source-ref"], frame["segmentation-ref"]].map((file) => content.get(file ?? "") ?? null);
-		return [times === 1 ? name : `${name}#${times}`, sha256(JSON.stringify([frame, ...files]))];
+		const meaning = masks && frame["segmentation-ref"] ? [masks] : [];
+		return [times === 1 ? name : `${name}#${times}`, sha256(JSON.stringify([frame, ...files, ...meaning]))];
 	});
 }
 
@@ -353,8 +352,4 @@ async function readPin(location: string): Promise<string | null> {
 			{ file, line: 1, column: 1, message: "outs[0].md5 is missing, so this isn't the .dvc file of a dataset" },
 		]);
 	return md5;
-}
-
-async function isFolder(location: string): Promise<boolean> {
-	return (await stat(location).catch(() => null))?.isDirectory() ?? false;
 }

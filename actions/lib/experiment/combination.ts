@@ -1,5 +1,6 @@
 // Files that are each right become the problems of their combination: what one asks for and no other gives.
 import type { Problem } from "../errors.ts";
+import type { Data } from "../generated/documents.d.ts";
 import { isLatency, isLowerBetter } from "../metrics.ts";
 import { notAmong, problemAt } from "../text/problems.ts";
 import { producedMetrics } from "./produced_metrics.ts";
@@ -14,6 +15,7 @@ export function checkCombination(resolved: ResolvedExperiment, declared: Declare
 		...checkHeads(resolved),
 		...checkArchitecture(resolved),
 		...checkData(resolved),
+		...checkMasks(resolved),
 		...checkTraining(resolved),
 		...checkWindow(resolved),
 		...checkSlices(resolved, declared),
@@ -95,19 +97,78 @@ function checkData({ data: { source, value } }: ResolvedExperiment): Problem[] {
 		const message = "a recipe gets its data from an importer or from DVC, not from both: remove importer or dvc";
 		return [problemAt(source, "/dvc", message, "key")];
 	}
-	if (importer?.name !== "trajectories") return [];
+	if (importer?.name === "bdd100k") return checkLabels(source, importer as unknown as Labelled);
+	const made = (importer?.name === "trajectories" ? importer : importer?.["tracks"]) as Data["tracks"] | undefined;
+	if (!made) return [];
 	const shape = ["past", "future", "step_seconds"] as const;
-	const asked = shape.map((key) => `${key}: ${importer[key]}`).join(", ");
+	const asked = shape.map((key) => `${key}: ${made[key]}`).join(", ");
 	if (!tracks) return [problemAt(source, "/importer", `the importer makes tracks: add tracks: { ${asked} }`, "key")];
 	return shape
-		.filter((key) => tracks[key] !== importer[key])
+		.filter((key) => tracks[key] !== made[key])
 		.map((key) =>
 			problemAt(
 				source,
 				`/tracks/${key}`,
-				`tracks.${key}: found ${tracks[key]}, but the importer makes ${importer[key]}; they must be the same`,
+				`tracks.${key}: found ${tracks[key]}, but the importer makes ${made[key]}; they must be the same`,
 			),
 		);
+}
+
+/** What BDD100K's importer is told of its files: of all splits, or of each. */
+type Labelled = Record<"labels" | "images", unknown> & { splits: Record<string, Record<string, unknown>> };
+
+/** Each split has labels and images, and its frames are told by `split` or by a label file of its own. */
+function checkLabels(source: ResolvedExperiment["data"]["source"], importer: Labelled): Problem[] {
+	if (importer.splits["by"] !== undefined)
+		return (["labels", "images"] as const)
+			.filter((key) => importer[key] === undefined)
+			.map((key) => problemAt(source, "/importer", `importer: it has no ${key}, which splits by sequence need`, "key"));
+	return Object.entries(importer.splits).flatMap(([split, own]) => {
+		const at = (message: string) =>
+			problemAt(source, `/importer/splits/${split}`, `splits.${split}: ${message}`, "key");
+		const problems = (["labels", "images"] as const)
+			.filter((key) => importer[key] === undefined && own[key] === undefined)
+			.map((key) => at(`it has no ${key}: write importer.${key} for all splits, or ${key} here`));
+		if (own["labels"] === undefined && own["split"] === undefined)
+			problems.push(
+				at("found neither split nor labels: write which frames of the label file it takes, or a label file"),
+			);
+		return problems;
+	});
+}
+
+function checkMasks({ data: { source, value } }: ResolvedExperiment): Problem[] {
+	const { importer, masks } = value;
+	const columns = (importer?.["columns"] ?? {}) as Record<string, unknown>;
+	if (masks && importer && columns["mask"] === undefined) {
+		const message = "masks: the importer makes masks of class indices, or none; remove masks";
+		return [problemAt(source, "/masks", message, "key")];
+	}
+	const classes = value.categories.segmentation;
+	const { values, ignore = [] } = masks ?? {};
+	const problems: Problem[] = [];
+	for (const name of Object.keys(values ?? {}).filter((name) => !classes.includes(name))) {
+		const message = `masks.values: found ${name}; ${notAmong(name, classes, "the classes of categories.segmentation")}`;
+		problems.push(problemAt(source, "/masks/values", message, "key"));
+	}
+	const missing = values ? classes.filter((name) => !Object.hasOwn(values, name)) : [];
+	if (missing.length > 0) {
+		const message = `masks.values: no value for ${missing.join(", ")}; each class of categories.segmentation needs one`;
+		problems.push(problemAt(source, "/masks/values", message, "key"));
+	}
+	const every = [...(values ? Object.values(values) : classes.keys()), ...ignore].map((it) =>
+		typeof it === "string" ? it.toLowerCase() : it,
+	);
+	if (new Set(every.map((it) => typeof it)).size > 1) {
+		const message = `masks: found ${every.join(", ")}; they must be all numbers, or all colours with a colour for each class in masks.values`;
+		problems.push(problemAt(source, "/masks", message, "key"));
+	}
+	const twice = every.find((it, at) => every.indexOf(it) !== at);
+	if (twice !== undefined) {
+		const message = `masks: the value ${twice} has two meanings; each value must have one`;
+		problems.push(problemAt(source, "/masks", message, "key"));
+	}
+	return problems;
 }
 
 function checkTraining(resolved: ResolvedExperiment): Problem[] {

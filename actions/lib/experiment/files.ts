@@ -90,13 +90,18 @@ export async function namesIn(folder: string): Promise<string[]> {
 		.sort();
 }
 
-/** Whether a data recipe of a checkout has its data from DVC, by a look at its lines: what is wrong with one, its plan says. */
-export async function usesDvc(root: string): Promise<boolean> {
+/** What a data recipe may need beside a stage's packages, and how a look at its lines tells: what is wrong with one, its plan says. */
+const EXTRAS = { dvc: /^dvc\s*:/m, parquet: /\.parquet\b/ };
+export type Extra = keyof typeof EXTRAS;
+
+/** What the data recipes of a checkout need beside a stage's packages. */
+export async function extrasOf(root: string): Promise<Extra[]> {
 	const recipes = (await namesIn(path.join(root, "recipes/data"))).map(async (name) => {
 		const text = await readRegular(root, `recipes/data/${name}.yaml`, MOST_BYTES).catch(() => "");
-		return /^dvc\s*:/m.test(text.toString());
+		return text.toString();
 	});
-	return (await Promise.all(recipes)).includes(true);
+	const texts = await Promise.all(recipes);
+	return (Object.keys(EXTRAS) as Extra[]).filter((extra) => texts.some((text) => EXTRAS[extra].test(text)));
 }
 
 /** Reads a YAML file that has to hold to a schema; problems are added to the list. */

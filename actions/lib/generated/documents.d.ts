@@ -737,6 +737,23 @@ export interface RunData {
     detection: string[];
     segmentation: string[];
   };
+  /**
+   * What the values of masks mean: 8- or 16-bit numbers, or colours. Absent if a value is its class's index, and 255 alone is ignored.
+   */
+  masks?: {
+    /**
+     * The value of each class.
+     */
+    values?: {
+      [k: string]: number | string;
+    };
+    /**
+     * Values of pixels that are neither learnt nor compared.
+     *
+     * @minItems 1
+     */
+    ignore?: [number | string, ...(number | string)[]];
+  };
   tracks: null | {
     past: number;
     future: number;
@@ -3064,11 +3081,28 @@ export interface Data {
      */
     detection: string[];
     /**
-     * Classes in the masks; the value 255 is ignored.
+     * Classes in the masks. A mask's value is its class's place in this list, from 0, unless `masks` says otherwise; 255 is ignored.
      *
      * @maxItems 255
      */
     segmentation: string[];
+  };
+  /**
+   * What the values of masks mean, if a value isn't its class's index, or more than 255 is to be ignored.
+   */
+  masks?: {
+    /**
+     * The value of each class in categories.segmentation: a number, or a colour as "#rrggbb".
+     */
+    values?: {
+      [k: string]: number | string;
+    };
+    /**
+     * Values of pixels that are neither learnt nor compared, such as a void class. Numbers, or colours if `values` has colours. 255 is ignored anyway, unless `values` has it.
+     *
+     * @minItems 1
+     */
+    ignore?: [number | string, ...(number | string)[]];
   };
   /**
    * Shape of the tracks, if the data has any.
@@ -3100,7 +3134,7 @@ export interface Data {
     /**
      * The format it reads, or `scenes` to generate data.
      */
-    name: "scenes" | "bdd100k" | "coco" | "tusimple" | "trajectories";
+    name: "scenes" | "bdd100k" | "coco" | "tusimple" | "index" | "nuscenes" | "cityscapes" | "culane" | "trajectories";
     [k: string]: unknown;
   };
   /**

@@ -53,8 +53,8 @@ export interface PlanOptions {
 	image?: string;
 	/** What is known of the experiments' authors beside git. */
 	known?: Known;
-	/** Called when a dataset is about to be fetched or made, which takes a while. */
-	onImport?: (name: string) => void;
+	/** Called when a dataset is about to be fetched or made, which takes a while, and with what an importer says at its end. */
+	onImport?: (name: string, said?: string) => void;
 	/** Whether the weights to start from are held against the network, for which the trainer is started; true where it is left out. */
 	transfer?: boolean;
 }

@@ -9,11 +9,11 @@ import type { Trainer } from "./trainer.ts";
 export const STAGES = ["plan", "train"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Installs the packages of a stage for the trainer's interpreter, and DVC's where it is asked for, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
+/** Installs the packages of a stage for the trainer's interpreter, and of what is asked for beside them, once for each lock file; leaves an interpreter alone that is in no virtual environment. */
 export async function installTrainer(
 	{ python, folder }: Trainer,
 	stage: Stage,
-	{ dvc = false }: { dvc?: boolean } = {},
+	extras: readonly string[] = [],
 ): Promise<string> {
 	const environment = path.dirname(path.dirname(python));
 	if (existsSync(environment) && !existsSync(path.join(environment, "pyvenv.cfg")))
@@ -21,7 +21,7 @@ export async function installTrainer(
 	const script = path.join(path.dirname(folder), "actions/build/start.mjs");
 	const { code, output, errors } = await runCommand(
 		process.execPath,
-		[script, "python", environment, stage, ...(dvc ? ["dvc"] : [])],
+		[script, "python", environment, stage, ...extras],
 		{
 			env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", ...networkEnvironment() },
 			minutes: MINUTES.install,

@@ -65,6 +65,29 @@ describe("of tracks alone", () => {
 	});
 });
 
+describe("with masks that mean something else than their values", () => {
+	const folder = ".proving-ground/data/walkers";
+	const withMasks = (ignored: number) => read({ ...recipe, masks: { ignore: [ignored] } });
+
+	test("is another dataset of the same content, and its masked test frames are others", async () => {
+		await write(`${folder}/a.png`, "image");
+		await write(`${folder}/m.png`, "mask");
+		const frame = { "source-ref": "a.png", width: 8, height: 8 };
+		await write(
+			`${folder}/golden_test.manifest`,
+			line({ ...frame, "segmentation-ref": "m.png" }) + line({ id: "t", tracks: [track] }),
+		);
+		const [plain, one, other] = await Promise.all([read(), withMasks(11), withMasks(12)]);
+		expect(plain.run).not.toHaveProperty("masks");
+		expect(plain.run.version).toBe(plain.content);
+		expect(one.run.masks).toEqual({ ignore: [11] });
+		expect(new Set([plain, one, other].map(({ run }) => run.version)).size).toBe(3);
+		expect(new Set([plain, one, other].map(({ content }) => content)).size).toBe(1);
+		expect(new Set([plain, one, other].map(({ test: [masked] }) => masked?.[1])).size).toBe(3);
+		expect(new Set([plain, one, other].map(({ test: [, tracks] }) => tracks?.[1])).size).toBe(1);
+	});
+});
+
 describe("in shards", () => {
 	test("is trained from there, under the version of its loose files", async () => {
 		const python = path.join(root, "python");

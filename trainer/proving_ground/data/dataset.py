@@ -1,6 +1,5 @@
 """Frames of a manifest become examples at the network's size, and examples become its input and targets."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,18 @@ import numpy as np
 from PIL import Image
 
 from proving_ground.config import Architecture, Data
+from proving_ground.data.decode import read_picture
 from proving_ground.data.example import Example, Target
 from proving_ground.data.manifest import Frame
+from proving_ground.data.masks import MaskReader
 from proving_ground.data.storage import Storage, open_storage
 from proving_ground.data.targets import detection_maps, lane_targets
 from proving_ground.errors import Refused
 
 # Examples are kept, decoded and sized, up to this many bytes in each process.
 CACHE_BYTES = 1 << 30
+# Of a metre: what is left of a map's coordinates in float64. Wherever its origin is, a track is the same to the bit.
+TRACK_DECIMALS = 6
 
 
 class FrameDataset:
@@ -24,6 +27,7 @@ class FrameDataset:
     def __init__(self, folder: Path, frames: list[Frame], data: Data, architecture: Architecture) -> None:
         self.frames, self.data, self.architecture = frames, data, architecture
         self.storage = open_storage(folder)
+        self.masks = MaskReader(data.segmentation, data.masks)
         self.cache: dict[int, Example] = {}
         self.cached_bytes = 0
 
@@ -50,17 +54,18 @@ class FrameDataset:
         scale = np.ones(2, dtype=np.float32)
         if frame.has_image and size[0] > 0:
             scale = np.array([size[0] / frame.width, size[1] / frame.height], dtype=np.float32)
-            image = self.read_image(frame.source, "RGB", size, Image.Resampling.BILINEAR)
+            image = np.asarray(read_image(self.storage, frame, size, Image.Resampling.BILINEAR), dtype=np.uint8)
         if "segmentation" in heads and frame.segmentation is not None:
-            mask = self.read_image(frame.segmentation, "L", size, Image.Resampling.NEAREST)
+            indices = Image.fromarray(read_mask(self.storage, frame, self.masks))
+            # Nearest: between the indices of two classes lie those of others.
+            mask = np.asarray(indices.resize(size, Image.Resampling.NEAREST))
         if "detection" in heads and frame.detection is not None:
             boxes, categories, crowd = self.objects(frame.detection, np.float32)
             boxes = boxes * np.tile(scale, 2)
         if "lanes" in heads and frame.lanes is not None:
             lanes = [np.array(lane, dtype=np.float32).reshape(-1, 2) * scale for lane in frame.lanes]
         if "trajectory" in heads and frame.tracks is not None:
-            past = self.tracks(frame, "past")
-            future = self.tracks(frame, "future")
+            past, future = (self.tracks(frame, part).astype(np.float32) for part in ("past", "future"))
         return Example(
             image=image,
             boxes=boxes,
@@ -79,18 +84,17 @@ class FrameDataset:
         return boxes, categories, np.array([bool(label.get("crowd", False)) for label in labels], dtype=bool)
 
     def tracks(self, frame: Frame, part: str) -> np.ndarray:
-        """The past or the future of a frame's tracks: [T, P or F, 2] float32; raises Refused for another length."""
+        """The past or the future of a frame's tracks, [T, P or F, 2] float64 metres from the frame's origin.
+
+        Raises Refused for another length.
+        """
         length = getattr(self.data.tracks, part)
         for track in frame.tracks or []:
             if len(track[part]) != length:
                 found = len(track[part])
                 raise Refused(f"{frame.source}: a track's {part} has {found} points; the data recipe says {length}")
         points = [track[part] for track in frame.tracks or []]
-        return np.array(points, dtype=np.float32).reshape(-1, length, 2)
-
-    def read_image(self, name: str, mode: str, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
-        """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
-        return np.asarray(read_image(self.storage, name, mode, size, resampling), dtype=np.uint8)
+        return np.round(np.array(points).reshape(-1, length, 2) - origin_of(frame), TRACK_DECIMALS)
 
     def targets(self, example: Example) -> dict[str, np.ndarray]:
         """What the network's outputs are compared with, for one frame: see loader.Batch."""
@@ -134,12 +138,11 @@ class FrameDataset:
         if "detection" in heads and frame.detection is not None:
             boxes, categories, crowd = self.objects(frame.detection, np.float64)
         if "segmentation" in heads and frame.segmentation is not None:
-            size = (frame.width, frame.height)
-            segmentation = self.read_image(frame.segmentation, "L", size, Image.Resampling.NEAREST)
+            segmentation = read_mask(self.storage, frame, self.masks)
         if "lanes" in heads and frame.lanes is not None:
             lanes = [np.array(lane, dtype=np.float64).reshape(-1, 2) for lane in frame.lanes]
         if "trajectory" in heads and frame.tracks is not None:
-            tracks = self.tracks(frame, "future").astype(np.float64)
+            tracks = self.tracks(frame, "future")
         return Target(
             boxes=boxes,
             categories=categories,
@@ -147,26 +150,44 @@ class FrameDataset:
             segmentation=segmentation,
             lanes=lanes,
             tracks=tracks,
+            origin=origin_of(frame),
             width=frame.width,
             height=frame.height,
         )
 
 
-def read_image(
-    storage: Storage, name: str, mode: str, size: tuple[int, int], resampling: Image.Resampling
-) -> Image.Image:
-    """Decode an image at a size; raises Refused naming the file where it can't be read as an image."""
-    try:
-        with Image.open(io.BytesIO(storage.read(name))) as image:
-            # A JPEG's decoder leaves out the detail that the resize would average away.
-            image.draft(mode, size)
-            converted = image if image.mode == mode else image.convert(mode)
-            if converted.size != size:
-                return converted.resize(size, resampling)
-            # Read while the file is open: what can't be decoded says so here.
-            converted.load()
-            return converted
-    except (OSError, ValueError, SyntaxError) as error:
-        if isinstance(error, Refused):
-            raise
-        raise Refused(f"{name}: the frame can't be read as an image: {error}") from error
+def origin_of(frame: Frame) -> np.ndarray:
+    """Where the first of a frame's tracks is at present, [2] float64 metres.
+
+    Tracks are seen from there: to float32 a place on a map, millions of metres from its origin, has no centimetres.
+    """
+    return np.array(frame.tracks[0]["past"][-1] if frame.tracks else (0, 0), dtype=np.float64)
+
+
+def read_image(storage: Storage, frame: Frame, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
+    """A frame's image in RGB at a size (width, height).
+
+    Raises:
+        Refused: the file can't be read as an image, or isn't of the size that the manifest says; naming the file.
+    """
+    picture, header = read_picture(storage.read(frame.source), frame.source, near=size)
+    if differs := header.differs((frame.width, frame.height), "the manifest"):
+        raise Refused(f"{frame.source} {differs}.")
+    return picture if picture.size == size else picture.resize(size, resampling)
+
+
+def read_mask(storage: Storage, frame: Frame, masks: MaskReader) -> np.ndarray:
+    """Class indices [H, W] uint8 of a frame's mask, in the frame's own pixels, 255 where they aren't compared.
+
+    Raises:
+        Refused: the file can't be read as a mask, has a value that means nothing, or isn't of the frame's size.
+    """
+    assert frame.segmentation is not None
+    mask = masks.read(storage.read(frame.segmentation), frame.segmentation)
+    height, width = mask.shape
+    if (width, height) != (frame.width, frame.height):
+        raise Refused(
+            f"{frame.segmentation} has {width}x{height} pixels; by the manifest its image {frame.source} has "
+            f"{frame.width}x{frame.height}, and a mask must be of its image's size."
+        )
+    return mask

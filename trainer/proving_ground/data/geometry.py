@@ -49,7 +49,7 @@ class Window:
 
 
 def mirror(example: Example) -> Example:
-    """Mirror a frame left to right: image and labels at the image's middle, tracks at the camera (x is 0)."""
+    """Mirror a frame left to right: image and labels at the image's middle, tracks at their origin."""
     tracks = {
         name: None if track is None else track * np.array([-1, 1], dtype=np.float32)
         for name, track in (("past", example.past), ("future", example.future))

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from proving_ground.data.decode import Header, read_picture
 from proving_ground.errors import Refused
 
 # Little of what a detector sees is lost at this quality, and a frame stays a tenth of its size as PNG.
@@ -14,18 +15,23 @@ JPEG_QUALITY = 95
 MIN_PIXELS = 1.0
 
 
-def write_resized(source: Path, target: Path, size: tuple[int, int]) -> tuple[int, int]:
-    """Write an image at a size (width, height) as JPEG; returns its own size; raises Refused where it is no image."""
+def write_resized(source: Path, target: Path, size: tuple[int, int]) -> Header:
+    """Write an image, upright, at a size (width, height) as JPEG; returns what it was.
+
+    Raises:
+        Refused: the file can't be read as an image; the message names it.
+    """
+    picture, header = read_picture(read_bytes(source, "an image"), str(source), near=(2 * size[0], 2 * size[1]))
+    picture.resize(size, Image.Resampling.BOX).save(target, quality=JPEG_QUALITY)
+    return header
+
+
+def read_bytes(file: Path, kind: str) -> bytes:
+    """The bytes of a file that is to be of a kind, such as an image; raises Refused where it can't be read."""
     try:
-        with Image.open(source) as image:
-            own = image.size
-            # draft() lets the JPEG decoder skip detail that the resize would average away.
-            image.draft("RGB", (2 * size[0], 2 * size[1]))
-            resized = image.convert("RGB").resize(size, Image.Resampling.BOX)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Refused(f"{source}: can't be read as an image ({error}).") from error
-    resized.save(target, quality=JPEG_QUALITY)
-    return own
+        return file.read_bytes()
+    except OSError as error:
+        raise Refused(f"{file}: can't be read as {kind} ({error.strerror}).") from error
 
 
 def fit_box(sides: Sequence[float], scale: tuple[float, float], size: tuple[int, int]) -> list[float] | None:

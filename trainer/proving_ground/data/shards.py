@@ -21,8 +21,10 @@ END = bytes(2 * BLOCK)
 SLICES = "slices.yaml"
 
 
-def pack(dataset: Path, out: Path, megabytes: int) -> str:
+def pack(dataset: Path, out: Path, megabytes: int, slices: str = SLICES) -> str:
     """Write the shards of a dataset, each of at most `megabytes` million bytes unless one frame alone has more.
+
+    `slices` is the dataset's file of them.
 
     The same dataset makes the same bytes. Where `out` holds these very shards already, nothing is done.
 
@@ -37,7 +39,8 @@ def pack(dataset: Path, out: Path, megabytes: int) -> str:
     frames = {split: list(read_lines(dataset / manifest_of(split), None)) for split in SPLITS}
     storage = open_storage(dataset)
     files = {name: digest_bytes(storage.read(name)) for name in files_of(frames)}
-    packed = shards_digest(dataset, files, megabytes)
+    whole = (*map(manifest_of, SPLITS), slices)
+    packed = shards_digest(dataset, whole, files, megabytes)
     if out.exists():
         found = read_index(out)["dataset"] if (out / INDEX).is_file() else "no shards"
         if found != packed:
@@ -59,17 +62,17 @@ def pack(dataset: Path, out: Path, megabytes: int) -> str:
             samples = (sample_of(split, number, *frame) for number, frame in enumerate(frames[split]))
             placed, written = write_shards(folder, split, samples, megabytes * MEGABYTE, read)
             places, shards = {**placed, **places}, {**shards, **written}
-        for name in (*map(manifest_of, SPLITS), SLICES):
+        for name in whole:
             (folder / name).write_bytes((dataset / name).read_bytes())
         index = {"schema": 1, "dataset": packed, "megabytes": megabytes, "files": places, "shards": shards}
         write_json(folder / INDEX, index)
     return f"{out}: {sum(map(len, frames.values()))} frames in {len(shards)} shards ({packed})."
 
 
-def shards_digest(dataset: Path, files: dict[str, str], megabytes: int) -> str:
+def shards_digest(dataset: Path, whole: tuple[str, ...], files: dict[str, str], megabytes: int) -> str:
     """Digest of what is packed and how: of the manifests, the slices, every file by its own digest, and the size."""
-    whole = {name: digest(dataset / name) for name in (*map(manifest_of, SPLITS), SLICES)}
-    content = {"schema": 1, "megabytes": megabytes, "dataset": whole, "files": files}
+    digests = {name: digest(dataset / name) for name in whole}
+    content = {"schema": 1, "megabytes": megabytes, "dataset": digests, "files": files}
     return digest_bytes(json.dumps(content, sort_keys=True).encode())
 
 

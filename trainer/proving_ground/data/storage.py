@@ -24,7 +24,8 @@ Place = tuple[str, int, int]
 class Storage:
     """Files of a dataset by the names that its manifests use.
 
-    Safe in forked workers, since reads name their own offset, and in spawned ones, which open their own shards.
+    Safe in threads and forked workers, since reads name their own offset, and in spawned ones, which open their own
+    shards.
     """
 
     folder: Path
@@ -50,7 +51,10 @@ class Storage:
             raise Refused(f"{name}: isn't in the shards that {self.folder / INDEX} lists.")
         shard, offset, size = places[name]
         if shard not in self.descriptors:
-            self.descriptors[shard] = os.open(self.folder / shard, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(self.folder / shard, os.O_RDONLY | os.O_CLOEXEC)
+            # Another thread may have opened it meanwhile.
+            if self.descriptors.setdefault(shard, opened) != opened:
+                os.close(opened)
         content = os.pread(self.descriptors[shard], BLOCK + size, offset - BLOCK)
         if len(content) != BLOCK + size:
             raise Refused(

@@ -1,17 +1,25 @@
-"""Tables of positions (frame, id, x, y) become a dataset without images: each frame with the tracks that are whole."""
+"""Tables of positions (frame, id, x, y) become a dataset without images: each frame with the tracks that are whole.
+
+A table's step is the most common time between two positions of an agent. A clock may jitter: two positions whose
+distance is a step to within JITTER of one follow each other, and are kept as they were measured.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from proving_ground.data.fields import fields
 from proving_ground.data.manifest import LARGEST, SPLITS, write_dataset
+from proving_ground.data.record import Record
 from proving_ground.errors import Refused
 
 # Whole numbers beyond this are not exact as float64.
 MAX_WHOLE = 2**53
 # Of a metre: finer than any tracker.
 DECIMALS = 4
+# Of a step: a position is measured so much too early or too late at most, and is a fifth of a step's way off.
+JITTER = 0.2
 
 
 def import_trajectories(spec: dict[str, Any], out: Path) -> None:
@@ -20,6 +28,7 @@ def import_trajectories(spec: dict[str, Any], out: Path) -> None:
     Raises:
         Refused: a table can't be taken (the message names file and line), or a split has no whole track.
     """
+    record = Record()
     lines: dict[str, list[dict[str, Any]]] = {}
     for split in SPLITS:
         files = [Path(name) for name in spec["splits"][split]]
@@ -30,29 +39,44 @@ def import_trajectories(spec: dict[str, Any], out: Path) -> None:
                     f"splits.{split}: two tables are named {stem}; give each its own name, because "
                     "frames are named after their table."
                 )
-        lines[split] = [line for file in files for line in frames_of(file, spec["past"], spec["future"])]
+        lengths = (spec["past"], spec["future"])
+        lines[split] = [line for file in files for line in frames_of(file, lengths, record, split)]
         if not lines[split]:
             raise Refused(
                 f"splits.{split}: no track of {', '.join(map(str, files))} has {spec['past']} past and "
                 f"{spec['future']} future points."
             )
-    write_dataset(out, spec, {split: len(lines[split]) for split in SPLITS}, lambda split, at, _: lines[split][at])
+        record.write(split, "frames", len(lines[split]))
+    counts = {split: len(lines[split]) for split in SPLITS}
+    write_dataset(
+        out, spec, counts, lambda split, at, _: lines[split][at], record, lambda split, at: lines[split][at]["id"]
+    )
 
 
-def frames_of(file: Path, past: int, future: int) -> list[dict[str, Any]]:
+def frames_of(file: Path, lengths: tuple[int, int], record: Record, split: str) -> list[dict[str, Any]]:
     """Lines of the manifest: a table's frames in their order, each with all tracks that are whole around it."""
+    record.read(file)
     table = read_table(file)
-    tracks = windows(table, frame_step(table), past, future)
+    step, past = typical_step(table), lengths[0]
+    tracks = windows(table, step, sum(lengths))
     present = table[tracks[:, past - 1], 0]
+    jitter = np.abs(np.diff(table[tracks, 0], axis=1) - step).max(axis=1, initial=0)
+    if jitter.any():
+        present = frame_times(present, step)
+        share = 100 * jitter.max() / step
+        record.note(split, f"Tracks of a clock that jitters, by up to {share:.2g} % of a step", int((jitter > 0).sum()))
+    record.write(split, "tracks", len(tracks))
+    used = len(np.unique(tracks))
+    record.write(split, "rows", used)
+    record.leave(split, "rows", "in no whole track: too few in a row a step apart", len(table) - used)
     points = np.round(table[:, 2:], DECIMALS).tolist()
     frames: dict[int, list[dict[str, Any]]] = {}
     for at in np.argsort(present, kind="stable"):
         track = [points[row] for row in tracks[at]]
         frames.setdefault(int(present[at]), []).append({"past": track[:past], "future": track[past:]})
     scene = file.stem
-    return [
-        {"id": f"{scene}:{frame}", "attributes": {"scene": scene}, "tracks": whole} for frame, whole in frames.items()
-    ]
+    said = fields({"scene": scene}, scene, None)
+    return [{"id": f"{scene}:{frame}", **said, "tracks": whole} for frame, whole in frames.items()]
 
 
 def read_table(file: Path) -> np.ndarray:
@@ -101,23 +125,65 @@ def sort_table(file: Path, table: np.ndarray, numbers: list[int]) -> np.ndarray:
     return table
 
 
-def frame_step(table: np.ndarray) -> float:
-    """Frames between two positions of an agent: the most common difference, the smallest of equally common ones."""
+def typical_step(table: np.ndarray) -> float:
+    """Time between two positions of an agent: the most common one, the smallest of equally common ones.
+
+    Where it isn't the half of all, the clock jitters: the step is then the middle of those around which most are.
+    """
     steps = np.diff(table[:, 0])[np.diff(table[:, 1]) == 0]
     if not len(steps):
         return 1.0
     values, counts = np.unique(steps, return_counts=True)
-    return float(values[counts.argmax()])
+    if 2 * counts.max() >= len(steps):
+        return float(values[counts.argmax()])
+    ordered = np.sort(steps)
+    first, last = (
+        np.searchsorted(ordered, values * (1 + reach), side) for reach, side in ((-JITTER, "left"), (JITTER, "right"))
+    )
+    best = (last - first).argmax()
+    return float(np.median(ordered[first[best] : last[best]]))
 
 
-def windows(table: np.ndarray, step: float, past: int, future: int) -> np.ndarray:
-    """Rows of every whole track, [T, past + future] int64: an agent's positions a step apart, none missing.
+def windows(table: np.ndarray, step: float, length: int) -> np.ndarray:
+    """Rows of every whole track, [T, length] int64: an agent's positions a step apart, none missing.
 
     table: [N, 4] float64 in the order of (id, frame).
     """
+    following = next_rows(table, step)
+    tracks = [np.arange(len(table))]
+    for _ in range(length - 1):
+        # Of a row that nothing follows, nothing follows either: the last entry, -1, is taken for -1.
+        tracks.append(np.append(following, -1)[tracks[-1]])
+    whole = tracks[-1] >= 0
+    return np.stack([rows[whole] for rows in tracks], axis=1)
+
+
+def next_rows(table: np.ndarray, step: float) -> np.ndarray:
+    """The row of the same agent that is nearest to a step later, [N] int64; -1 where none is within JITTER of it."""
     # Complex numbers are ordered by their real part, then by their imaginary one: as the table is.
     keys = table[:, 1] + 1j * table[:, 0]
-    wanted = [keys + 1j * step * offset for offset in range(1 - past, future + 1)]
-    places = [np.searchsorted(keys, at).clip(max=len(keys) - 1) for at in wanted]
-    whole = np.all([keys[place] == at for place, at in zip(places, wanted, strict=True)], axis=0)
-    return np.stack([place[whole] for place in places], axis=1)
+    after = np.searchsorted(keys, keys + 1j * step).clip(max=len(keys) - 1)
+    early = np.maximum(after - 1, 0)
+    wanted = table[:, 0] + step
+    distances = [
+        np.where(table[rows, 1] == table[:, 1], np.abs(table[rows, 0] - wanted), np.inf) for rows in (early, after)
+    ]
+    nearest, distance = np.where(distances[0] < distances[1], early, after), np.minimum(*distances)
+    near = np.flatnonzero((distance <= JITTER * step) & (table[nearest, 0] > table[:, 0]))
+    # Of two rows that the same one would follow, such as doubles, the nearer has it.
+    near = near[np.lexsort((distance[near], nearest[near]))]
+    followed, kept = np.unique(nearest[near], return_index=True)
+    rows = np.full(len(table), -1)
+    rows[near[kept]] = followed
+    return rows
+
+
+def frame_times(present: np.ndarray, step: float) -> np.ndarray:
+    """Times of a jittering table's tracks [T] as those of its frames: what is within JITTER of a step is one frame."""
+    known, inverse = np.unique(present, return_inverse=True)
+    first, frames = 0, known.copy()
+    for place, time in enumerate(known):
+        if time - known[first] > JITTER * step:
+            first = place
+        frames[place] = known[first]
+    return frames[inverse]

@@ -6,14 +6,16 @@ Two forms are read: TuSimple's own label files, a line of JSON for each frame wi
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from proving_ground.data.images import choose, inside, write_resized
+from proving_ground.data.decode import read_values
+from proving_ground.data.fields import attributes_of, fields
+from proving_ground.data.images import choose, inside, read_bytes, write_resized
 from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
+from proving_ground.data.record import Record
 from proving_ground.errors import Refused
 
 # x of a lane at a row where it isn't.
@@ -30,35 +32,55 @@ def import_tusimple(spec: dict[str, Any], out: Path) -> None:
     Raises:
         Refused: a label file, a mask or an image can't be taken; the message names file and line.
     """
+    record = Record()
     chosen = {}
     for split in SPLITS:
         wanted = spec["splits"][split]
-        entries = pair_masks(wanted) if "masks" in wanted else read_labels(Path(wanted["labels"]))
+        entries = pair_masks(wanted, record) if "masks" in wanted else read_labels(Path(wanted["labels"]), record)
         chosen[split] = choose(entries, split, wanted, wanted.get("masks") or wanted["labels"])
+        record.choose(split, len(chosen[split]), len(entries))
 
     def take(split: str, index: int, folder: Path) -> dict[str, Any]:
-        images, entry, name = Path(spec["splits"][split]["images"]), chosen[split][index], f"{split}-{index:06d}"
-        size = (spec["width"], spec["height"])
-        place = entry["place"]
-        own = write_resized(inside(images, entry["image"], place), folder / f"images/{name}.jpg", size)
-        if entry["lanes"] is None:
-            lanes = mask_lanes(Path(place), own)
-        else:
-            lanes = [seen(lane, own, place) for lane in entry["lanes"]]
-        scale = np.array([size[0] / own[0], size[1] / own[1]])
-        return {
-            "source-ref": f"images/{name}.jpg",
-            "width": size[0],
-            "height": size[1],
-            # A line of one point can be neither drawn nor learnt.
-            "lanes": [np.round(lane * scale, 2).tolist() for lane in lanes if len(lane) > 1],
-        }
+        images, target = Path(spec["splits"][split]["images"]), folder / f"images/{split}-{index:06d}.jpg"
+        return take_frame(chosen[split][index], images, target, (spec["width"], spec["height"]), (record, split))
 
-    write_dataset(out, spec, {split: len(chosen[split]) for split in SPLITS}, take)
+    counts = {split: len(chosen[split]) for split in SPLITS}
+    write_dataset(out, spec, counts, take, record, lambda split, index: chosen[split][index]["place"])
 
 
-def read_labels(file: Path) -> list[dict[str, Any]]:
-    """Frames of a label file: image, lanes as [P, 2] float64 in its pixels, and the place that errors name."""
+def take_frame(
+    entry: dict[str, Any], images: Path, target: Path, size: tuple[int, int], told: tuple[Record, str]
+) -> dict[str, Any]:
+    """Resize one frame's image to a place and return its line of the manifest."""
+    record, split = told
+    place = entry["place"]
+    source = inside(images, entry["image"], place)
+    own = write_resized(source, target, size).size
+    record.see(source)
+    if entry["lanes"] is None:
+        record.read(Path(place))
+        lanes = mask_lanes(Path(place), own)
+    else:
+        lanes = [seen(lane, own, told) for lane in entry["lanes"]]
+    # A line of one point can be neither drawn nor learnt.
+    whole = [lane for lane in lanes if len(lane) > 1]
+    record.write(split, "lanes", len(whole))
+    record.leave(split, "lanes", "fewer than two points in the image", len(lanes) - len(whole))
+    # The folder that an image lies in is the clip that it was taken from.
+    clip = PurePosixPath(entry["image"]).parent.as_posix()
+    scale = np.array([size[0] / own[0], size[1] / own[1]])
+    return {
+        "source-ref": f"images/{target.name}",
+        "width": size[0],
+        "height": size[1],
+        **fields(attributes_of(entry["said"], place), None if clip == "." else clip, None),
+        "lanes": [np.round(lane * scale, 2).tolist() for lane in whole],
+    }
+
+
+def read_labels(file: Path, record: Record) -> list[dict[str, Any]]:
+    """Frames of a label file: image, lanes as [P, 2] float64 in its pixels, all that is said, and what errors name."""
+    record.read(file)
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
@@ -78,7 +100,7 @@ def read_labels(file: Path) -> list[dict[str, Any]]:
         if not isinstance(value["lanes"], list):
             raise Refused(f"{place}: lanes: found {shorten(value['lanes'])}; it must be a list of lists of numbers.")
         lanes = [read_lane(lane, rows, f"{place}: lanes[{at}]") for at, lane in enumerate(value["lanes"])]
-        frames.append({"image": value["raw_file"], "lanes": lanes, "place": place})
+        frames.append({"image": value["raw_file"], "lanes": lanes, "said": value, "place": place})
     return frames
 
 
@@ -94,29 +116,28 @@ def read_lane(value: object, rows: np.ndarray, place: str) -> np.ndarray:
     columns = read_numbers(value, place)
     if len(columns) != len(rows):
         raise Refused(f"{place}: found {len(columns)} columns for {len(rows)} h_samples.")
-    wrong = (columns < 0) & (columns != ABSENT)
-    if wrong.any():
-        raise Refused(f"{place}: found the column {columns[wrong][0]:g}; it must be 0 or more, or {ABSENT} for none.")
     lane = np.stack([columns, rows], axis=1)[columns != ABSENT]
     return lane[np.argsort(-lane[:, 1], kind="stable")]
 
 
-def seen(lane: np.ndarray, size: tuple[int, int], place: str) -> np.ndarray:
-    """The points of a lane up to the right edge of an image (width, height); raises Refused for rows that it hasn't."""
-    outside = (lane[:, 1] < 0) | (lane[:, 1] >= size[1])
-    if outside.any():
-        raise Refused(f"{place}: the row {lane[outside][0, 1]:g} isn't in the image of {size[0]}x{size[1]} pixels.")
-    return lane[lane[:, 0] < size[0]]
+def seen(lane: np.ndarray, size: tuple[int, int], told: tuple[Record, str]) -> np.ndarray:
+    """The points of a lane that lie in an image (width, height): a line that is drawn on may leave it anywhere."""
+    record, split = told
+    kept = ((lane >= 0) & (lane < size)).all(axis=1)
+    record.write(split, "points", int(kept.sum()))
+    record.leave(split, "points", "outside of the image", int((~kept).sum()))
+    return lane[kept]
 
 
-def pair_masks(wanted: dict[str, Any]) -> list[dict[str, Any]]:
+def pair_masks(wanted: dict[str, Any], record: Record) -> list[dict[str, Any]]:
     """Frames by the names of their images, each with its mask of the same name; raises Refused for one alone."""
     folders = [Path(wanted["images"]), Path(wanted["masks"])]
     images, masks = (set(names_in(folder)) for folder in folders)
+    record.list_names(folders[1])
     for name in sorted(images ^ masks):
         found, absent = folders if name in images else folders[::-1]
         raise Refused(f"{found / name}: there is no {name} in {absent}; an image and its mask must have the same name.")
-    return [{"image": name, "lanes": None, "place": str(folders[1] / name)} for name in sorted(masks)]
+    return [{"image": name, "lanes": None, "said": {}, "place": str(folders[1] / name)} for name in sorted(masks)]
 
 
 def names_in(folder: Path) -> Iterator[str]:
@@ -129,11 +150,7 @@ def names_in(folder: Path) -> Iterator[str]:
 
 def mask_lanes(file: Path, size: tuple[int, int]) -> list[np.ndarray]:
     """Lanes of a mask of an image's size: each [P, 2] float64 from near to far, the middle of its pixels in a row."""
-    try:
-        with Image.open(file) as image:
-            mask = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Refused(f"{file}: can't be read as a mask ({error}).") from error
+    mask = read_values(read_bytes(file, "a mask"), str(file))
     if mask.shape != (size[1], size[0]):
         raise Refused(
             f"{file}: the mask is {mask.shape}; it must have one value for each of {size[0]}x{size[1]} pixels."

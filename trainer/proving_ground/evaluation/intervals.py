@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.special import stdtrit
+
+from proving_ground.evaluation.compiled import compiled
 
 TAIL = 0.025
 # With more resamples than this share having nothing to measure, the rest is no fair sample of what could have been.
@@ -74,7 +75,7 @@ def draw_counts(rng: np.random.Generator, units: int, resamples: int) -> np.ndar
     return counts
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_draws(drawn, counts):
     """Add to counts [B, units] what was drawn [B, N]."""
     for row in range(drawn.shape[0]):

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from proving_ground.evaluation.compiled import compiled
 from proving_ground.evaluation.detection.matching import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
@@ -75,7 +75,7 @@ def lay_out(begins, score, frame, matched, ignored, tied, truth) -> Ordered:
     return Ordered(begins, score, frame, matched, ignored, tied, truth, object_begins, listed)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def list_objects(truth, total):
     """The frame of each of the `total` objects counted in truth [K, F], by category."""
     frames, place = np.empty(total, np.uint32), 0
@@ -178,7 +178,7 @@ def scores_at_recall(ordered: Ordered, frames: np.ndarray | None = None) -> np.n
     return scores
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def find_scores(begins, score, frame, hits, truth, chosen, scores):
     """Fill in what scores_at_recall returns, for every category that has an object."""
     for category in range(len(begins) - 1):

@@ -7,10 +7,12 @@ it is equal to the last bit.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from proving_ground.evaluation.compiled import compiled
 
 # np.linspace's own rounding is part of the definition.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -136,7 +138,7 @@ def stable_order(*keys: np.ndarray) -> np.ndarray:
     return order
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sort_by_digits(keys, order):
     """`order` [N], which is taken over, sorted stably by keys[order]: digit by digit, leaving out those all share."""
     differing = np.uint64(0)
@@ -172,7 +174,7 @@ def group_rank(category: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.arange(len(category)) - np.repeat(begins, lengths)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def match_rows(columns, gt_columns, thresholds):
     """Match each run of equal category and frame; returns the bits of matched and ignored, [N] uint16 each."""
     category, frame, xywh, outside = columns
@@ -221,7 +223,7 @@ def match_rows(columns, gt_columns, thresholds):
     return matched, ignored
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def overlap_all(row, xywh, begin, end, gt_xywh, gt_crowd, thresholds, overlaps):
     """Fill `overlaps` with a box's IoU with objects `begin` to `end`.
 
@@ -243,7 +245,7 @@ def overlap_all(row, xywh, begin, end, gt_xywh, gt_crowd, thresholds, overlaps):
     return bits, only if count == 1 else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def find_match(overlaps, taken, bit, begin, end, crowd, ignored, threshold):
     """Best ground truth for a detection, -1 for none: the last of equals, an ignored one only where no other is."""
     best, most = -1, threshold
@@ -259,7 +261,7 @@ def find_match(overlaps, taken, bit, begin, end, crowd, ignored, threshold):
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def box_iou(found, truth, crowd):
     """IoU of boxes x y w h, [N, M]; against a crowd the overlap is divided by the detection's own area."""
     overlaps = np.empty((len(found), len(truth)))
@@ -270,7 +272,7 @@ def box_iou(found, truth, crowd):
 
 
 # As in C, nothing divided by nothing is NaN and no error: boxes whose areas underflow are still boxes.
-@njit(cache=True, nogil=True, error_model="numpy")
+@partial(compiled, error_model="numpy")
 def overlap_pair(found, row, truth, column, crowd):
     """IoU of two boxes x y w h: `found` at `row` and `truth` at `column`."""
     x, y, w, h = found[row, 0], found[row, 1], found[row, 2], found[row, 3]

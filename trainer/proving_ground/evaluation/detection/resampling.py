@@ -5,11 +5,12 @@ those of one IoU threshold after the other. Of hits that follow one another the 
 however often each counts.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from proving_ground.evaluation.compiled import compiled
 from proving_ground.evaluation.detection.matching import IOU_THRESHOLDS
 from proving_ground.evaluation.detection.tracing import (
     ONE,
@@ -70,7 +71,7 @@ def mixed_rows(matched: np.ndarray, ignored: np.ndarray, tied: np.ndarray) -> np
     return np.flatnonzero(tied & differing)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rows_by_bit(begins, bits, thresholds):
     """Rows that have a bit, by category and bit: begins [K * T + 1], and the rows counted from the category's first."""
     counts = np.zeros((len(begins) - 1) * thresholds + 1, np.int64)
@@ -91,7 +92,7 @@ def rows_by_bit(begins, bits, thresholds):
     return starts, rows
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def join_runs(begins, rows):
     """Rows that follow one another joined: begins of the runs, the first row of each, and the row after its last."""
     run_begins, first, end = np.zeros_like(begins), np.empty_like(rows), np.empty_like(rows)
@@ -106,7 +107,7 @@ def join_runs(begins, rows):
     return run_begins, first[:count].copy(), end[:count].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_passed(hit_begins, hit_first, pass_begins, pass_row):
     """For each run of hits, how many ignored rows of its category and threshold are before it."""
     counts = np.empty_like(hit_first)
@@ -119,7 +120,7 @@ def count_passed(hit_begins, hit_first, pass_begins, pass_row):
     return counts
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def resample_into(ordered, runs, weights, recall_thresholds, figures):
     """For each row of weights [B, F], AP, AP50 and AR by category into figures [B, 3, K]; NaN: no objects.
 
@@ -155,7 +156,7 @@ def resample_into(ordered, runs, weights, recall_thresholds, figures):
                     figures[begin + lane, 2, category] = reached[lane] / objects[lane] / thresholds
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_lanes_objects(ordered, runs, category, times):
     """Objects of each lane [L] float64, and whether tied rows have to be written out for it [L] bool."""
     objects, alone = np.zeros(LANES), np.zeros(LANES, np.bool_)
@@ -171,7 +172,7 @@ def count_lanes_objects(ordered, runs, category, times):
 
 
 # A lane without objects divides nothing by nothing; it is not looked at.
-@njit(cache=True, nogil=True, error_model="numpy")
+@partial(compiled, error_model="numpy")
 def trace_lanes(ordered, runs, category, times, objects, thresholds):
     """For each lane, precision summed over recalls and IoUs, the same at the first IoU, and hits summed: [L] each.
 
@@ -217,14 +218,14 @@ def trace_lanes(ordered, runs, category, times, objects, thresholds):
 
 
 # A row of its own would be an array, whose users numba counts: rows are found by their numbers.
-@njit(cache=True, nogil=True)
+@compiled
 def add_rows(state, at, seen, first, end, sign):
     """Add what counts from a row to before another to the lanes' numbers that begin at a place of their state."""
     for lane in range(LANES):
         state[at + lane] += sign * (seen[end, lane] - seen[first, lane])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@partial(compiled, error_model="numpy")
 def take_run(state, seen, first, end):
     """Go back over a run of hits."""
     for lane in range(LANES):
@@ -239,7 +240,7 @@ def take_run(state, seen, first, end):
         state[COUNTED + lane] = count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def accumulate_copies(ordered, weights, precision, recall):
     """Fill precision [T, R, K] and recall [T, K] for frames that count `weights` [F] int32 times; -1: no objects."""
     thresholds, places, categories = precision.shape
@@ -251,7 +252,7 @@ def accumulate_copies(ordered, weights, precision, recall):
             precision[:, :, category], recall[:, category] = -1.0, -1.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def trace_copies(ordered, category, weights, table, tabled, curves, recalls):
     """Fill curves [T, R] and recalls [T], row by row with the copies of tied rows written out.
 
@@ -281,7 +282,7 @@ def trace_copies(ordered, category, weights, table, tabled, curves, recalls):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def repeat_rows(ordered, category, weights):
     """A category's rows with the times that each counts [P] int64, and its bits of matched and ignored.
 

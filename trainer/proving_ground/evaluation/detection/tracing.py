@@ -5,9 +5,11 @@ in words of 64 rows: a hit, a miss, or ignored. Of hits that follow one another 
 since (n + 1) / (m + 1) is no less than n / m: no other is looked at.
 """
 
-import numpy as np
-from numba import njit
+from functools import partial
 
+import numpy as np
+
+from proving_ground.evaluation.compiled import compiled
 from proving_ground.evaluation.detection.bits import WORD, count_ones, pick_bits
 
 # pycocotools adds np.spacing(1) to every denominator of a precision.
@@ -19,7 +21,7 @@ SIDE = 8
 TABLED = 512
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def accumulate_into(ordered, chosen, table, tabled, precision, recall):
     """Fill precision [T, R, K] and recall [T, K] of chosen frames, [F] uint8 of ones and zeros; -1: no objects.
 
@@ -48,7 +50,7 @@ def accumulate_into(ordered, chosen, table, tabled, precision, recall):
         write_lines(curves, precision, first, count)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def make_room(ordered):
     """Room for the outcomes of a category's rows, matched and ignored, and for one threshold's words of them."""
     longest = 0
@@ -59,7 +61,7 @@ def make_room(ordered):
     return rows[0], rows[1], words[0], words[1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_objects(ordered, category, weights):
     """How many objects of a category there are in frames that count so many times."""
     frames = ordered.object_frame[ordered.object_begins[category] : ordered.object_begins[category + 1]]
@@ -70,7 +72,7 @@ def count_objects(ordered, category, weights):
 
 
 # Of a signed number that is a place numba asks whether it counts from the end: those here have no sign.
-@njit(cache=True, nogil=True)
+@compiled
 def gather_rows(ordered, category, chosen, matched, ignored):
     """Outcomes of a category's chosen rows, from the last to the first; returns how many."""
     begin, end = np.uint64(ordered.begins[category]), np.uint64(ordered.begins[category + 1])
@@ -83,7 +85,7 @@ def gather_rows(ordered, category, chosen, matched, ignored):
     return kept
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@partial(compiled, error_model="numpy")
 def trace_chosen(ordered, category, chosen, targets, room, curves, side, hits):
     """Note in `curves` [T, R, S] at the targets that are reached the highest precision from there on, and `hits` [T].
 
@@ -117,7 +119,7 @@ def trace_chosen(ordered, category, chosen, targets, room, curves, side, hits):
             found, seen = found - count_ones(hit), seen - count_ones(row)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hits_after_misses(hit, row, after_miss):
     """Those of a word's hits before which, of all its rows that aren't ignored, a miss comes: a word of their bits.
 
@@ -130,7 +132,7 @@ def hits_after_misses(hit, row, after_miss):
     return carried & hit, (miss >> (WORD - ONE)) | np.uint64(carried < behind)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def keep_highest(curves):
     """Make each precision of curves [T, R, SIDE] the highest of those at its recall and above."""
     thresholds, places, _ = curves.shape
@@ -144,7 +146,7 @@ def keep_highest(curves):
                 flat[begin + side] = here if here > above else above
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def write_lines(curves, precision, first, count):
     """Write the first of curves [T, R, S] to precision [T, R, K] from one category on."""
     thresholds, places, categories = precision.shape
@@ -155,7 +157,7 @@ def write_lines(curves, precision, first, count):
             written[place + side] = flat[begin + side]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@partial(compiled, error_model="numpy")
 def places_reached(hits, objects):
     """How many of the 101 recall thresholds so many hits reach; none without a hit, as a float.
 
@@ -168,13 +170,13 @@ def places_reached(hits, objects):
     return reached if hits > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def make_table():
     """Room for what find_targets finds, and what of it is there yet."""
     return np.empty(TABLED * (TABLED + 1) // 2, np.uint8), np.zeros(TABLED, np.bool_)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def find_targets(objects, table, tabled):
     """For each number of hits, the place of the highest recall threshold that they reach: [objects + 1] uint8.
 
