@@ -415,7 +415,7 @@ describe.skipIf(!hasDvc())("(skipped where trainer/requirements-dev.txt is not i
 			const known = messages.map((message) => message.replace(/files\/md5\/[0-9a-f/]+|'data\/mini\/[^']+'/, "FILE"));
 			expect(known.join("\n")).toMatchInlineSnapshot(`
 				"ServiceError: recipes/data/pinned.yaml: DVC can't fetch the data from the remote gone: [Errno 2] No storage files available: FILE
-				ServiceError: recipes/data/pinned.yaml: DVC can't fetch the data from the remote down: Connect timeout on endpoint URL: "http://127.0.0.1:1/driving-data/FILE"
+				ServiceError: recipes/data/pinned.yaml: DVC can't fetch the data from the remote down: Could not connect to the endpoint URL: "http://127.0.0.1:1/driving-data/FILE"
 				InvalidFile: recipes/data/pinned.yaml:8:11 dvc.remote: found unknown; the repository has no DVC remote of that name"
 			`);
 		});

@@ -176,8 +176,8 @@ def raw_mode(image: Image.Image) -> str:
 def upright(image: Image.Image, header: Header) -> Image.Image:
     """Decode, and turn as EXIF says."""
     image.load()
-    # Pillow has turned a TIFF while it decoded it.
-    return image if header.orientation == 1 or image.format == "TIFF" else ImageOps.exif_transpose(image)
+    # Of a TIFF, which Pillow turns while it decodes it, no orientation is left.
+    return image if header.orientation == 1 else ImageOps.exif_transpose(image)
 
 
 def to_rgb(image: Image.Image, header: Header, name: str) -> Image.Image:
