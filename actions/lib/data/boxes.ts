@@ -1,5 +1,9 @@
 // A frame's boxes become what is wrong with them: their category, their area, their place, and the convention that they seem to follow.
+import { plainLine } from "../text/plain.ts";
 import { notAmong } from "../text/problems.ts";
+
+/** Characters that are told of a category: a line of a manifest may be one of megabytes. */
+const MOST_CATEGORY = 80;
 
 type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
@@ -24,8 +28,11 @@ export class Boxes {
 			const name = `detection.${index}`;
 			const problems: string[] = [];
 			if (typeof category === "string" && !this.categories.includes(category)) {
-				const found = `found ${JSON.stringify(category)}, which the data recipe doesn't have`;
-				problems.push(`${name}.category: ${found}; ${notAmong(category, this.categories)}`);
+				const found = plainLine(category, MOST_CATEGORY);
+				const allowed = notAmong(found, this.categories);
+				problems.push(
+					`${name}.category: found ${JSON.stringify(found)}, which the data recipe doesn't have; ${allowed}`,
+				);
 			}
 			if (!isBox(box)) return problems;
 			const size = sizeOf(frame);

@@ -2,6 +2,7 @@
 import { sha256 } from "../documents.ts";
 import type { PlanOverlap, PlanShared } from "../generated/documents.d.ts";
 import { counted } from "../text/counted.ts";
+import { plainLine } from "../text/plain.ts";
 import type { Frame } from "./manifest.ts";
 
 type Split = "train" | "val" | "test";
@@ -85,13 +86,15 @@ export function sharingOf(members: Record<Split, Members>): { frames: Sharing[];
 	return { frames: sentences("frame", sharedFrames), sequences: sentences("drive", sharedSequences) };
 }
 
-/** Names that a sentence has. */
+/** Names that a sentence has, and characters of each: a line of a manifest may be one name of megabytes. */
 const MOST_NAMES = 3;
+const MOST_NAME = 80;
 
 /** The first names of a list, and how many there are besides. */
-export function listNames(names: readonly string[]): string {
-	const more = names.length - MOST_NAMES;
-	return `${names.slice(0, MOST_NAMES).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+export function listNames(names: readonly string[], most = MOST_NAMES): string {
+	const more = names.length - most;
+	const shown = names.slice(0, most).map((name) => plainLine(name, MOST_NAME));
+	return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /** What the splits share, in a sentence for a reader. */

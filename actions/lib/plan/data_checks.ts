@@ -14,7 +14,7 @@ import {
 } from "../experiment/resolved.ts";
 import type { Data, Machine, PlanOverlap, PlanSlice, SliceFile } from "../generated/documents.d.ts";
 import { counted } from "../text/counted.ts";
-import { notAmong, problemAt } from "../text/problems.ts";
+import { nearest, problemAt } from "../text/problems.ts";
 import { escapePointer, parseYaml } from "../text/yaml.ts";
 
 /** Older data that stand in every batch. */
@@ -106,7 +106,7 @@ function warnRepeated({ data }: ResolvedExperiment, { members, run }: Dataset): 
 }
 
 /** The slices of data that are there. */
-export function declaredSlices(data: Loaded<Data>, { sliceFile }: Dataset): DeclaredSlices {
+function declaredSlices(data: Loaded<Data>, { sliceFile }: Dataset): DeclaredSlices {
 	const source = parseYaml(sliceFile.file, sliceFile.text);
 	return importedSlices(data) ?? slicesOf({ value: source.value as SliceFile, source });
 }
@@ -138,15 +138,20 @@ function unknownConditions({ where }: PlanSlice, { splits }: Dataset): { attribu
 	return Object.entries(where as Record<string, string | string[]>).flatMap(([attribute, wanted]) => {
 		const values = ownValue(attributes, attribute);
 		if (!values) {
-			const message = `no test frame has the attribute ${attribute}; ${notAmong(attribute, Object.keys(attributes), "they have")}`;
+			const message = `no test frame has the attribute ${attribute}; ${known(attribute, Object.keys(attributes))}`;
 			return [{ attribute, message }];
 		}
 		return [wanted].flat().flatMap((value) => {
 			if (Object.hasOwn(values, value)) return [];
-			const known = notAmong(value, Object.keys(values), "they have");
-			return [{ attribute, message: `no test frame has ${attribute}: ${value}; ${known}` }];
+			return [{ attribute, message: `no test frame has ${attribute}: ${value}; ${known(value, Object.keys(values))}` }];
 		});
 	});
+}
+
+/** The first of the names that frames have, of which there may be as many as frames, and the one that was probably meant. */
+function known(found: string, names: readonly string[]): string {
+	const near = nearest(found, names);
+	return `they have: ${listNames(names, 20) || "none"}${near === null ? "" : `. Did you mean ${near}?`}`;
 }
 
 /** Settings that the trainer takes, and that are hardly meant with so few frames, or on such a machine. */

@@ -65,6 +65,11 @@ describe("is refused with all that is wrong with it", () => {
 		expect(messages.at(-1)).toBe("30 and 10 more problems in the manifests, the last of them here");
 	});
 
+	test("in few words, however long a line is", async () => {
+		const [message] = await told([frame({ detection: [{ category: "x".repeat(3_000_000), box: [1, 1, 9, 9] }] })]);
+		expect(message!.length).toBeLessThan(250);
+	});
+
 	test("where it has no frames", async () => {
 		expect(await told(["", " "])).toEqual(["1 the manifest has no frames"]);
 	});

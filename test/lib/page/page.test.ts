@@ -12,6 +12,7 @@ import { renderPage, writePage } from "../../../actions/lib/page/page.ts";
 import { readReports, writePages } from "../../../actions/lib/page/pages.ts";
 import { makeScore, makeScores, spreadOf } from "../../fixtures/evaluation.ts";
 import { type Judged, makeJudged, makeNoisy, makePromotion, makeWaived, withSeeds } from "../../fixtures/judged.ts";
+import { makeOverlap } from "../../fixtures/plan.ts";
 import { findBrowser, launchBrowser } from "../../screenshot.ts";
 
 const require = createRequire(import.meta.url);
@@ -256,6 +257,16 @@ describe.skipIf(!there)("a report's page", () => {
 		const { page } = await open(await draw());
 		expect(await page.locator("#checks p").first().textContent()).toBe("All checks passed.");
 		expect(await page.locator("#checks summary").textContent()).toBe("4 checks passed");
+	});
+
+	test("says what the splits share, where that was counted", async () => {
+		const { data } = makeJudged().plan;
+		const judged = makeJudged(makeScores(), { data: { ...data, overlap: makeOverlap(1) } });
+		const said = (await open(await draw(judged))).page.locator("#data p").first();
+		expect(await said.textContent()).toBe(
+			"0 frames and 1 drive of test are also in train, 0 frames and 1 drive of val are also in train, 0 frames and 1 drive of test are also in val. Drives may be shared: one long drive is all there is.",
+		);
+		expect(await (await open(await draw())).page.locator("#data p").count()).toBe(0);
 	});
 
 	test("opens its folds for print", async () => {

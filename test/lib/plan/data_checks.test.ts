@@ -184,6 +184,14 @@ describe("in its slices", () => {
 		`);
 	});
 
+	test("is told with the first of the values that frames have", async () => {
+		const tests = Array.from({ length: 30 }, (_, at) => frame(`t${at}`, { attributes: { at: `place-${at}` } }));
+		await writeData("few", { test: tests.join("") }, "slices:\n  - { name: home, where: { at: plaza-29 } }\n");
+		expect(await refused()).toMatch(
+			/no test frame has at: plaza-29; they have: place-0, .*, place-19 and 10 more\. Did you mean place-29\?$/,
+		);
+	});
+
 	test("is a protected one without frames; others are told", async () => {
 		const rain = (name: string) => frame(name, { attributes: { time: "day", weather: "rain" } });
 		const slices = "slices:\n  - { name: wet-night, where: { time: night, weather: rain }, protected: true }\n";

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentText, sha256, writeDocument } from "../../../actions/lib/documents.ts";
 import type { EvalReport } from "../../../actions/lib/generated/documents.d.ts";
 import { evaluationKey, type Store } from "../../../actions/lib/plan/store.ts";
-import { digestPlan, makeReport, readEvaluation } from "../../../actions/lib/report/report.ts";
+import { digestPlan, makeReport, makeReportAgain, readEvaluation } from "../../../actions/lib/report/report.ts";
 import { folder } from "../../../actions/lib/stores/folder.ts";
 import { makeEvaluation, makeScores } from "../../fixtures/evaluation.ts";
 import { makeMeasured, measuredFiles } from "../../fixtures/judged.ts";
@@ -115,6 +115,16 @@ describe("reads what the evaluation left", () => {
 		for (const [file, text] of Object.entries(files)) await store.put(`${key}/${file}`, text);
 		return store;
 	}
+
+	test("again, with what the splits share where the report at hand was made once that was counted", async () => {
+		const store = await leave(measured.report);
+		const counting = makePlan({ data: { ...plan.data, overlap: makeOverlap(0) } });
+		const report = makeReport(counting, jobs, measured, root);
+		expect(report.data.overlap).toEqual(makeOverlap(0));
+		expect((await makeReportAgain(counting, report, store)).data.overlap).toEqual(makeOverlap(0));
+		const before = makeReport(plan, jobs, measured, root);
+		expect(await makeReportAgain(counting, before, store)).toEqual(await makeReportAgain(plan, before, store));
+	});
 
 	test("from the store, with the digests of the bytes and of the manifest that lists them", async () => {
 		expect(await readEvaluation(plan, jobs, await leave(measured.report))).toEqual(measured);
