@@ -14,8 +14,17 @@ from PIL import Image
 from proving_ground.data.dataset_check import check_dataset
 from proving_ground.data.manifest import Frame, read_manifest
 
+REAL = Path(__file__).parents[2] / "../shared/data"
 SPLITS = ("train", "val", "test")
 Importer = Callable[[dict[str, Any], Path], None]
+
+
+def needs(name: str) -> Path:
+    """A folder of real data beside the project, or a skip that says so."""
+    folder = (REAL / name).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"{folder} isn't there")
+    return folder
 
 
 def frames_of(folder: Path, categories: list[str] | None = None) -> dict[str, list[Frame]]:
