@@ -284,6 +284,12 @@ def entry(table: str, at: int = 0, **change: Any) -> Callable[[Tables], object]:
             entry("sample_annotation", visibility_token="5"),
             'scene-0000:0:car: found the visibility_token "5"; it must be',
         ),
+        (
+            entry("sample_data", calibrated_sensor_token="x"),
+            'found the calibrated_sensor_token "x", which no table has',
+        ),
+        (entry("sample_data", is_key_frame=1), "found the is_key_frame 1; it must be true or false"),
+        (entry("sample_annotation", sample_token=[]), "0:car: found the sample_token [], which no table has"),
         (entry("sample_annotation", instance_token="x"), "names the instance x, which instance.json doesn't have"),
         (entry("calibrated_sensor", camera_intrinsic=[]), "m:CAM_FRONT: found the camera_intrinsic []; it must be 3x3"),
         (entry("sensor", channel="CAM_X"), "sensor.json: there is no camera CAM_FRONT; there are CAM_BACK, CAM_X"),

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from proving_ground.errors import Refused
 # Characters of a table that are in memory at once: sample_data of v1.0-trainval has more than a gigabyte.
 CHUNK = 1 << 20
 MOST_ENTRY = 1 << 20
+# What a field of a type is called.
+KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
 BETWEEN = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
 
 
@@ -105,7 +107,9 @@ def read_tables(folder: Path, cameras: list[str], record: Record) -> Tables:
             for token, scene in scenes.items()
         },
         frames=frames,
-        annotations=read_annotations(read, categories, {frame.sample for some in frames.values() for frame in some}),
+        annotations=read_annotations(
+            read, categories, samples, {frame.sample for some in frames.values() for frame in some}
+        ),
         times={token: sample["timestamp"] for token, sample in samples.items()},
         categories=[category["name"] for category in categories.values()],
     )
@@ -119,7 +123,8 @@ def camera_frames(read: "Reader", samples: Mapping[str, Any], cameras: list[str]
         if camera not in there:
             raise Refused(f"{read.folder / 'sensor.json'}: there is no camera {camera}; there are {', '.join(there)}.")
     mounts: dict[str, tuple[str, Pose, np.ndarray]] = {}
-    for token, mount in read.entries("calibrated_sensor", {"sensor_token": str, "translation": 3, "rotation": 4}):
+    places = read.by_token("calibrated_sensor", {"sensor_token": str, "translation": 3, "rotation": 4})
+    for token, mount in places.items():
         channel = read.find(sensors, "sensor", mount["sensor_token"], f"calibrated_sensor {token}")["channel"]
         if channel in cameras:
             mounts[token] = (
@@ -128,19 +133,13 @@ def camera_frames(read: "Reader", samples: Mapping[str, Any], cameras: list[str]
                 intrinsic_of(mount, f"{read.folder / 'calibrated_sensor.json'}, {token}"),
             )
     texts = dict.fromkeys(("sample_token", "ego_pose_token", "calibrated_sensor_token", "filename"), str)
-    pictures = dict(
-        read.entries(
-            "sample_data",
-            {**texts, "timestamp": int, "width": int, "height": int},
-            lambda entry: entry.get("calibrated_sensor_token") in mounts and entry.get("is_key_frame") is True,
-        )
-    )
+    fields = {**texts, "timestamp": int, "width": int, "height": int, "is_key_frame": bool}
+    of_cameras = read.entries("sample_data", fields, ("calibrated_sensor_token", mounts, places))
+    pictures = {token: entry for token, entry in of_cameras if entry["is_key_frame"]}
     wanted = {entry["ego_pose_token"] for entry in pictures.values()}
     egos = {
         token: pose_of(entry)
-        for token, entry in read.entries(
-            "ego_pose", {"translation": 3, "rotation": 4}, lambda entry: entry["token"] in wanted
-        )
+        for token, entry in read.entries("ego_pose", {"translation": 3, "rotation": 4}, ("token", wanted, None))
     }
     frames: dict[str, list[CameraFrame]] = {}
     for token, entry in pictures.items():
@@ -164,7 +163,9 @@ def camera_frames(read: "Reader", samples: Mapping[str, Any], cameras: list[str]
     return frames
 
 
-def read_annotations(read: "Reader", categories: Mapping[str, Any], samples: set[str]) -> dict[str, list[Annotation]]:
+def read_annotations(
+    read: "Reader", categories: Mapping[str, Any], samples: Mapping[str, Any], wanted: set[str]
+) -> dict[str, list[Annotation]]:
     """Boxes by their keyframe, of those keyframes that are asked for."""
     instances = {
         token: read.find(categories, "category", instance["category_token"], f"instance {token}")["name"]
@@ -172,7 +173,7 @@ def read_annotations(read: "Reader", categories: Mapping[str, Any], samples: set
     }
     found: dict[str, list[Annotation]] = {}
     fields = {"sample_token": str, "instance_token": str, "translation": 3, "size": 3, "rotation": 4}
-    for token, entry in read.entries("sample_annotation", fields, lambda entry: entry.get("sample_token") in samples):
+    for token, entry in read.entries("sample_annotation", fields, ("sample_token", wanted, samples)):
         visibility = str(entry.get("visibility_token") or "0")
         if visibility not in ("0", "1", "2", "3", "4"):
             place = f"{read.folder / 'sample_annotation.json'}, {token}"
@@ -217,16 +218,20 @@ class Reader:
         self,
         table: str,
         fields: Mapping[str, type | int],
-        wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+        of: tuple[str, Container[str], Container[str] | None] | None = None,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Entries that are wanted, by their token; fields: the type of each, or how many numbers it has."""
+        """Entries by their token.
+
+        fields: the type of each, or how many numbers it has; of: the field that says which entries are wanted, by the
+        tokens that are, and all that it may have, if those are known.
+        """
         file = self.folder / f"{table}.json"
         self.record.read(file)
         for number, entry in enumerate(stream_array(file)):
             token = entry.get("token") if isinstance(entry, dict) else None
             if not isinstance(token, str):
                 raise Refused(f"{file}, entry {number}: found {shorten(entry)}; it must be an object with a token.")
-            if not wanted(entry):
+            if of is not None and not self.is_wanted(entry, file, *of):
                 continue
             for name, kind in fields.items():
                 value = entry.get(name)
@@ -235,10 +240,19 @@ class Reader:
                     good = good and (name != "rotation" or math.hypot(*value) > 0)
                     must = f"{kind} finite numbers{', not all zero' if name == 'rotation' else ''}"
                 else:
-                    good, must = type(value) is kind, "a text" if kind is str else "a whole number"
+                    good, must = type(value) is kind, KINDS[kind]
                 if not good:
                     raise Refused(f"{file}, {token}: found the {name} {shorten(value)}; it must be {must}.")
             yield token, entry
+
+    def is_wanted(
+        self, entry: dict[str, Any], file: Path, name: str, wanted: Container[str], known: Container[str] | None
+    ) -> bool:
+        """Whether a field has one of the wanted tokens; raises Refused for one that isn't known."""
+        value = entry.get(name)
+        if not isinstance(value, str) or (known is not None and value not in known):
+            raise Refused(f"{file}, {entry['token']}: found the {name} {shorten(value)}, which no table has.")
+        return value in wanted
 
     def by_token(self, table: str, fields: Mapping[str, type | int]) -> dict[str, dict[str, Any]]:
         """A small table by token; raises Refused for one that is there twice."""
