@@ -42,9 +42,9 @@ from proving_ground.checkpoint import Keeper, State  # noqa: E402
 from proving_ground.config import CheckpointRule, read_conditions, read_run  # noqa: E402
 from proving_ground.data import dataset  # noqa: E402
 from proving_ground.data.loader import Batch, training_batches  # noqa: E402
-from proving_ground.data.scenes import import_scenes  # noqa: E402
 from proving_ground.data.shards import pack  # noqa: E402
 from proving_ground.distributed import join_group  # noqa: E402
+from proving_ground.importers.scenes import import_scenes  # noqa: E402
 from proving_ground.job import Job  # noqa: E402
 from proving_ground.model.losses import head_losses  # noqa: E402
 from proving_ground.model.network import build_network  # noqa: E402

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import ranks
 
-from proving_ground.data.scenes import import_scenes
 from proving_ground.files import digest
+from proving_ground.importers.scenes import import_scenes
 
 # Nothing above loads torch, which reads it once: several test processes only slow each other with a thread a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -19,8 +19,8 @@ sys.path[:0] = [str(TRAINER), str(Path(__file__).parent)]
 
 from conftest import CHECKPOINT, all_features_document, conditions_document, scenes_spec, write_document  # noqa: E402
 
-from proving_ground.data.scenes import import_scenes  # noqa: E402
 from proving_ground.data.shards import pack  # noqa: E402
+from proving_ground.importers.scenes import import_scenes  # noqa: E402
 
 PATIENCE_SECONDS = 240
 

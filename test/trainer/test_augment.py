@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from proving_ground.data import scenes
 from proving_ground.data.augment import PIXELS, PURPOSES, augment
 from proving_ground.data.example import Example
 from proving_ground.data.geometry import (
@@ -24,6 +23,7 @@ from proving_ground.data.geometry import (
 )
 from proving_ground.data.loader import NEW_ORDER, OLD_ORDER
 from proving_ground.data.weather import veil
+from proving_ground.importers import scenes
 from proving_ground.randomness import generator
 
 WIDTH, HEIGHT, COUNT = 96, 56, 6

@@ -9,9 +9,9 @@ from conftest import CATEGORIES, SLICES, data_document, scenes_spec, train_docum
 from PIL import Image
 
 from proving_ground.config import read_run
-from proving_ground.data.bdd100k import import_bdd100k
 from proving_ground.data.manifest import read_manifest
-from proving_ground.data.scenes import import_scenes, share_out
+from proving_ground.importers.bdd100k import import_bdd100k
+from proving_ground.importers.scenes import import_scenes, share_out
 from proving_ground.randomness import generator
 
 DETECTION = CATEGORIES["detection"]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from proving_ground.config import Masks
-from proving_ground.data.coco import import_coco
 from proving_ground.data.decode import check_picture, read_picture, read_values
 from proving_ground.data.masks import MaskReader
 from proving_ground.errors import Refused
+from proving_ground.importers.coco import import_coco
 
 ROAD = ("background", "road", "car")
 # How each orientation of EXIF (1 to 8) is brought upright, in the words of its standard: where row 0 and column 0 lie.

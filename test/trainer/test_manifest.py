@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from imports import SPLITS, refusal
 
-from proving_ground.data.manifest import Frame, read_manifest, write_dataset
+from proving_ground.data.manifest import Frame, read_manifest
+from proving_ground.importers.writing import write_dataset
 
 
 def test_is_written_without_a_line_that_a_reader_refuses(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from conftest import Shared, conditions_document, scenes_spec, train_document
 from jobs import WEIGHTS_ALONE, run_job
 
-from proving_ground.data.scenes import import_scenes
+from proving_ground.importers.scenes import import_scenes
 from proving_ground.preflight import judge_latency
 
 P95 = {"metric": "latency_p95_ms", "bound": "max", "value": 10.0}

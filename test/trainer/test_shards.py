@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proving_ground.data.manifest import SPLITS, write_dataset
+from proving_ground.data.manifest import SPLITS
 from proving_ground.data.shards import pack, verify_shards
 from proving_ground.data.storage import open_storage
+from proving_ground.importers.writing import write_dataset
 
 TRAINER = Path(__file__).parents[2] / "trainer"
 

@@ -13,8 +13,8 @@ from test_loop import fit, read
 from proving_ground.attempt import Places, open_training
 from proving_ground.config import TrainRun
 from proving_ground.data.manifest import read_manifest
-from proving_ground.data.scenes import import_scenes
 from proving_ground.data.shards import pack
+from proving_ground.importers.scenes import import_scenes
 
 # 24 frames over 12 days, then 6 that have no day.
 NOVEMBER = {"from": "2026-11-01", "to": "2026-11-12"}

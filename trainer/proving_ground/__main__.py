@@ -20,15 +20,15 @@ from proving_ground.masking import mask
 
 # An importer's function, and its module, loaded where it is used.
 IMPORTERS = {
-    "scenes": ("proving_ground.data.scenes", "import_scenes"),
-    "bdd100k": ("proving_ground.data.bdd100k", "import_bdd100k"),
-    "coco": ("proving_ground.data.coco", "import_coco"),
-    "tusimple": ("proving_ground.data.tusimple", "import_tusimple"),
-    "index": ("proving_ground.data.index", "import_index"),
-    "nuscenes": ("proving_ground.data.nuscenes", "import_nuscenes"),
-    "cityscapes": ("proving_ground.data.cityscapes", "import_cityscapes"),
-    "culane": ("proving_ground.data.culane", "import_culane"),
-    "trajectories": ("proving_ground.data.trajectories", "import_trajectories"),
+    "scenes": ("proving_ground.importers.scenes", "import_scenes"),
+    "bdd100k": ("proving_ground.importers.bdd100k", "import_bdd100k"),
+    "coco": ("proving_ground.importers.coco", "import_coco"),
+    "tusimple": ("proving_ground.importers.tusimple", "import_tusimple"),
+    "index": ("proving_ground.importers.index", "import_index"),
+    "nuscenes": ("proving_ground.importers.nuscenes", "import_nuscenes"),
+    "cityscapes": ("proving_ground.importers.cityscapes", "import_cityscapes"),
+    "culane": ("proving_ground.importers.culane", "import_culane"),
+    "trajectories": ("proving_ground.importers.trajectories", "import_trajectories"),
 }
 
 # What a person mends by making room or giving rights.

@@ -1,1 +1,1 @@
-"""Manifests become tensors: reading, importing, generating and augmenting frames."""
+"""Manifests become tensors: reading, checking, sharding and augmenting frames."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imports import by_sequence, frames_of, problems_of, refusal, write_image
 
-from proving_ground.data.culane import import_culane
+from proving_ground.importers.culane import import_culane
 
 SIZE = (164, 59)
 VIDEO = "driver_23_30frame/05151649_0422.MP4"

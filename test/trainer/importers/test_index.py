@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from imports import by_sequence, frames_of, refusal
 from indices import DETECTION, SIZE, Rows, rows_of, write
 
-from proving_ground.data.index import import_index
-from proving_ground.data.rows import read_rows
+from proving_ground.importers.index import import_index
+from proving_ground.importers.rows import read_rows
 
-TRAINER = Path(__file__).parents[2] / "trainer"
+TRAINER = Path(__file__).parents[3] / "trainer"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
@@ -214,8 +214,8 @@ def test_needs_no_more_memory_for_more_rows(tmp_path: Path) -> None:
     program = """
 import resource, sys
 from pathlib import Path
-from proving_ground.data.index import look_through
-from proving_ground.data.record import Record
+from proving_ground.importers.index import look_through
+from proving_ground.importers.record import Record
 import json
 spec = json.load(sys.stdin)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

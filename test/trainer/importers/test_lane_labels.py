@@ -11,8 +11,8 @@ from imports import frames_of, imported, needs, refusal
 from PIL import Image
 
 from proving_ground.data.targets import lane_targets
-from proving_ground.data.tusimple import import_tusimple
 from proving_ground.evaluation.counting.lanes import draw_lane
+from proving_ground.importers.tusimple import import_tusimple
 
 LINE = {"lanes": [[-2, 60, 40], [70, -2, 90], [-2, -2, 5]], "h_samples": [10, 20, 40], "raw_file": "a/1.jpg"}
 

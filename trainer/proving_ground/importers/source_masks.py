@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from proving_ground.data.decode import read_values
-from proving_ground.data.images import read_bytes
 from proving_ground.errors import Refused
+from proving_ground.importers.images import read_bytes
 
 
 def read_mask(file: Path, size: tuple[int, int], *, colours: bool = False) -> np.ndarray:

@@ -14,7 +14,7 @@ from PIL import Image
 from proving_ground.data.dataset_check import check_dataset
 from proving_ground.data.manifest import Frame, read_manifest
 
-REAL = Path(__file__).parents[2] / "../shared/data"
+REAL = Path(__file__).parents[3] / "../shared/data"
 SPLITS = ("train", "val", "test")
 Importer = Callable[[dict[str, Any], Path], None]
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from PIL import Image
 
-from proving_ground.data.fields import attributes_of, captured_of, fields, refuse_absent, sequence_of
-from proving_ground.data.images import choose, fit_box, inside, write_resized
-from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
-from proving_ground.data.record import Record
-from proving_ground.data.segments import BACKGROUND, Segment, draw_mask
-from proving_ground.data.sequences import is_by_sequence, source_of, split_by_sequence
+from proving_ground.data.manifest import SPLITS, is_number, shorten
 from proving_ground.errors import Refused
 from proving_ground.files import read_json
+from proving_ground.importers.fields import attributes_of, captured_of, fields, refuse_absent, sequence_of
+from proving_ground.importers.images import choose, fit_box, inside, write_resized
+from proving_ground.importers.record import Record
+from proving_ground.importers.segments import BACKGROUND, Segment, draw_mask
+from proving_ground.importers.sequences import is_by_sequence, source_of, split_by_sequence
+from proving_ground.importers.writing import write_dataset
 
 LISTS = ("images", "annotations", "categories")
 Id = int | str

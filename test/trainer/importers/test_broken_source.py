@@ -14,10 +14,10 @@ from imports import by_sequence
 from indices import rows_of, write
 from test_any_source import broken
 
-from proving_ground.data.cityscapes import import_cityscapes
-from proving_ground.data.index import import_index
-from proving_ground.data.nuscenes import import_nuscenes
 from proving_ground.errors import Refused
+from proving_ground.importers.cityscapes import import_cityscapes
+from proving_ground.importers.index import import_index
+from proving_ground.importers.nuscenes import import_nuscenes
 
 examples = settings(derandomize=True, deadline=None, max_examples=500 if SOAK else 40)
 Importer = Callable[[dict[str, Any], Path], None]

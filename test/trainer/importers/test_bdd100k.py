@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from imports import SPLITS, frames_of, imported, refusal, write_image, write_json
 
-from proving_ground.data.bdd100k import import_bdd100k
+from proving_ground.importers.bdd100k import import_bdd100k
 
 BOX = {"category": "car", "box2d": {"x1": 10, "y1": 5, "x2": 30, "y2": 25}}
 

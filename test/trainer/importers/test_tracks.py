@@ -12,8 +12,8 @@ from proving_ground.config import Architecture, Data, Tracks
 from proving_ground.data.augment import augment
 from proving_ground.data.dataset import FrameDataset
 from proving_ground.data.loader import stack
-from proving_ground.data.trajectories import import_trajectories
 from proving_ground.evaluation import Evaluator
+from proving_ground.importers.trajectories import import_trajectories
 from proving_ground.model.network import build_network
 from proving_ground.model.predictions import predict
 from proving_ground.model.trajectory import trajectory_loss

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from proving_ground.data.fields import fields
-from proving_ground.data.images import choose, inside, write_resized
-from proving_ground.data.lines import fit_lane
-from proving_ground.data.manifest import LARGEST, SPLITS, shorten, write_dataset
-from proving_ground.data.record import Record
-from proving_ground.data.sequences import is_by_sequence, split_by_sequence
+from proving_ground.data.manifest import LARGEST, SPLITS, shorten
 from proving_ground.errors import Refused
+from proving_ground.importers.fields import fields
+from proving_ground.importers.images import choose, inside, write_resized
+from proving_ground.importers.lines import fit_lane
+from proving_ground.importers.record import Record
+from proving_ground.importers.sequences import is_by_sequence, split_by_sequence
+from proving_ground.importers.writing import write_dataset
 
 # The lists of test frames by what they show, as list/test_split has them: test0_normal.txt to test8_night.txt.
 SCENES = "list/test_split/test*_*.txt"

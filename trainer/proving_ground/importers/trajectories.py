@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from proving_ground.data.fields import fields
-from proving_ground.data.manifest import LARGEST, SPLITS, write_dataset
-from proving_ground.data.record import Record
+from proving_ground.data.manifest import LARGEST, SPLITS
 from proving_ground.errors import Refused
+from proving_ground.importers.fields import fields
+from proving_ground.importers.record import Record
+from proving_ground.importers.writing import write_dataset
 
 # Whole numbers beyond this are not exact as float64.
 MAX_WHOLE = 2**53

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from proving_ground.data.manifest import write_dataset
 from proving_ground.errors import Refused
+from proving_ground.importers.writing import write_dataset
 from proving_ground.randomness import generator
 
 ATTRIBUTES = {"timeofday": ("day", "dusk", "night"), "weather": ("clear", "rain", "fog"), "scene": ("city", "highway")}

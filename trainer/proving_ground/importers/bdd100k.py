@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proving_ground.data.fields import attributes_of, captured_of, fields, refuse_absent, sequence_of
-from proving_ground.data.images import fit_box, inside, write_resized
-from proving_ground.data.manifest import SPLITS, shorten, write_dataset
-from proving_ground.data.record import Record
-from proving_ground.data.sequences import is_by_sequence, source_of, split_by_sequence
+from proving_ground.data.manifest import SPLITS, shorten
 from proving_ground.errors import Refused
 from proving_ground.files import read_json
+from proving_ground.importers.fields import attributes_of, captured_of, fields, refuse_absent, sequence_of
+from proving_ground.importers.images import fit_box, inside, write_resized
+from proving_ground.importers.record import Record
+from proving_ground.importers.sequences import is_by_sequence, source_of, split_by_sequence
+from proving_ground.importers.writing import write_dataset
 
 # The dataset has had two names for each of these.
 SYNONYMS = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle"}

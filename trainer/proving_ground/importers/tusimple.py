@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from proving_ground.data.decode import read_values
-from proving_ground.data.fields import attributes_of, fields
-from proving_ground.data.images import choose, inside, read_bytes, write_resized
-from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
-from proving_ground.data.record import Record
+from proving_ground.data.manifest import SPLITS, is_number, shorten
 from proving_ground.errors import Refused
+from proving_ground.importers.fields import attributes_of, fields
+from proving_ground.importers.images import choose, inside, read_bytes, write_resized
+from proving_ground.importers.record import Record
+from proving_ground.importers.writing import write_dataset
 
 # x of a lane at a row where it isn't.
 ABSENT = -2

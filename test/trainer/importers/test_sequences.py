@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imports import by_sequence, frames_of, refusal, write_image
 
-from proving_ground.data.bdd100k import import_bdd100k
-from proving_ground.data.coco import import_coco
 from proving_ground.data.manifest import SPLITS
-from proving_ground.data.sequences import assign_sequences, split_by_sequence
+from proving_ground.importers.bdd100k import import_bdd100k
+from proving_ground.importers.coco import import_coco
+from proving_ground.importers.sequences import assign_sequences, split_by_sequence
 
 examples = settings(derandomize=True, deadline=None, max_examples=500 if SOAK else 50)
 names = st.text(min_size=1, max_size=6)

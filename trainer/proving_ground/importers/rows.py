@@ -8,9 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from proving_ground.data.fields import text_of
 from proving_ground.data.manifest import MOST_LINE, refuse_constant, shorten
 from proving_ground.errors import Refused
+from proving_ground.importers.fields import text_of
 
 # Rows of Parquet that are in memory at once.
 BATCH = 256

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imports import by_sequence, frames_of, problems_of, refusal, write_image
 
-from proving_ground.data.cuboid import corners_of, picture_box, rotation_of
-from proving_ground.data.nuscenes import import_nuscenes
+from proving_ground.importers.cuboid import corners_of, picture_box, rotation_of
+from proving_ground.importers.nuscenes import import_nuscenes
 
 SIZE = (160, 90)
 INTRINSIC = [[126.0, 0.0, 81.5], [0.0, 126.0, 49.0], [0.0, 0.0, 1.0]]
@@ -250,7 +250,7 @@ def test_names_of_categories_are_prefixes_and_the_longest_decides(tmp_path: Path
 
 def test_tables_are_read_entry_by_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # An entry goes on in the next of what is read at once.
-    monkeypatch.setattr("proving_ground.data.nuscenes_tables.CHUNK", 37)
+    monkeypatch.setattr("proving_ground.importers.nuscenes_tables.CHUNK", 37)
     import_nuscenes(write(tmp_path, tables_of()), tmp_path / "out")
     assert len(frames_of(tmp_path / "out", ["vehicle", "human.adult"])["test"]) == 4
 

@@ -15,12 +15,12 @@ from imports import SPLITS, imported
 from PIL import Image
 from test_fuzz import holders_of, names, values
 
-from proving_ground.data.bdd100k import import_bdd100k
-from proving_ground.data.coco import import_coco
-from proving_ground.data.scenes import import_scenes
-from proving_ground.data.trajectories import import_trajectories
-from proving_ground.data.tusimple import import_tusimple
 from proving_ground.errors import Refused
+from proving_ground.importers.bdd100k import import_bdd100k
+from proving_ground.importers.coco import import_coco
+from proving_ground.importers.scenes import import_scenes
+from proving_ground.importers.trajectories import import_trajectories
+from proving_ground.importers.tusimple import import_tusimple
 
 sizes = st.tuples(st.integers(16, 64), st.integers(16, 64))
 scalars = st.text(max_size=5) | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6) | st.none()

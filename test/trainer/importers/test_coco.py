@@ -11,7 +11,7 @@ from imports import SPLITS, frames_of, imported, refusal, write_image, write_jso
 from PIL import Image
 from pycocotools import mask as reference
 
-from proving_ground.data.coco import import_coco
+from proving_ground.importers.coco import import_coco
 
 WIDTH, HEIGHT = 60, 40
 SQUARE = [10, 5, 30, 5, 30, 25, 10, 25]

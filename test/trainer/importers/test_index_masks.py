@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from proving_ground.config import read_masks
-from proving_ground.data.index import import_index
 from proving_ground.data.masks import MaskReader
+from proving_ground.importers.index import import_index
 
 
 def test_has_masks_as_files_of_class_indices(tmp_path: Path) -> None:

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from proving_ground.data.cuboid import corners_of, picture_box, rotation_of
-from proving_ground.data.fields import fields
-from proving_ground.data.images import fit_box, inside, write_resized
-from proving_ground.data.manifest import SPLITS, write_dataset
-from proving_ground.data.naming import check_labels, map_names
-from proving_ground.data.nuscenes_tables import Annotation, CameraFrame, Scene, Tables, read_tables
-from proving_ground.data.record import Record
-from proving_ground.data.sequences import is_by_sequence, split_by_sequence
+from proving_ground.data.manifest import SPLITS
 from proving_ground.errors import Refused
+from proving_ground.importers.cuboid import corners_of, picture_box, rotation_of
+from proving_ground.importers.fields import fields
+from proving_ground.importers.images import fit_box, inside, write_resized
+from proving_ground.importers.naming import check_labels, map_names
+from proving_ground.importers.nuscenes_tables import Annotation, CameraFrame, Scene, Tables, read_tables
+from proving_ground.importers.record import Record
+from proving_ground.importers.sequences import is_by_sequence, split_by_sequence
+from proving_ground.importers.writing import write_dataset
 
 # What nuScenes' tokens 1 to 4 say of how much of an object all cameras see, and the least percent of each.
 VISIBILITY = {1: ("v0-40", 0), 2: ("v40-60", 40), 3: ("v60-80", 60), 4: ("v80-100", 80)}

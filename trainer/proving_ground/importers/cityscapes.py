@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from proving_ground.data.fields import fields
-from proving_ground.data.images import fit_box, write_resized
-from proving_ground.data.manifest import SPLITS, is_number, shorten, write_dataset
+from proving_ground.data.manifest import SPLITS, is_number, shorten
 from proving_ground.data.masks import IGNORED
-from proving_ground.data.naming import check_labels, map_names
-from proving_ground.data.record import Record
-from proving_ground.data.sequences import is_by_sequence, split_by_sequence
-from proving_ground.data.source_masks import read_mask, write_mask
 from proving_ground.errors import Refused
 from proving_ground.files import read_json
+from proving_ground.importers.fields import fields
+from proving_ground.importers.images import fit_box, write_resized
+from proving_ground.importers.naming import check_labels, map_names
+from proving_ground.importers.record import Record
+from proving_ground.importers.sequences import is_by_sequence, split_by_sequence
+from proving_ground.importers.source_masks import read_mask, write_mask
+from proving_ground.importers.writing import write_dataset
 
 # Those of Cityscapes' labels that count, by their id; the others (void, and what its evaluation ignores) are ignored.
 LABELS = {

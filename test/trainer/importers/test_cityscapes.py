@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imports import by_sequence, frames_of, mask_of, problems_of, refusal, write_image
 from PIL import Image
 
-from proving_ground.data.cityscapes import import_cityscapes
+from proving_ground.importers.cityscapes import import_cityscapes
 
 SIZE = (64, 32)
 CATEGORIES = {"detection": ["person", "vehicle"], "segmentation": ["road", "vehicle", "person"]}

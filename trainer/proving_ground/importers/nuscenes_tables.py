@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from proving_ground.data.cuboid import rotation_of
 from proving_ground.data.manifest import is_number, shorten
-from proving_ground.data.record import Record
 from proving_ground.errors import Refused
+from proving_ground.importers.cuboid import rotation_of
+from proving_ground.importers.record import Record
 
 # Characters of a table that are in memory at once: sample_data of v1.0-trainval has more than a gigabyte.
 CHUNK = 1 << 20

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 
 from proving_ground.config import read_masks
-from proving_ground.data.fields import captured_of, fields, text_of
-from proving_ground.data.images import fit_box, inside, write_resized
-from proving_ground.data.lines import fit_lane
-from proving_ground.data.manifest import SPLITS, check_points, is_number, shorten, write_dataset
+from proving_ground.data.manifest import SPLITS, check_points, is_number, shorten
 from proving_ground.data.masks import MaskReader
-from proving_ground.data.naming import check_labels, map_names
-from proving_ground.data.record import Record
-from proving_ground.data.rows import Row, read_rows
-from proving_ground.data.segments import BACKGROUND, Segment, draw_mask
-from proving_ground.data.sequences import assign_sequences, is_by_sequence
-from proving_ground.data.source_masks import read_mask, write_mask
 from proving_ground.errors import Refused
+from proving_ground.importers.fields import captured_of, fields, text_of
+from proving_ground.importers.images import fit_box, inside, write_resized
+from proving_ground.importers.lines import fit_lane
+from proving_ground.importers.naming import check_labels, map_names
+from proving_ground.importers.record import Record
+from proving_ground.importers.rows import Row, read_rows
+from proving_ground.importers.segments import BACKGROUND, Segment, draw_mask
+from proving_ground.importers.sequences import assign_sequences, is_by_sequence
+from proving_ground.importers.source_masks import read_mask, write_mask
+from proving_ground.importers.writing import write_dataset
 
 # The split of a row that belongs to none.
 NO_SPLIT = len(SPLITS)

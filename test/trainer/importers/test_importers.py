@@ -15,11 +15,11 @@ from imports import frames_of, needs, refusal
 from PIL import Image
 
 from proving_ground.__main__ import IMPORTERS
-from proving_ground.data.coco import import_coco
 from proving_ground.data.slices import load_slices
-from proving_ground.data.trajectories import import_trajectories
+from proving_ground.importers.coco import import_coco
+from proving_ground.importers.trajectories import import_trajectories
 
-TRAINER = Path(__file__).parents[2] / "trainer"
+TRAINER = Path(__file__).parents[3] / "trainer"
 SLICES = [{"name": "wet", "where": {"weather": "rain"}}]
 
 

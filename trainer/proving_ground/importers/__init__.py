@@ -1,0 +1,1 @@
+"""Formats that people have become datasets: importers, and what they share."""
