@@ -139,4 +139,4 @@ def test_of_an_importer() -> None:
     collect(schema["properties"]["importer"])
     # The attributes of the scenes and the slices' own keys are read in files of their own.
     assert len(names) > 15
-    assert names - strings_of("data") == set()
+    assert names - strings_of("data", "importers") == set()

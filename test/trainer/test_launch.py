@@ -226,7 +226,7 @@ def test_passes_sigterm_on_and_waits_for_the_job_to_save(jobs: Jobs) -> None:
         "def save(*_):\n    time.sleep(0.3); open('saved', 'w'); sys.exit(75)\n"
         "signal.signal(signal.SIGTERM, save); open('ready', 'w'); time.sleep(60)"
     )
-    launcher = jobs.launch(code)
+    launcher = jobs.launch(code, grace=60)
     wait_for((jobs.folder / "ready").exists)
     launcher.terminate()
     launcher.wait(20)

@@ -63,7 +63,7 @@ def test_every_importer_is_there_without_any_other(importer: str, tmp_path: Path
     # An empty specification is refused by the importer itself.
     made = run_alone("import", importer, "--spec", "-", "--out", str(tmp_path / "out"), given="{}")
     assert "No module named" not in made.stderr
-    assert "proving_ground/data/" in made.stderr or made.returncode == 65, made.stderr
+    assert "proving_ground/importers/" in made.stderr or made.returncode == 65, made.stderr
 
 
 def test_without_one_of_them_nothing_is_made(tmp_path: Path) -> None:

@@ -120,8 +120,9 @@ function checkChosen({ data }: ResolvedExperiment, dataset: Dataset): Pick<DataC
 		const at = (key: string, message: string, part?: "key") =>
 			problemAt(source, `${pointer}/${index}${key}`, `the slice ${slice.name}: ${message}`, part);
 		const unknown = unknownConditions(slice, dataset);
-		problems.push(...unknown.map(({ attribute, message }) => at(`/where/${escapePointer(attribute)}`, message, "key")));
-		if (unknown.length > 0) continue;
+		for (const { attribute, message, isAll } of unknown)
+			(isAll ? problems : warnings).push(at(`/where/${escapePointer(attribute)}`, message, "key"));
+		if (unknown.some(({ isAll }) => isAll)) continue;
 		if (slice.frames === 0) {
 			const none = "no test frame meets all its conditions";
 			if (slice.protected) problems.push(at("/where", `it is protected, but ${none}`));
@@ -132,19 +133,29 @@ function checkChosen({ data }: ResolvedExperiment, dataset: Dataset): Pick<DataC
 	return { problems, warnings };
 }
 
+interface Unknown {
+	attribute: string;
+	message: string;
+	/** Whether no frame can have what is wanted of the attribute; of several values others may be there. */
+	isAll: boolean;
+}
+
 /** Attributes, and values of them, that no test frame has. */
-function unknownConditions({ where }: PlanSlice, { splits }: Dataset): { attribute: string; message: string }[] {
+function unknownConditions({ where }: PlanSlice, { splits }: Dataset): Unknown[] {
 	const { attributes } = splits.test;
 	return Object.entries(where as Record<string, string | string[]>).flatMap(([attribute, wanted]) => {
 		const values = ownValue(attributes, attribute);
 		if (!values) {
 			const message = `no test frame has the attribute ${attribute}; ${known(attribute, Object.keys(attributes))}`;
-			return [{ attribute, message }];
+			return [{ attribute, message, isAll: true }];
 		}
-		return [wanted].flat().flatMap((value) => {
-			if (Object.hasOwn(values, value)) return [];
-			return [{ attribute, message: `no test frame has ${attribute}: ${value}; ${known(value, Object.keys(values))}` }];
-		});
+		const all = [wanted].flat();
+		const absent = all.filter((value) => !Object.hasOwn(values, value));
+		return absent.map((value) => ({
+			attribute,
+			message: `no test frame has ${attribute}: ${value}; ${known(value, Object.keys(values))}`,
+			isAll: absent.length === all.length,
+		}));
 	});
 }
 

@@ -184,6 +184,15 @@ describe("in its slices", () => {
 		`);
 	});
 
+	test("is one of several values that no test frame has: that is told, for the others are there", async () => {
+		await writeData("few", {}, "slices:\n  - { name: dark, where: { time: [night, dusk] } }\n");
+		expect(await warned()).toEqual([
+			".proving-ground/data/few/slices.yaml:2 the slice dark: no test frame has time: dusk; they have: day, night",
+		]);
+		await writeData("few", {}, "slices:\n  - { name: dark, where: { time: [dawn, dusk] } }\n");
+		expect(await refused()).toContain("no test frame has time: dawn; they have: day, night");
+	});
+
 	test("is told with the first of the values that frames have", async () => {
 		const tests = Array.from({ length: 30 }, (_, at) => frame(`t${at}`, { attributes: { at: `place-${at}` } }));
 		await writeData("few", { test: tests.join("") }, "slices:\n  - { name: home, where: { at: plaza-29 } }\n");
