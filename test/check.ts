@@ -68,6 +68,7 @@ const checks: [name: string, command: string[], mend: string, folder?: string][]
 		[bin("knip"), "--include", "dependencies,unlisted,unresolved,binaries,exports"],
 		"by hand, in package.json",
 	],
+	["faults of the mutation checks, each in its place", [process.execPath, "test/mutations.ts", "--check"], "by hand"],
 	["generated validators and types", [process.execPath, "actions/build/schemas.ts", "--check"], "npm run schemas"],
 	[
 		"bundles, README tables and workflows to copy",

@@ -1,5 +1,5 @@
 // Small faults put into the code of gate, waivers and intervals, one at a time: its tests must notice every one.
-// Run: node test/mutations.ts [gate | waivers | noise | seeds | waiver_file | author | student | intervals] [--minutes N] [--junit FILE]
+// Run: node test/mutations.ts [gate | waivers | noise | seeds | waiver_file | author | student | intervals] [--minutes N] [--junit FILE]; --check only looks for their places
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -256,11 +256,10 @@ interface Tried {
 	noticed: boolean;
 }
 
-/** Checks that the suite's tests pass without a fault, and that each fault has its one place. */
-function checkSuite({ file, faults }: Suite, source: string, run: () => number | null): void {
+/** Throws where a fault of a suite hasn't its one place in the source. */
+function checkPlaces({ file, faults }: Suite, source: string): void {
 	const missing = faults.find(([found]) => source.split(found).length !== 2);
 	if (missing) throw new Error(`${file}: not there exactly once: ${missing[0]}`);
-	if (run() !== 0) throw new Error(`${file}: its tests fail without any fault.`);
 }
 
 /** Puts faults into a copy of the project one at a time, in the order given, for as long as there is time. */
@@ -273,7 +272,10 @@ function tryFaults(order: [Suite, Fault][], copy: string, deadline: number): Tri
 		const run = () => spawnSync(command, rest, { cwd: path.join(copy, folder), stdio: "ignore" }).status;
 		if (Date.now() > deadline) break;
 		const source = sources.get(suite) ?? readFileSync(path.join(root, file), "utf8");
-		if (!sources.has(suite)) checkSuite(suite, source, run);
+		if (!sources.has(suite)) {
+			checkPlaces(suite, source);
+			if (run() !== 0) throw new Error(`${file}: its tests fail without any fault.`);
+		}
 		sources.set(suite, source);
 		writeFileSync(
 			path.join(copy, file),
@@ -305,9 +307,13 @@ function shuffled<T>(list: T[], seed: number): T[] {
 }
 
 const { values, positionals: chosen } = parseArgs({
-	options: { junit: { type: "string" }, minutes: { type: "string" } },
+	options: { check: { type: "boolean" }, junit: { type: "string" }, minutes: { type: "string" } },
 	allowPositionals: true,
 });
+if (values.check) {
+	for (const suite of Object.values(suites)) checkPlaces(suite, readFileSync(path.join(root, suite.file), "utf8"));
+	process.exit(0);
+}
 const all = Object.entries(suites)
 	.filter(([name]) => chosen.length === 0 || chosen.includes(name))
 	.flatMap(([, suite]) => suite.faults.map((fault): [Suite, Fault] => [suite, fault]));
