@@ -1,56 +1,13 @@
 // Folders of public faults in small, one a kind, become a line each: whether the product does what the folder's EXPECTED.txt says.
 // Run: node test/cases.ts FOLDER [SLUG ...]; says so and ends well where the folder is absent.
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseCommand } from "../actions/lib/follow/slash_command.ts";
 import type { Jobs } from "../actions/lib/generated/documents.d.ts";
-import { experiment, files, repository, writeProject } from "./system/project.ts";
-
-interface Ran {
-	code: number;
-	out: string;
-	/** Both streams. */
-	said: string;
-}
-
-/** A case's own copy of its folder, and what can be done with it. */
-interface Case {
-	folder: string;
-	/** The trainer's command line, in the folder. */
-	trainer(...args: string[]): Promise<Ran>;
-	/** Imports by spec.json into a new folder; gives the lines of each manifest. */
-	imported(): Promise<Ran & { made: string; lines(split: string): Promise<Line[]> }>;
-	/** Python of the trainer's environment, which prints JSON. */
-	python<T>(code: string, ...args: string[]): Promise<T>;
-	/** A small project, whose recipe `mini` is of the folder's data where it has manifests. */
-	project(more?: Record<string, string>): Promise<(...args: string[]) => Promise<Ran>>;
-	root: string;
-}
-
-interface Line {
-	"source-ref"?: string;
-	sequence?: string;
-	captured?: string;
-	attributes?: Record<string, unknown>;
-	detection?: { category: string; box: number[] }[];
-	lanes?: number[][][];
-	tracks?: { past: number[][]; future: number[][] }[];
-	"segmentation-ref"?: string;
-}
-
-const python = path.join(repository, ".venv/bin/python");
-
-function run(program: string, args: readonly string[], cwd: string, env: Record<string, string> = {}): Promise<Ran> {
-	const surroundings = { ...process.env, PYTHONPATH: path.join(repository, "trainer"), ...env };
-	return new Promise((resolve) => {
-		execFile(program, args, { cwd, env: surroundings, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-			resolve({ code: error ? Number(error.code ?? 1) : 0, out: stdout, said: `${stdout}${stderr}` });
-		});
-	});
-}
+import { type Case, openCase, python, type Ran, run } from "./case_folder.ts";
+import { experiment, files, repository } from "./system/project.ts";
 
 function ensure(holds: unknown, found: string): asserts holds {
 	if (!holds) throw new Error(found.trim().slice(-600));
@@ -382,43 +339,6 @@ print(json.dumps(np.diff(np.concatenate(pasts).astype(float), axis=1).ravel().to
 /** Cases that are no data's, or that this project doesn't answer by a command. */
 const NOT_YET = ["36", "37", "38", "39"];
 
-async function open(source: string, work: string): Promise<Case> {
-	const folder = path.join(work, "case");
-	await cp(source, folder, { recursive: true });
-	const root = path.join(work, "project");
-	const trainer = (...args: string[]) => run(python, ["-m", "proving_ground", ...args], folder);
-	let imports = 0;
-	return {
-		folder,
-		root,
-		trainer,
-		async imported() {
-			imports += 1;
-			const made = path.join(work, `made-${imports}`);
-			const { name } = JSON.parse(await readFile(path.join(folder, "spec.json"), "utf8")) as { name: string };
-			const ran = await trainer("import", name, "--spec", "spec.json", "--out", made);
-			const lines = async (split: string) =>
-				(await readFile(path.join(made, `golden_${split}.manifest`), "utf8"))
-					.split("\n")
-					.filter(Boolean)
-					.map((line) => JSON.parse(line) as Line);
-			return { ...ran, made, lines };
-		},
-		async python(code, ...args) {
-			const ran = await run(python, ["-c", code, ...args], folder);
-			takes(ran);
-			return JSON.parse(ran.out);
-		},
-		async project(more = {}) {
-			await writeProject(root, more);
-			if (existsSync(path.join(folder, "golden_train.manifest")))
-				await cp(folder, path.join(root, ".proving-ground/data/case"), { recursive: true });
-			const cli = path.join(repository, "actions/cli/cli.ts");
-			return (...args) => run(process.execPath, [cli, "--root", root, ...args], root);
-		},
-	};
-}
-
 const [from, ...wanted] = process.argv.slice(2);
 if (from === undefined || !existsSync(from)) {
 	console.log(`${from ?? "The folder of cases"} is absent: no case was tried.`);
@@ -437,7 +357,7 @@ for (const slug of slugs) {
 	const work = await mkdtemp(path.join(tmpdir(), "case-"));
 	tried += 1;
 	try {
-		await check(await open(path.join(from, slug), work));
+		await check(await openCase(path.join(from, slug), work));
 		console.log(`${slug}: as expected`);
 	} catch (error) {
 		failed += 1;

@@ -105,6 +105,18 @@ export function documentText(value: unknown): string {
 
 const NUMBERS = /\[\n\s+-?\d[\d.e+-]*(?:,\n\s+-?\d[\d.e+-]*)*\n\s+\]/g;
 
+/** The digest of what is read bit by bit, as documents write it. */
+export async function digestStream(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+	const hash = createHash("sha256");
+	for await (const chunk of chunks) hash.update(chunk);
+	return `sha256:${hash.digest("hex")}`;
+}
+
+/** As much of a digest as names a folder or a file beside few others. */
+export function shortDigest(digest: string): string {
+	return digest.slice("sha256:".length, "sha256:".length + 16);
+}
+
 /** Digest of bytes or text, as documents write it. */
 export function sha256(data: string | Uint8Array): string {
 	return `sha256:${createHash("sha256").update(data).digest("hex")}`;

@@ -72,6 +72,26 @@ rules:
 	"experiments/second.yaml": experiment({ gates: "strict", more: "seed: 1\nweights: { version: 1 }\n" }),
 };
 
+/** The small model with boxes alone, in place of the other, and a gate that measures them. */
+export function boxesAlone(global_batch: number): Record<string, string> {
+	return {
+		"recipes/models/mini.yaml": `description: Boxes alone
+architecture: { input: { width: 96, height: 64 }, backbone: { widths: [4, 8, 8, 8], depth: 1 }, neck: { channels: 8 }, heads: [detection] }
+train:
+  epochs: 2
+  global_batch: ${global_batch}
+  learning_rate: 0.003
+  weight_decay: 0
+  warmup_steps: 2
+  clip_norm: 10
+  precision: fp32
+  loss: { detection: { weight: 1, gamma: 2, box_weight: 0.5 } }
+`,
+		"recipes/gates/lenient.yaml":
+			"description: Anything\nrules:\n  - { metric: map, min: 0, reason: it was measured }\n",
+	};
+}
+
 /** An experiment file on the small recipes. */
 export function experiment({
 	gates = "lenient",

@@ -81,9 +81,15 @@ def lines(draw: st.DrawFn) -> bytes:
         return draw(st.binary(max_size=60))
     if kind == 1:
         return encode(draw(values))
-    frame = json.loads(json.dumps(draw(st.sampled_from([FRAME, TRACKS]))))
-    for _ in range(draw(st.integers(0, 2))):
-        holders = list(holders_of(frame))
+    return encode(draw(spoiled(draw(st.sampled_from([FRAME, TRACKS])), least=0, most=2)))
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, good: Any, least: int, most: int) -> Any:
+    """A copy of a document in which some things are replaced, renamed or taken out, so many times."""
+    document = json.loads(json.dumps(good))
+    for _ in range(draw(st.integers(least, most))):
+        holders = list(holders_of(document))
         holder, name = holders[draw(st.integers(0, len(holders) - 1))]
         if draw(st.booleans()):
             holder[name] = draw(values)
@@ -91,7 +97,7 @@ def lines(draw: st.DrawFn) -> bytes:
             holder[draw(names)] = holder.pop(name)
         else:
             del holder[name]
-    return encode(frame)
+    return document
 
 
 def encode(value: object) -> bytes:

@@ -1,9 +1,8 @@
 // A dataset's folder becomes its counts and the digest of its content; an importer makes it where it is absent.
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
-import { sha256 } from "../documents.ts";
+import { digestStream, sha256, shortDigest } from "../documents.ts";
 import { InvalidFile, InvalidInput } from "../errors.ts";
 import { type Loaded, loadSlices, MOST_BYTES } from "../experiment/files.ts";
 import { type Captured, isInside } from "../experiment/window.ts";
@@ -25,15 +24,13 @@ import { fetchPinned, isFetched, isTrackedHere, sealPinned } from "./dvc.ts";
 import { pinFolder } from "./dvc_files.ts";
 import { knownPin, notePin, readPinned } from "./dvc_pin.ts";
 import { Faults } from "./faults.ts";
-import { findImported, findSlices, isFolder, makeImported, writeSlices } from "./imported.ts";
+import { findImported, isFolder, makeImported, SLICES, writeSlices } from "./imported.ts";
 import { type Frame, readManifest } from "./manifest.ts";
 import { type Members, membersOf } from "./overlap.ts";
 import { refuseOutside } from "./place.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
 type Split = (typeof SPLITS)[number];
-
-const SLICES = "slices.yaml";
 
 const HEADS = ["detection", "segmentation", "lanes", "trajectory"] as const;
 
@@ -98,9 +95,8 @@ export async function prepareDataset(
 			onMake(name);
 			onMake(name, await makeImported(recipe, location, trainer));
 		}
-		const known = await findSlices(recipe, location);
-		if (known === null && !isKnown) throw new NotMadeYet(data.source.file);
-		slices = known ?? (await writeSlices(recipe, location));
+		if (found.slices === null && !isKnown) throw new NotMadeYet(data.source.file);
+		slices = found.slices ?? (await writeSlices(recipe, location));
 	} else if (!(await isFolder(location))) {
 		throw new InvalidInput(
 			`${location}: the dataset of the data recipe ${name} isn't there, and the recipe names no importer to make it.`,
@@ -111,7 +107,7 @@ export async function prepareDataset(
 	if (fetching && isKnown) await notePin(state.folder, fetching.source);
 	// A job may outlive the checkout whose link leads there.
 	if (!recipe.shards) return { ...dataset, location: await realpath(location) };
-	const digest = dataset.run.version.slice("sha256:".length, "sha256:".length + 16);
+	const digest = shortDigest(dataset.run.version);
 	const shards = path.join(state.folder, "shards", `${name}-${digest}`);
 	await makeFolder(path.dirname(shards));
 	const own = slices === SLICES ? [] : ["--slices", slices];
@@ -329,14 +325,12 @@ class Unreadable extends InvalidInput {
 async function digestFile(file: string): Promise<string> {
 	// A pipe or a device has no end.
 	if ((await stat(file).catch(() => null))?.isFile() === false) throw new Unreadable(file, "is no regular file");
-	const hash = createHash("sha256");
 	try {
-		for await (const chunk of createReadStream(file)) hash.update(chunk);
+		return await digestStream(createReadStream(file));
 	} catch (error) {
 		const { code } = error as NodeJS.ErrnoException;
 		throw new Unreadable(file, code === "ENOENT" ? "isn't there" : `can't be read (${code})`);
 	}
-	return `sha256:${hash.digest("hex")}`;
 }
 
 /** The md5 that DVC pinned, read from the .dvc file beside the dataset without DVC; null where there is none. */

@@ -1,7 +1,7 @@
 // A pin becomes the folder that it stands for, fetched with DVC where it is not there yet.
 import { mkdtemp, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { sha256 } from "../documents.ts";
+import { sha256, shortDigest } from "../documents.ts";
 import { InvalidFile, InvalidInput, ServiceError } from "../errors.ts";
 import type { Loaded } from "../experiment/files.ts";
 import { exists, makeFolder } from "../files.ts";
@@ -88,7 +88,7 @@ export async function sealPinned({ state, location, source }: Fetching, version:
 // DVC would call a file of ours inside a folder that it tracks a change; a folder that is only fetched has it inside, so that both come as one.
 function recordOf(state: State, location: string, isTracked: boolean): string {
 	if (!isTracked) return path.join(location, ".dvc-pin.json");
-	const digest = sha256(location).slice("sha256:".length, "sha256:".length + 16);
+	const digest = shortDigest(sha256(location));
 	return path.join(state.folder, "dvc", `${digest}.json`);
 }
 

@@ -1,7 +1,7 @@
 // What DVC has written beside the data (`.dvc` files, `dvc.lock`) becomes the pin of a folder, or of one inside it.
 import path from "node:path";
 import { type ParseOptions, parse as parseAny, type ToJSOptions } from "yaml";
-import { sha256 } from "../documents.ts";
+import { sha256, shortDigest } from "../documents.ts";
 import { InvalidFile } from "../errors.ts";
 import { parseYaml } from "../text/yaml.ts";
 
@@ -30,7 +30,7 @@ export function insideOfPin(md5: string): string {
 /** A name of its own for each pin, as a folder can have it. */
 export function pinFolder(md5: string): string {
 	const [whole = "", ...inside] = md5.split("/");
-	return inside.length === 0 ? whole : `${whole}-${sha256(inside.join("/")).slice("sha256:".length, 23)}`;
+	return inside.length === 0 ? whole : `${whole}-${shortDigest(sha256(inside.join("/")))}`;
 }
 
 /** Files of a commit. */

@@ -1,16 +1,17 @@
 // An importer's settings, and the sources that a dataset was made from, become the folder and the slices of that dataset as they are now.
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "yaml";
-import { documentText, sha256 } from "../documents.ts";
+import { digestStream, documentText, sha256, shortDigest } from "../documents.ts";
 import { InvalidInput } from "../errors.ts";
 import { createFile, exists, makeFolder, readRegularIfThere } from "../files.ts";
 import type { Data } from "../generated/documents.d.ts";
 import { runTrainer, type Trainer } from "../trainer/trainer.ts";
 
+/** Where a dataset has its slices, unless its recipe has others since. */
+export const SLICES = "slices.yaml";
 /** It has a line for each image: a hundred bytes for each of two million. */
 const MOST_RECORD = 256 * 1024 * 1024;
 /** Sources that are looked at side by side. */
@@ -27,27 +28,28 @@ interface Made {
 
 /**
  * Where the dataset of a recipe's importer lies, or is to be made: at its location, or beside it where a source has changed
- * since. Nothing that a job reads is replaced. A source that is gone has not changed. Throws InvalidInput for other settings.
+ * since, with the file that has the recipe's slices: null where that is to be written. Nothing that a job reads is replaced. A
+ * source that is gone has not changed. Throws InvalidInput for other settings.
  */
 export async function findImported(
 	name: string,
 	recipe: Data,
 	location: string,
-): Promise<{ location: string; isThere: boolean }> {
-	const { slices: _, ...settings } = settingsOf(recipe);
+): Promise<{ location: string; isThere: boolean; slices: string | null }> {
+	const { slices, ...settings } = settingsOf(recipe);
 	const seen = new Set<string>();
 	for (let place = location; ; seen.add(place)) {
-		if (!(await isFolder(place))) return { location: place, isThere: false };
+		if (!(await isFolder(place))) return { location: place, isThere: false, slices: SLICES };
 		const made = await readMade(place);
-		if (made === null) return { location: place, isThere: true };
+		if (made === null) return { location: place, isThere: true, slices: SLICES };
 		if (!isDeepStrictEqual(made.settings, settings))
 			throw new InvalidInput(
 				`${place} was made with other importer settings than the data recipe ${name} has now. Delete the folder to make it again, or give the recipe another location.`,
 			);
 		const now = await lookAt(made.sources);
 		const changed = Object.keys(now).find((file) => now[file] !== made.sources[file]);
-		if (changed === undefined) return { location: place, isThere: true };
-		place = `${location}-${sha256(JSON.stringify(now)).slice("sha256:".length, "sha256:".length + 16)}`;
+		if (changed === undefined) return { location: place, isThere: true, slices: await findSlices(slices, made, place) };
+		place = `${location}-${shortDigest(sha256(JSON.stringify(now)))}`;
 		if (seen.has(place))
 			throw new InvalidInput(
 				`${place}: ${changed} changed while the dataset was made from it. Delete the folder to make it again.`,
@@ -63,11 +65,9 @@ export async function makeImported(recipe: Data, location: string, trainer: Trai
 	return (await runTrainer(trainer, args, documentText(spec))).trim();
 }
 
-/** The file in an imported dataset that has the slices of its recipe; null where that is to be written. */
-export async function findSlices(recipe: Data, location: string): Promise<string | null> {
-	const made = await readMade(location);
-	const { slices } = settingsOf(recipe);
-	if (made === null || slices === undefined || isDeepStrictEqual(made.slices, slices)) return "slices.yaml";
+/** The file in an imported dataset that has these slices; null where that is to be written. */
+async function findSlices(slices: unknown, made: Made, location: string): Promise<string | null> {
+	if (slices === undefined || isDeepStrictEqual(made.slices, slices)) return SLICES;
 	const file = nameSlices(slices);
 	return (await exists(path.join(location, file))) ? file : null;
 }
@@ -81,7 +81,7 @@ export async function writeSlices(recipe: Data, location: string): Promise<strin
 }
 
 function nameSlices(slices: unknown): string {
-	return `slices-${sha256(slicesText(slices)).slice("sha256:".length, "sha256:".length + 16)}.yaml`;
+	return `slices-${shortDigest(sha256(slicesText(slices)))}.yaml`;
 }
 
 /** Text that both languages read alike: every string in quotes. */
@@ -130,9 +130,7 @@ async function look(file: string, was: string | number): Promise<string | number
 	// A pipe or a device has no end.
 	if (!found.isFile()) return was;
 	if (typeof was === "number") return found.size;
-	const hash = createHash("sha256");
-	for await (const chunk of createReadStream(file)) hash.update(chunk);
-	return `sha256:${hash.digest("hex")}`;
+	return digestStream(createReadStream(file));
 }
 
 /** Names of all files in a folder, hidden ones apart, in the order of their bytes, a line each, as the trainer digests them. */

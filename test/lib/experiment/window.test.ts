@@ -8,25 +8,12 @@ import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
 import { openProject } from "../../../actions/lib/project.ts";
 import { addDays, dayOf } from "../../../actions/lib/text/days.ts";
 import cases from "../../captured.json" with { type: "json" };
-import { experiment, makeProject } from "../../system/project.ts";
+import { boxesAlone, experiment, makeProject } from "../../system/project.ts";
 
 const recipe = `description: A few frames with days
 location: data/dated
 categories: { detection: [car], segmentation: [] }
 `;
-const model = `description: Boxes alone
-architecture: { input: { width: 96, height: 64 }, backbone: { widths: [4, 8, 8, 8], depth: 1 }, neck: { channels: 8 }, heads: [detection] }
-train:
-  epochs: 2
-  global_batch: 8
-  learning_rate: 0.003
-  weight_decay: 0
-  warmup_steps: 2
-  clip_norm: 10
-  precision: fp32
-  loss: { detection: { weight: 1, gamma: 2, box_weight: 0.5 } }
-`;
-const gate = "description: Anything\nrules:\n  - { metric: map, min: 0, reason: it was measured }\n";
 const box = { category: "car", box: [1, 1, 20, 40] };
 const frame = (name: string, captured?: unknown, boxes = 1) =>
 	`${JSON.stringify({ "source-ref": `${name}.jpg`, width: 96, height: 64, captured, detection: Array(boxes).fill(box) })}\n`;
@@ -41,8 +28,7 @@ async function write(file: string, text: string): Promise<void> {
 beforeEach(async () => {
 	root = await makeProject({
 		"recipes/data/dated.yaml": recipe,
-		"recipes/models/mini.yaml": model,
-		"recipes/gates/lenient.yaml": gate,
+		...boxesAlone(8),
 		".proving-ground/data/dated/slices.yaml": "slices: []\n",
 		".proving-ground/data/dated/golden_train.manifest":
 			frame("a", "2026-10-31T23:30:00-02:00", 3) + frame("b", "2026-11-28", 2) + frame("c", "2026-11-29") + frame("d"),

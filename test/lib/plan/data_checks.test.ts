@@ -6,25 +6,12 @@ import { overlapText } from "../../../actions/lib/data/overlap.ts";
 import { InvalidFile } from "../../../actions/lib/errors.ts";
 import { planExperiment } from "../../../actions/lib/plan/plan_files.ts";
 import { openProject } from "../../../actions/lib/project.ts";
-import { experiment, makeProject } from "../../system/project.ts";
+import { boxesAlone, experiment, makeProject } from "../../system/project.ts";
 
 const recipe = `description: A few frames
 location: data/few
 categories: { detection: [car, person], segmentation: [] }
 `;
-const model = `description: Boxes alone
-architecture: { input: { width: 96, height: 64 }, backbone: { widths: [4, 8, 8, 8], depth: 1 }, neck: { channels: 8 }, heads: [detection] }
-train:
-  epochs: 2
-  global_batch: 2
-  learning_rate: 0.003
-  weight_decay: 0
-  warmup_steps: 2
-  clip_norm: 10
-  precision: fp32
-  loss: { detection: { weight: 1, gamma: 2, box_weight: 0.5 } }
-`;
-const gate = "description: Anything\nrules:\n  - { metric: map, min: 0, reason: it was measured }\n";
 
 let root: string;
 
@@ -61,8 +48,7 @@ async function writeData(
 beforeEach(async () => {
 	root = await makeProject({
 		"recipes/data/few.yaml": recipe,
-		"recipes/models/mini.yaml": model,
-		"recipes/gates/lenient.yaml": gate,
+		...boxesAlone(2),
 	});
 	await writeData("few", {});
 });

@@ -1,5 +1,5 @@
 import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;
-import{h as k}from"./chunk-QNZ77KYD.js";import{a as O,d as w,e as j,j as I}from"./chunk-BQE7RBCW.js";import{C as _,Ea as M,J as T}from"./chunk-TNZHXZHX.js";import{b as f,h as x,r as b,s as P,t as E,u as v}from"./chunk-2722GJVD.js";import{a as i}from"./chunk-FI2ZF55K.js";import h from"node:path";var z=`
+import{h as k}from"./chunk-24VHHMA3.js";import{a as O,d as w,e as j,j as I}from"./chunk-2Z64QBP7.js";import{C as _,Ea as M,J as T}from"./chunk-TDUFWM44.js";import{b as f,h as x,r as b,s as P,t as E,w as v}from"./chunk-RINDXORK.js";import{a as i}from"./chunk-FI2ZF55K.js";import h from"node:path";var z=`
 ## Limitations
 `;function N(e,t){if(!t)return e;let r=t.reason===null?"":` Drives may be shared: ${T(t.reason)}.`,n=`## Splits
 
