@@ -1,14 +1,12 @@
 // What the splits of the data share, and what the plan warns of, become what a reviewer reads before the figures.
-import { overlapText } from "../data/overlap.ts";
+import { overlapMarkdown } from "../data/overlap.ts";
 import type { Plan } from "../generated/documents.d.ts";
 import { code, codeWithin } from "../text/markdown.ts";
 import { cutList } from "./sections.ts";
 
 /** What the splits share; empty of a plan that hasn't counted it. */
 export function overlapSection({ data: { overlap } }: Plan): string {
-	if (!overlap) return "";
-	const why = overlap.reason === null ? "" : ` Drives may be shared: ${code(overlap.reason)}.`;
-	return `**Splits:** ${overlapText(overlap)}.${why}`;
+	return overlap ? `**Splits:** ${overlapMarkdown(overlap)}` : "";
 }
 
 /** Warnings that a comment has, and the longest of them. */

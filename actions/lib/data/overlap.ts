@@ -2,6 +2,7 @@
 import { sha256 } from "../documents.ts";
 import type { PlanOverlap, PlanShared } from "../generated/documents.d.ts";
 import { counted } from "../text/counted.ts";
+import { code } from "../text/markdown.ts";
 import { plainLine } from "../text/plain.ts";
 import type { Frame } from "./manifest.ts";
 
@@ -107,6 +108,12 @@ export function overlapText({ frames, sequences }: PlanOverlap): string {
 	const unknown = PAIRS.filter(({ key }) => sequences[key] === null).length;
 	const rest = unknown === PAIRS.length ? "no drive is named" : "drives aren't counted where a split names none";
 	return `${parts.join(", ")}${unknown === 0 ? "" : `; ${rest}`}`;
+}
+
+/** The same as Markdown, with why drives may be shared. */
+export function overlapMarkdown(overlap: PlanOverlap): string {
+	const why = overlap.reason === null ? "" : ` Drives may be shared: ${code(overlap.reason)}.`;
+	return `${overlapText(overlap)}.${why}`;
 }
 
 function areWord(count: number): string {

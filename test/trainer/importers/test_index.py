@@ -183,6 +183,8 @@ def test_is_refused_by_row_and_column(
         ("a.jsonl", b"{}\n{", "a.jsonl, line 2: not JSON"),
         ("a.jsonl", b"{}\n5\n", "a.jsonl, line 2: a row must be an object"),
         ("a.jsonl", b'{"x": NaN}', "a.jsonl, line 1: not JSON: NaN is no JSON"),
+        ("a.jsonl", "{}".encode("utf-16"), "a.jsonl, line 1: the file is UTF-16"),
+        ("a.jsonl", b'{}\n{"x": "\xe4"}', "a.jsonl, line 2: found bytes that are not UTF-8"),
         ("a.parquet", b"PAR1", "a.parquet: can't be read as Parquet"),
         ("a.csv", b"", "a.csv: found the suffix '.csv'; an index must be .jsonl, .ndjson or .parquet"),
     ],

@@ -71,6 +71,30 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
         Refused: the file or one of its lines can't be taken; all tracks of a file have as many points.
     """
     lengths: tuple[int, int] | None = None
+    for number, line, text in lines_of(file):
+        try:
+            # NaN and the infinities, which Python reads, are no JSON.
+            frame = parse_frame(json.loads(text, parse_constant=refuse_constant), categories)
+            for at, track in enumerate(frame.tracks or []):
+                found = (len(track["past"]), len(track["future"]))
+                lengths = lengths or found
+                if found != lengths:
+                    raise Refused(
+                        f"tracks[{at}]: found {found[0]} past and {found[1]} future points; "
+                        f"the file's first track has {lengths[0]} and {lengths[1]}"
+                    )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise Refused(f"{file}, line {number}: {reason}") from error
+        yield line.strip(), frame
+
+
+def lines_of(file: Path) -> Iterator[tuple[int, bytes, str]]:
+    """The number, bytes and text of each line of a file of JSON Lines, without blank ones and a byte order mark.
+
+    Raises:
+        Refused: the file can't be read, is no UTF-8, or has a line that is too long to be kept in memory.
+    """
     try:
         lines = file.open("rb")
     except OSError as error:
@@ -87,23 +111,10 @@ def read_lines(file: Path, categories: list[str] | None) -> Iterator[tuple[bytes
             if not line.strip():
                 continue
             try:
-                # NaN and the infinities, which Python reads, are no JSON.
-                frame = parse_frame(json.loads(line.decode(), parse_constant=refuse_constant), categories)
-                for at, track in enumerate(frame.tracks or []):
-                    found = (len(track["past"]), len(track["future"]))
-                    lengths = lengths or found
-                    if found != lengths:
-                        raise Refused(
-                            f"tracks[{at}]: found {found[0]} past and {found[1]} future points; "
-                            f"the file's first track has {lengths[0]} and {lengths[1]}"
-                        )
+                yield number, line, line.decode()
             except UnicodeDecodeError as error:
                 reason = "found bytes that are not UTF-8 (they may be Latin-1); save the file as UTF-8"
                 raise Refused(f"{file}, line {number}: {reason}") from error
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-                raise Refused(f"{file}, line {number}: {reason}") from error
-            yield line.strip(), frame
 
 
 def refuse_constant(name: str) -> None:

@@ -223,12 +223,7 @@ def boxes_of(
             record.leave(split, "labels", "lanes, areas and others without a box")
             continue
         box = scale_box(label, entry.place, *sizes)
-        if label["category"] not in known:
-            record.leave(split, "boxes", "of categories that the recipe leaves out")
-        elif box is None:
-            record.leave(split, "boxes", "less than a pixel wide or high in the frame")
-        else:
-            record.write(split, "boxes")
+        if record.takes_box(split, box, is_wanted=label["category"] in known):
             boxes.append(box)
     return boxes
 

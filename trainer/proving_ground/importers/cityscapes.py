@@ -191,12 +191,7 @@ def boxes_of(
     boxes = []
     for label, crowd, sides in instances_of(file, own) if seen else outlines_of(file):
         box = fit_box(sides, (size[0] / own[0], size[1] / own[1]), size)
-        if label not in names:
-            record.leave(split, "boxes", "of categories that the recipe leaves out")
-        elif box is None:
-            record.leave(split, "boxes", "less than a pixel wide or high in the frame")
-        else:
-            record.write(split, "boxes")
+        if record.takes_box(split, box, is_wanted=label in names):
             boxes.append({"category": names[label], "box": box, "crowd": crowd})
     return boxes
 

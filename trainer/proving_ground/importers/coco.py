@@ -252,12 +252,7 @@ def boxes_of(
         category = annotation["category"]
         x, y, width, height = annotation["bbox"]
         box = fit_box((x, y, x + width, y + height), (size[0] / own[0], size[1] / own[1]), size)
-        if category not in wanted:
-            record.leave(split, "boxes", "of categories that the recipe leaves out")
-        elif box is None:
-            record.leave(split, "boxes", "less than a pixel wide or high in the frame")
-        else:
-            record.write(split, "boxes")
+        if record.takes_box(split, box, is_wanted=category in wanted):
             labels.append({"category": category, "box": box, "crowd": bool(annotation.get("iscrowd", 0))})
     return labels
 

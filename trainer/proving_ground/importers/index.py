@@ -282,10 +282,7 @@ class Taker:
             if sides[2] < sides[0] or sides[3] < sides[1]:
                 raise Refused(f"{place}: found {shorten(box)}, whose width or height is negative as {form}.")
             fitted = fit_box(sides, (scale[0], scale[1]), self.size)
-            if fitted is None:
-                self.record.leave(self.split, "boxes", "less than a pixel wide or high in the frame")
-            else:
-                self.record.write(self.split, "boxes")
+            if self.record.takes_box(self.split, fitted, is_wanted=True):
                 found.append({"category": category, "box": fitted, "crowd": False})
         return found
 

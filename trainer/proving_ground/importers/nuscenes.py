@@ -148,14 +148,9 @@ def boxes_of(
         level, percent = VISIBILITY.get(annotation.visibility, (None, 0))
         if sides is None:
             record.leave(split, "boxes", "not in the image")
-        elif annotation.category not in names:
-            record.leave(split, "boxes", "of categories that the recipe leaves out")
-        elif percent < least:
+        elif annotation.category in names and percent < least:
             record.leave(split, "boxes", f"less than {least} percent visible, or nobody says it")
-        elif box is None:
-            record.leave(split, "boxes", "less than a pixel wide or high in the frame")
-        else:
-            record.write(split, "boxes")
+        elif record.takes_box(split, box, is_wanted=annotation.category in names):
             said = {} if level is None else {"visibility": level}
             labels.append({"category": names[annotation.category], "box": box, "crowd": False, **said})
     return labels

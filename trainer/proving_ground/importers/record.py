@@ -45,6 +45,17 @@ class Record:
         if number:
             self.counter(split, thing)[reason] += number
 
+    def takes_box(self, split: str, box: object, *, is_wanted: bool) -> bool:
+        """Count a box of fit_box, of a category that the recipe has or not; returns whether it is in the dataset."""
+        if not is_wanted:
+            self.leave(split, "boxes", "of categories that the recipe leaves out")
+        elif box is None:
+            self.leave(split, "boxes", "less than a pixel wide or high in the frame")
+        else:
+            self.write(split, "boxes")
+            return True
+        return False
+
     def choose(self, split: str, chosen: int, total: int) -> None:
         """Count the frames that a split takes of a file, and those that its `frames` and `skip` leave out."""
         self.write(split, "frames", chosen)

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from proving_ground.data.manifest import MOST_LINE, refuse_constant, shorten
+from proving_ground.data.manifest import lines_of, refuse_constant, shorten
 from proving_ground.errors import Refused
 from proving_ground.importers.fields import text_of
 
@@ -65,28 +65,17 @@ def read_rows(file: Path, columns: list[str], wanted: Callable[[int], bool]) -> 
 
 def read_lines(file: Path, wanted: Callable[[int], bool]) -> Iterator[Row]:
     """Rows of JSON Lines; empty lines are none."""
-    rows = 0
-    try:
-        lines = file.open("rb")
-    except OSError as error:
-        raise Refused(f"{file}: can't be read ({error.strerror}).") from error
-    with lines:
-        for number, line in enumerate(iter(lambda: lines.readline(MOST_LINE + 2), b""), start=1):
-            place = f"{file}, line {number}"
-            if len(line.removesuffix(b"\n")) > MOST_LINE:
-                raise Refused(f"{place}: the line has more than {MOST_LINE} bytes.")
-            if not line.strip():
-                continue
-            rows += 1
-            if not wanted(rows - 1):
-                continue
-            try:
-                value = json.loads(line.decode("utf-8-sig"), parse_constant=refuse_constant)
-            except (ValueError, RecursionError) as error:
-                raise Refused(f"{place}: not JSON: {error}.") from error
-            if not isinstance(value, dict):
-                raise Refused(f"{place}: a row must be an object.")
-            yield Row(number=rows - 1, place=place, columns=value)
+    for row, (number, _, text) in enumerate(lines_of(file)):
+        if not wanted(row):
+            continue
+        place = f"{file}, line {number}"
+        try:
+            value = json.loads(text, parse_constant=refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise Refused(f"{place}: not JSON: {error}.") from error
+        if not isinstance(value, dict):
+            raise Refused(f"{place}: a row must be an object.")
+        yield Row(number=row, place=place, columns=value)
 
 
 def read_parquet(file: Path, columns: list[str], wanted: Callable[[int], bool]) -> Iterator[Row]:
